@@ -1,0 +1,1 @@
+//! The transaction coordinator: state machine, lock table, driver, stores.

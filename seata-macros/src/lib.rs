@@ -1,0 +1,1 @@
+//! The attribute macros #[global_transactional] and #[global_lock].

@@ -1,0 +1,298 @@
+//! Every number that stands for a name on the wire, each in one table.
+
+use std::fmt;
+
+/// Builds an enum from a table of wire code, Rust name and Java name. Codes of later versions are
+/// kept as `Other`, so that a peer's number is never lost and never fatal.
+macro_rules! wire_codes {
+    (
+        $(#[$meta:meta])*
+        $name:ident {
+            $( $(#[$variant_meta:meta])* $code:literal $variant:ident $java:literal; )+
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name {
+            $( $(#[$variant_meta])* $variant, )+
+            /// A code that this version has no name for, kept as it came.
+            Other(u8),
+        }
+
+        impl $name {
+            /// Every named value, in the order of its code.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The value for a wire code; a code without a name becomes [`Other`](Self::Other).
+            pub const fn from_code(code: u8) -> Self {
+                match code {
+                    $( $code => Self::$variant, )+
+                    other => Self::Other(other),
+                }
+            }
+
+            /// The number that stands for this value on the wire.
+            pub const fn code(self) -> u8 {
+                match self {
+                    $( Self::$variant => $code, )+
+                    Self::Other(code) => code,
+                }
+            }
+
+            /// The name Java Seata uses for it, as in its logs and tables; `None` for [`Other`](Self::Other).
+            pub const fn name(self) -> Option<&'static str> {
+                match self {
+                    $( Self::$variant => Some($java), )+
+                    Self::Other(_) => None,
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self.name() {
+                    Some(name) => f.pad(name),
+                    None => write!(f, "{}({})", stringify!($name), self.code()),
+                }
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+
+wire_codes! {
+    /// Where a global transaction stands (Java: `core/model/GlobalStatus`).
+    GlobalStatus {
+        /// Not known, or not asked yet.
+        0 Unknown "UnKnown";
+        /// Open: branches may still register.
+        1 Begin "Begin";
+        /// Decided to commit; phase two runs.
+        2 Committing "Committing";
+        /// Decided to commit; a branch has to be asked again.
+        3 CommitRetrying "CommitRetrying";
+        /// Decided to roll back; phase two runs.
+        4 Rollbacking "Rollbacking";
+        /// Decided to roll back; a branch has to be asked again.
+        5 RollbackRetrying "RollbackRetrying";
+        /// Timed out; phase two rolls back.
+        6 TimeoutRollbacking "TimeoutRollbacking";
+        /// Timed out; a branch has to be asked again.
+        7 TimeoutRollbackRetrying "TimeoutRollbackRetrying";
+        /// Decided to commit; undo logs are deleted in the background.
+        8 AsyncCommitting "AsyncCommitting";
+        /// Committed in every branch.
+        9 Committed "Committed";
+        /// Decided to commit, but a branch says that it never will.
+        10 CommitFailed "CommitFailed";
+        /// Rolled back in every branch.
+        11 Rollbacked "Rollbacked";
+        /// Decided to roll back, but a branch cannot, as with a dirty row.
+        12 RollbackFailed "RollbackFailed";
+        /// Timed out and rolled back in every branch.
+        13 TimeoutRollbacked "TimeoutRollbacked";
+        /// Timed out, but a branch cannot roll back.
+        14 TimeoutRollbackFailed "TimeoutRollbackFailed";
+        /// The coordinator has no such transaction (any more).
+        15 Finished "Finished";
+        /// The limit for commit retries has passed.
+        16 CommitRetryTimeout "CommitRetryTimeout";
+        /// The limit for rollback retries has passed.
+        17 RollbackRetryTimeout "RollbackRetryTimeout";
+        /// Being deleted by an operator.
+        18 Deleting "Deleting";
+        /// Commit stopped by an operator.
+        19 StopCommitOrCommitRetry "StopCommitOrCommitRetry";
+        /// Rollback stopped by an operator.
+        20 StopRollbackOrRollbackRetry "StopRollbackOrRollbackRetry";
+    }
+}
+
+wire_codes! {
+    /// Where one branch stands, and what a resource manager answers in phase two
+    /// (Java: `core/model/BranchStatus`).
+    BranchStatus {
+        /// Not known.
+        0 Unknown "Unknown";
+        /// Registered; its phase one runs or has just ended.
+        1 Registered "Registered";
+        /// Phase one is done.
+        2 PhaseOneDone "PhaseOne_Done";
+        /// Phase one failed and left nothing to undo.
+        3 PhaseOneFailed "PhaseOne_Failed";
+        /// Phase one took too long.
+        4 PhaseOneTimeout "PhaseOne_Timeout";
+        /// Phase two: committed.
+        5 PhaseTwoCommitted "PhaseTwo_Committed";
+        /// Phase two: commit failed, ask again.
+        6 PhaseTwoCommitFailedRetryable "PhaseTwo_CommitFailed_Retryable";
+        /// Phase two: commit will never succeed.
+        7 PhaseTwoCommitFailedUnretryable "PhaseTwo_CommitFailed_Unretryable";
+        /// Phase two: rolled back.
+        8 PhaseTwoRollbacked "PhaseTwo_Rollbacked";
+        /// Phase two: rollback failed, ask again.
+        9 PhaseTwoRollbackFailedRetryable "PhaseTwo_RollbackFailed_Retryable";
+        /// Phase two: rollback will never succeed by itself, as with a dirty row.
+        10 PhaseTwoRollbackFailedUnretryable "PhaseTwo_RollbackFailed_Unretryable";
+        /// XA: commit found no such transaction in the database (since 1.5.0).
+        11 PhaseTwoCommitFailedXaerNotaRetryable "PhaseTwo_CommitFailed_XAER_NOTA_Retryable";
+        /// XA: rollback found no such transaction in the database (since 1.5.0).
+        12 PhaseTwoRollbackFailedXaerNotaRetryable "PhaseTwo_RollbackFailed_XAER_NOTA_Retryable";
+        /// XA: phase one only read, nothing to do in phase two (since 2.2.0).
+        13 PhaseOneReadOnly "PhaseOne_RDONLY";
+        /// Retries stopped by an operator (since 2.5.0).
+        14 StopRetry "STOP_RETRY";
+    }
+}
+
+wire_codes! {
+    /// How a branch takes part (Java: `core/model/BranchType`).
+    BranchType {
+        /// Automatic: the database change is made at once, and undone from an undo log.
+        0 At "AT";
+        /// Try, confirm, cancel: three methods of the user.
+        1 Tcc "TCC";
+        /// A long-running sequence with compensations.
+        2 Saga "SAGA";
+        /// The database's own two-phase commit.
+        3 Xa "XA";
+        /// Saga steps by annotation (since 2.3.0).
+        4 SagaAnnotation "SAGA_ANNOTATION";
+    }
+}
+
+wire_codes! {
+    /// Why a coordinator refused a request (Java: `core/exception/TransactionExceptionCode`).
+    ///
+    /// The numbers are those of 2.x. Clients of 1.x number the tail differently.
+    TransactionExceptionCode {
+        /// No cause was given.
+        0 Unknown "Unknown";
+        /// A global transaction could not be begun.
+        1 BeginFailed "BeginFailed";
+        /// Another global transaction holds one of the rows.
+        2 LockKeyConflict "LockKeyConflict";
+        /// The network failed, or an answer did not come in time.
+        3 Io "IO";
+        /// A branch could not be rolled back now.
+        4 BranchRollbackFailedRetriable "BranchRollbackFailed_Retriable";
+        /// A branch cannot be rolled back at all.
+        5 BranchRollbackFailedUnretriable "BranchRollbackFailed_Unretriable";
+        /// A branch could not be registered.
+        6 BranchRegisterFailed "BranchRegisterFailed";
+        /// A branch's report was not taken.
+        7 BranchReportFailed "BranchReportFailed";
+        /// The look for a row's lock failed.
+        8 LockableCheckFailed "LockableCheckFailed";
+        /// There is no such branch.
+        9 BranchTransactionNotExist "BranchTransactionNotExist";
+        /// There is no such global transaction.
+        10 GlobalTransactionNotExist "GlobalTransactionNotExist";
+        /// The global transaction takes no more branches.
+        11 GlobalTransactionNotActive "GlobalTransactionNotActive";
+        /// The global transaction's status does not allow this.
+        12 GlobalTransactionStatusInvalid "GlobalTransactionStatusInvalid";
+        /// A resource manager could not be asked to commit.
+        13 FailedToSendBranchCommitRequest "FailedToSendBranchCommitRequest";
+        /// A resource manager could not be asked to roll back.
+        14 FailedToSendBranchRollbackRequest "FailedToSendBranchRollbackRequest";
+        /// A branch could not be stored.
+        15 FailedToAddBranch "FailedToAddBranch";
+        /// The coordinator was busy with this transaction for too long.
+        16 FailedLockGlobalTransaction "FailedLockGlobalTransaction";
+        /// A session could not be written.
+        17 FailedWriteSession "FailedWriteSession";
+        /// The store failed.
+        18 FailedStore "FailedStore";
+        /// This coordinator is not the leader of its group (since 2.0.0).
+        19 NotRaftLeader "NotRaftLeader";
+        /// The row's holder is rolling back: do not wait for it (since 2.0.0 under this number).
+        20 LockKeyConflictFailFast "LockKeyConflictFailFast";
+        /// The global transaction has timed out.
+        21 TransactionTimeout "TransactionTimeout";
+        /// The commit's outcome is mixed or not known.
+        22 CommitHeuristic "CommitHeuristic";
+        /// The connection broke.
+        23 Broken "Broken";
+    }
+}
+
+impl GlobalStatus {
+    /// Phase two is over and was complete: nothing of this transaction is left anywhere.
+    pub const fn is_complete(self) -> bool {
+        matches!(self, Self::Committed | Self::Rollbacked | Self::TimeoutRollbacked)
+    }
+
+    /// The decision is to commit, whether or not phase two is over.
+    pub const fn is_commit(self) -> bool {
+        matches!(
+            self,
+            Self::Committing
+                | Self::CommitRetrying
+                | Self::AsyncCommitting
+                | Self::Committed
+                | Self::CommitFailed
+                | Self::CommitRetryTimeout
+                | Self::StopCommitOrCommitRetry
+        )
+    }
+
+    /// The decision is to roll back, whether or not phase two is over; time-outs are among them.
+    pub const fn is_rollback(self) -> bool {
+        self.is_timeout()
+            || matches!(
+                self,
+                Self::Rollbacking
+                    | Self::RollbackRetrying
+                    | Self::Rollbacked
+                    | Self::RollbackFailed
+                    | Self::RollbackRetryTimeout
+                    | Self::StopRollbackOrRollbackRetry
+            )
+    }
+
+    /// The coordinator decided by time-out.
+    pub const fn is_timeout(self) -> bool {
+        matches!(
+            self,
+            Self::TimeoutRollbacking
+                | Self::TimeoutRollbackRetrying
+                | Self::TimeoutRollbacked
+                | Self::TimeoutRollbackFailed
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_comes_back_as_itself() {
+        for code in 0..=u8::MAX {
+            assert_eq!(GlobalStatus::from_code(code).code(), code);
+            assert_eq!(BranchStatus::from_code(code).code(), code);
+            assert_eq!(BranchType::from_code(code).code(), code);
+            assert_eq!(TransactionExceptionCode::from_code(code).code(), code);
+        }
+    }
+
+    #[test]
+    fn an_unknown_code_is_shown_with_its_number() {
+        assert_eq!(GlobalStatus::from_code(99).to_string(), "GlobalStatus(99)");
+        assert_eq!(BranchStatus::PhaseOneReadOnly.to_string(), "PhaseOne_RDONLY");
+    }
+
+    #[test]
+    fn no_status_is_both_a_commit_and_a_rollback() {
+        for status in GlobalStatus::ALL {
+            assert!(!(status.is_commit() && status.is_rollback()), "{status}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Row locks: the rows that one global transaction keeps from all others.
+
+use std::{fmt, sync::Arc};
+
+use crate::ResourceId;
+
+/// One row that a global transaction holds until its outcome is decided.
+///
+/// Two values name the same row when resource, table and key are equal.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowLock {
+    /// The database.
+    pub resource: ResourceId,
+    /// The table, under its one canonical name.
+    pub table: Arc<str>,
+    /// The primary key of the row.
+    pub key: RowKey,
+}
+
+impl fmt::Display for RowLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{} in {}", self.table, self.key, self.resource)
+    }
+}
+
+impl fmt::Debug for RowLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RowLock({self})")
+    }
+}
+
+/// The primary key of a row, in the canonical text that every Seata client gives it: the parts in
+/// key order, joined with `_`.
+///
+/// This text, not the typed parts, decides whether two keys are the same, because it is all that a
+/// Java client can send: a row locked from here as the number 7 and from there as the text `7` must
+/// be one lock. The price is that (`a_b`, `c`) and (`a`, `b_c`) also lock each other out, which costs
+/// a wait and never an update.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowKey(Box<str>);
+
+/// One column's value in a primary key.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum KeyPart<'a> {
+    /// A whole number.
+    Integer(i64),
+    /// A floating-point number.
+    Real(f64),
+    /// A text.
+    Text(&'a str),
+    /// Bytes, written as `x'…'` in hexadecimal.
+    Bytes(&'a [u8]),
+}
+
+/// Why a key cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidRowKey {
+    /// There is no part at all, or all of them are empty texts.
+    #[error("an empty primary key cannot be locked")]
+    Empty,
+    /// Java's grammar for lock keys cannot carry this key to a remote coordinator.
+    #[error(
+        "the primary key {key:?} contains {separator:?}, which Seata's lock-key grammar uses as a separator; \
+         use an embedded coordinator, or a key without it"
+    )]
+    NotOnTheWire {
+        /// The key.
+        key: String,
+        /// The character that cannot be carried.
+        separator: char,
+    },
+}
+
+impl RowKey {
+    /// The key made of these parts, in the order of the primary key's columns.
+    ///
+    /// # Errors
+    /// [`InvalidRowKey::Empty`] when the text would be empty.
+    ///
+    /// ```
+    /// use seata_protocol::{KeyPart, RowKey};
+    ///
+    /// let key = RowKey::new([KeyPart::Text("EU"), KeyPart::Integer(7)])?;
+    /// assert_eq!(key.as_str(), "EU_7");
+    /// # Ok::<(), seata_protocol::InvalidRowKey>(())
+    /// ```
+    pub fn new<'a>(parts: impl IntoIterator<Item = KeyPart<'a>>) -> Result<Self, InvalidRowKey> {
+        use fmt::Write as _;
+
+        let mut text = String::new();
+        for (index, part) in parts.into_iter().enumerate() {
+            if index > 0 {
+                text.push('_');
+            }
+            match part {
+                KeyPart::Integer(number) => write!(text, "{number}").expect("a String takes any text"),
+                KeyPart::Real(number) => write!(text, "{number:?}").expect("a String takes any text"),
+                KeyPart::Text(part) => text.push_str(part),
+                KeyPart::Bytes(bytes) => {
+                    text.push_str("x'");
+                    for byte in bytes {
+                        write!(text, "{byte:02x}").expect("a String takes any text");
+                    }
+                    text.push('\'');
+                }
+            }
+        }
+        Self::from_text(text)
+    }
+
+    /// The key that a peer wrote as this text.
+    ///
+    /// # Errors
+    /// [`InvalidRowKey::Empty`] for an empty text.
+    pub fn from_text(text: impl Into<Box<str>>) -> Result<Self, InvalidRowKey> {
+        let text = text.into();
+        if text.is_empty() { Err(InvalidRowKey::Empty) } else { Ok(Self(text)) }
+    }
+
+    /// The canonical text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text for Java's lock-key grammar (`table:key,key;table:key`).
+    ///
+    /// # Errors
+    /// [`InvalidRowKey::NotOnTheWire`] when the key holds one of its separators.
+    pub fn wire_text(&self) -> Result<&str, InvalidRowKey> {
+        match self.0.chars().find(|c| matches!(c, ',' | ';')) {
+            None => Ok(&self.0),
+            Some(separator) => Err(InvalidRowKey::NotOnTheWire { key: self.0.to_string(), separator }),
+        }
+    }
+}
+
+impl fmt::Display for RowKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for RowKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_equal_when_a_java_peer_would_write_them_alike() {
+        let number = RowKey::new([KeyPart::Integer(7)]).unwrap();
+        let text = RowKey::new([KeyPart::Text("7")]).unwrap();
+        assert_eq!(number, text);
+        assert_eq!(RowKey::new([KeyPart::Bytes(&[0, 255])]).unwrap().as_str(), "x'00ff'");
+        assert_eq!(RowKey::new([KeyPart::Real(1.0)]).unwrap().as_str(), "1.0");
+    }
+
+    #[test]
+    fn a_separator_in_a_key_is_refused_only_on_the_wire() {
+        let key = RowKey::new([KeyPart::Text("a,b")]).unwrap();
+        assert_eq!(key.as_str(), "a,b");
+        assert_eq!(
+            key.wire_text(),
+            Err(InvalidRowKey::NotOnTheWire { key: "a,b".into(), separator: ',' })
+        );
+    }
+
+    #[test]
+    fn an_empty_key_is_refused() {
+        assert_eq!(RowKey::new([]), Err(InvalidRowKey::Empty));
+        assert_eq!(RowKey::new([KeyPart::Text("")]), Err(InvalidRowKey::Empty));
+    }
+}

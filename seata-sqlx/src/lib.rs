@@ -1,0 +1,1 @@
+//! AT mode on sqlx: undo logs, row locks and phase two.

@@ -1,0 +1,1 @@
+//! Tower layers that carry the transaction context over HTTP.

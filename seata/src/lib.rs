@@ -1,0 +1,1 @@
+//! Apache Seata for Rust: distributed transactions for async services.
