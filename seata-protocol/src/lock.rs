@@ -165,10 +165,7 @@ mod tests {
     fn a_separator_in_a_key_is_refused_only_on_the_wire() {
         let key = RowKey::new([KeyPart::Text("a,b")]).unwrap();
         assert_eq!(key.as_str(), "a,b");
-        assert_eq!(
-            key.wire_text(),
-            Err(InvalidRowKey::NotOnTheWire { key: "a,b".into(), separator: ',' })
-        );
+        assert_eq!(key.wire_text(), Err(InvalidRowKey::NotOnTheWire { key: "a,b".into(), separator: ',' }));
     }
 
     #[test]

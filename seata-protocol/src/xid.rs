@@ -189,7 +189,8 @@ mod tests {
     #[test]
     fn anything_else_is_refused_with_its_cause() {
         use InvalidXid::*;
-        let cases: &[(&str, fn(&InvalidXid) -> bool)] = &[
+        type Expected = fn(&InvalidXid) -> bool;
+        let cases: &[(&str, Expected)] = &[
             ("", |e| matches!(e, Shape { .. })),
             ("8091:1", |e| matches!(e, Shape { .. })),
             (":8091:1", |e| matches!(e, Host { .. })),
