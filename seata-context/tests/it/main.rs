@@ -1,0 +1,7 @@
+//! The context and the transaction template, against a coordinator that is told what to answer.
+
+mod coordinator;
+mod dropped;
+mod outcome;
+mod propagation;
+mod scope;

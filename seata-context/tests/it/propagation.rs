@@ -1,0 +1,113 @@
+use seata_context::{GlobalTransaction, OnError, Presence, Propagation, RootContext, TransactionError, run};
+use seata_protocol::Xid;
+
+use crate::coordinator::{Coordinator, Failed, named};
+
+/// What the body saw, or why it did not run, and what the coordinator was asked.
+async fn call(propagation: Propagation, inside: bool) -> (Result<Presence, Failed>, Vec<String>) {
+    let coordinator = Coordinator::new();
+    let client = coordinator.running_client();
+    let inner =
+        run(named("inner", &client).propagation(propagation), |_: &Failed| OnError::Rollback, async {
+            Ok(RootContext::presence())
+        });
+    let seen = if inside {
+        let outer = async {
+            let seen = inner.await;
+            assert_eq!(RootContext::xid(), Some(tx(1)), "the caller's own is back");
+            Ok::<_, Failed>(seen)
+        };
+        run(named("outer", &client), |_| OnError::Rollback, outer).await.unwrap()
+    } else {
+        inner.await
+    };
+    (seen, coordinator.calls())
+}
+
+fn tx(id: u32) -> Xid {
+    format!("tc:0:{id}").parse().unwrap()
+}
+
+#[tokio::test]
+async fn the_table() {
+    use Propagation::*;
+    let own = ["begin inner 1", "commit 1"];
+    let outer = ["begin outer 1", "commit 1"];
+    let both = ["begin outer 1", "begin inner 2", "commit 2", "commit 1"];
+    let none: [&str; 0] = [];
+    let name = || "inner".to_owned();
+    let never = Failed::Transaction(TransactionError::Never { name: name(), xid: tx(1) });
+    let mandatory = Failed::Transaction(TransactionError::Mandatory { name: name() });
+    let table: Vec<(Propagation, bool, Result<Presence, Failed>, &[&str])> = vec![
+        (Required, false, Ok(Presence::Bound(tx(1))), &own),
+        (Required, true, Ok(Presence::Bound(tx(1))), &outer),
+        (RequiresNew, false, Ok(Presence::Bound(tx(1))), &own),
+        (RequiresNew, true, Ok(Presence::Bound(tx(2))), &both),
+        (NotSupported, false, Ok(Presence::Idle), &none),
+        (NotSupported, true, Ok(Presence::Suspended), &outer),
+        (Supports, false, Ok(Presence::Idle), &none),
+        (Supports, true, Ok(Presence::Bound(tx(1))), &outer),
+        (Never, false, Ok(Presence::Idle), &none),
+        (Never, true, Err(never), &outer),
+        (Mandatory, false, Err(mandatory), &none),
+        (Mandatory, true, Ok(Presence::Bound(tx(1))), &outer),
+    ];
+    for (propagation, inside, expected, calls) in table {
+        let (seen, asked) = call(propagation, inside).await;
+        assert_eq!(seen, expected, "{propagation:?}, inside: {inside}");
+        assert_eq!(asked, calls, "{propagation:?}, inside: {inside}");
+    }
+}
+
+#[tokio::test]
+async fn a_participant_does_not_end_the_transaction() {
+    let coordinator = Coordinator::new();
+    let client = coordinator.running_client();
+    let inner = run(named("inner", &client), |_| OnError::Rollback, async {
+        let mut transaction = GlobalTransaction::current()?.expect("in the outer one");
+        assert_eq!(transaction.commit().await, Err(TransactionError::NotLauncher { xid: tx(1) }));
+        Err::<(), _>(Failed::Business("swallowed by the caller"))
+    });
+    let outer = run(named("outer", &client), |_| OnError::Rollback, async {
+        inner.await.unwrap_err();
+        Ok::<_, Failed>(())
+    });
+    outer.await.unwrap();
+    assert_eq!(coordinator.calls(), ["begin outer 1", "commit 1"]);
+}
+
+#[tokio::test]
+async fn arms_of_a_join_each_have_their_own_transaction() {
+    let coordinator = Coordinator::new();
+    let client = coordinator.running_client();
+    let barrier = tokio::sync::Barrier::new(2);
+    let arm = |name| {
+        let barrier = &barrier;
+        run(named(name, &client), |_: &Failed| OnError::Rollback, async move {
+            barrier.wait().await;
+            Ok(RootContext::xid().unwrap())
+        })
+    };
+    let (left, right) = tokio::join!(arm("left"), arm("right"));
+    assert_ne!(left.unwrap(), right.unwrap());
+}
+
+#[tokio::test]
+async fn two_begins_in_one_scope_are_refused_and_the_first_goes_on() {
+    let coordinator = Coordinator::new();
+    let client = coordinator.running_client();
+    client
+        .scope(async {
+            let mut first = GlobalTransaction::begin(named("first", &client)).await.unwrap();
+            let second = GlobalTransaction::begin(named("second", &client)).await;
+            assert_eq!(second.err(), Some(TransactionError::AlreadyBound { xid: tx(1) }));
+            first.commit().await.unwrap();
+            assert_eq!(RootContext::presence(), Presence::Idle);
+            let again = first.commit().await;
+            assert!(matches!(again, Err(TransactionError::AlreadyEnded { .. })), "{again:?}");
+        })
+        .await;
+    assert_eq!(coordinator.calls(), ["begin first 1", "commit 1"]);
+    let outside = GlobalTransaction::begin(named("third", &client)).await;
+    assert!(matches!(outside.err(), Some(TransactionError::NoScope(_))));
+}
