@@ -247,7 +247,7 @@ async fn the_failure_handler_is_told_of_each_bad_end() {
         run(named("b", &client), |_| OnError::Rollback, fail()).await.unwrap_err();
     }
     assert_eq!(steps.seen(), ["commit failed", "rollback failed", "rollback failed"]);
-    coordinator.settled(8).await;
+    coordinator.settled(7).await;
     coordinator.answer_rollbacks([Ok(GlobalStatus::RollbackRetrying)]);
     run(named("c", &client), |_| OnError::Rollback, fail()).await.unwrap_err();
     assert_eq!(steps.seen(), ["still RollbackRetrying"]);

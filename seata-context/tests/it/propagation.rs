@@ -38,7 +38,8 @@ async fn the_table() {
     let name = || "inner".to_owned();
     let never = Failed::Transaction(TransactionError::Never { name: name(), xid: tx(1) });
     let mandatory = Failed::Transaction(TransactionError::Mandatory { name: name() });
-    let table: Vec<(Propagation, bool, Result<Presence, Failed>, &[&str])> = vec![
+    type Row<'a> = (Propagation, bool, Result<Presence, Failed>, &'a [&'a str]);
+    let table: Vec<Row<'_>> = vec![
         (Required, false, Ok(Presence::Bound(tx(1))), &own),
         (Required, true, Ok(Presence::Bound(tx(1))), &outer),
         (RequiresNew, false, Ok(Presence::Bound(tx(1))), &own),
