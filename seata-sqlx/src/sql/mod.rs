@@ -1,0 +1,12 @@
+//! What a statement is, before any table is looked at.
+
+mod analysis;
+mod cache;
+mod parameters;
+mod refusal;
+mod tokens;
+
+pub(crate) use analysis::{Analysis, Kind, Statement, Write, analyse, committed_read};
+pub(crate) use cache::StatementCache;
+pub use refusal::Refusal;
+pub(crate) use tokens::{conflict_clause, trigger_events};

@@ -1,0 +1,97 @@
+//! Which bound argument each parameter of a statement means.
+
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use super::Refusal;
+
+/// Gives every parameter the number of its argument, as `?1`, and returns the highest.
+///
+/// SQLite numbers parameters by its own rule, and sqlx looks their arguments up by another; an image
+/// query that keeps only some of them must go through both, or it would bind something else.
+pub(super) fn number(tokens: &mut [TokenWithSpan]) -> Result<usize, Refusal> {
+    let mut slots: Vec<Option<String>> = Vec::new();
+    let mut slot_of_token = Vec::new();
+    for (position, token) in tokens.iter().enumerate() {
+        match &token.token {
+            Token::Placeholder(text) => slot_of_token.push((position, slot(&mut slots, text)?)),
+            sign @ (Token::Colon | Token::AtSign) => return Err(Refusal::NamedParameter(format!("{sign}…"))),
+            _ => {}
+        }
+    }
+    let mut anonymous = 0;
+    let mut arguments = Vec::with_capacity(slots.len());
+    for name in &slots {
+        arguments.push(match name {
+            Some(name) => name[1..].parse().map_err(|_| Refusal::NamedParameter(name.clone()))?,
+            None => {
+                anonymous += 1;
+                anonymous
+            }
+        });
+    }
+    for (position, slot) in &slot_of_token {
+        tokens[*position].token = Token::Placeholder(format!("?{}", arguments[*slot]));
+    }
+    Ok(slot_of_token.iter().map(|(_, slot)| arguments[*slot]).max().unwrap_or(0))
+}
+
+/// SQLite's numbering: `?` takes the next number, `?7` the seventh, a name the next or its own.
+fn slot(slots: &mut Vec<Option<String>>, text: &str) -> Result<usize, Refusal> {
+    /// SQLite's own limit; a higher number would be refused by it.
+    const MAX: usize = 32_766;
+    let index = match text.strip_prefix('?') {
+        Some("") => slots.len(),
+        Some(number) => match number.parse::<usize>() {
+            Ok(number @ 1..=MAX) => number - 1,
+            _ => return Err(Refusal::NamedParameter(text.to_owned())),
+        },
+        None => slots.iter().position(|name| name.as_deref() == Some(text)).unwrap_or(slots.len()),
+    };
+    if slots.len() <= index {
+        slots.resize(index + 1, None);
+    }
+    if text != "?" {
+        slots[index] = Some(text.to_owned());
+    }
+    Ok(index)
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlparser::{dialect::SQLiteDialect, tokenizer::Tokenizer};
+
+    use super::*;
+
+    fn numbered(sql: &str) -> Result<(Vec<String>, usize), Refusal> {
+        let mut tokens = Tokenizer::new(&SQLiteDialect {}, sql).tokenize_with_location().unwrap();
+        let highest = number(&mut tokens)?;
+        let texts = tokens.into_iter().filter_map(|token| match token.token {
+            Token::Placeholder(text) => Some(text),
+            _ => None,
+        });
+        Ok((texts.collect(), highest))
+    }
+
+    #[test]
+    fn each_parameter_gets_the_argument_that_sqlx_would_bind() {
+        for (sql, expected, highest) in [
+            ("SELECT ?, ?, ?", vec!["?1", "?2", "?3"], 3),
+            ("SELECT ?2, ?1, ?2", vec!["?2", "?1", "?2"], 2),
+            ("SELECT $2, $1, $2", vec!["?2", "?1", "?2"], 2),
+            ("SELECT '?', \"?\", ? -- ?", vec!["?1"], 1),
+            // SQLite makes the last one its third parameter; sqlx gives it the second nameless argument.
+            ("SELECT ?2, ?", vec!["?2", "?2"], 2),
+            ("SELECT ?, ?1", vec!["?1", "?1"], 1),
+            ("SELECT 1", vec![], 0),
+        ] {
+            let expected = expected.into_iter().map(str::to_owned).collect::<Vec<_>>();
+            assert_eq!(numbered(sql), Ok((expected, highest)), "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_sqlx_does_not_bind_is_refused() {
+        assert_eq!(numbered("SELECT $a"), Err(Refusal::NamedParameter("$a".into())));
+        assert_eq!(numbered("SELECT ?0"), Err(Refusal::NamedParameter("?0".into())));
+    }
+}

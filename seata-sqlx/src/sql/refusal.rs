@@ -1,0 +1,120 @@
+//! Why AT mode refuses a statement, each with what to do instead.
+
+/// What makes a statement one that cannot be undone exactly.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The statement could not be understood.
+    #[error(
+        "the statement could not be understood ({0}), so nothing is known of the rows it changes; write it more plainly"
+    )]
+    NotUnderstood(String),
+    /// Several statements stand in one call.
+    #[error("several statements in one call are not undone; run them one by one")]
+    SeveralStatements,
+    /// The statement changes the structure of the database, or moves it.
+    #[error("{0} changes more than rows and cannot be undone; run it outside the global transaction")]
+    Definition(String),
+    /// The statement begins or ends a transaction.
+    #[error("{0} bypasses the data source's own transactions; use `begin()`, `commit()` and `rollback()`")]
+    TransactionControl(String),
+    /// The statement changes how the connection works.
+    #[error("PRAGMA {0} changes the connection or the file; set it in the connect options")]
+    Pragma(String),
+    /// A CTE stands before a data change.
+    #[error("WITH before INSERT, UPDATE or DELETE is not undone; use sub-queries in its place")]
+    With,
+    /// The statement changes rows joined from other tables.
+    #[error("{0} is not undone; use a sub-query in WHERE or SET")]
+    Join(&'static str),
+    /// The statement may remove rows that it does not name.
+    #[error("OR REPLACE and REPLACE may delete rows that no image holds; use ON CONFLICT … DO UPDATE")]
+    Replace,
+    /// A failure inside the statement would leave a half-changed or ended transaction.
+    #[error("OR {0} leaves changes behind, or ends the transaction, when it fails; leave it out")]
+    OnFailure(&'static str),
+    /// The table's own definition does what the two above do.
+    #[error(
+        "table {table} is declared with ON CONFLICT {action}, which changes rows that no image holds; declare it without"
+    )]
+    DeclaredConflict {
+        /// The table.
+        table: String,
+        /// The action in its definition.
+        action: String,
+    },
+    /// The condition cannot be copied into the image query word for word.
+    #[error("{0} could not be copied into the image query word for word; write it more plainly")]
+    NotReproducible(&'static str),
+    /// A parameter has a name that sqlx does not bind.
+    #[error("the parameter {0} has a name, which sqlx does not bind for SQLite; use ? or ?1")]
+    NamedParameter(String),
+    /// There is no such table in the main database.
+    #[error("there is no table {0} in the main database")]
+    UnknownTable(String),
+    /// The name means a table that phase two would not see.
+    #[error(
+        "{0} is a temporary or attached table, which phase two's own connection does not see; use a table of the main database"
+    )]
+    NotInMain(String),
+    /// The name means something whose rows cannot be written back.
+    #[error("{name} is a {kind}; only ordinary tables are undone")]
+    NotATable {
+        /// The name.
+        name: String,
+        /// What it is.
+        kind: String,
+    },
+    /// Rows of the table cannot be told apart for ever.
+    #[error(
+        "table {0} has no declared primary key, and SQLite may give a row's hidden rowid to another row; \
+         declare one"
+    )]
+    NoPrimaryKey(String),
+    /// The statement would set a key.
+    #[error(
+        "the statement sets {column}, part of the primary key of {table}; delete the row and insert it anew"
+    )]
+    KeyChange {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
+    /// The statement names a column that the table has not.
+    #[error("table {table} has no column {column}")]
+    UnknownColumn {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
+    /// The statement, or undoing it, would fire a trigger.
+    #[error(
+        "the trigger {trigger} on {table} changes rows that no image holds; do its work in the application"
+    )]
+    Trigger {
+        /// The table.
+        table: String,
+        /// The trigger.
+        trigger: String,
+    },
+    /// The statement would make the database change rows of another table.
+    #[error(
+        "the foreign key of {child} on {table} says {action}, which changes rows that no image holds; change them first, with a statement of their own"
+    )]
+    ReferentialAction {
+        /// The table that is changed.
+        table: String,
+        /// The table that refers to it.
+        child: String,
+        /// As in the table's definition: `ON DELETE CASCADE`.
+        action: String,
+    },
+    /// A global-committed read over something else than one table.
+    #[error("a global-committed read takes a SELECT from one table; {0}")]
+    NotLockable(&'static str),
+    /// The undo table itself.
+    #[error("{0} is the undo table of this data source and belongs to it")]
+    UndoTable(String),
+}

@@ -1,0 +1,3 @@
+//! What users of AT mode depend on, end to end on real files.
+
+mod golden;
