@@ -1,0 +1,22 @@
+//! The manual: how things work, and why.
+//!
+//! - [`context`]: which transaction a piece of code is in, and how it gets there.
+//! - [`outcomes`]: what commits, what rolls back, and what a caller sees.
+//! - [`at`]: what AT mode does to your SQL, and what it refuses.
+//! - [`coordinator`]: the embedded coordinator, its data directory, crashes and recovery.
+//! - [`differences`]: what is other than in Java Seata, and what is the same.
+
+#[doc = include_str!("context.md")]
+pub mod context {}
+
+#[doc = include_str!("outcomes.md")]
+pub mod outcomes {}
+
+#[doc = include_str!("at.md")]
+pub mod at {}
+
+#[doc = include_str!("coordinator.md")]
+pub mod coordinator {}
+
+#[doc = include_str!("differences.md")]
+pub mod differences {}
