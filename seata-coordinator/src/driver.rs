@@ -1,0 +1,535 @@
+//! The shell around the state machine: requests, time-outs, phase two.
+//!
+//! A [`Driver`] takes requests; its [`Runner`] owns every session and has to be run by somebody. Both
+//! are generic over the store, the clock and the way to reach resource managers, so that the same code
+//! runs in an application, behind the wire and in a simulation.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use seata_protocol::{
+    BranchId, BranchStatus, BranchType, GlobalStatus, ResourceId, RowLock, TransactionId, Xid,
+};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::{
+    record::{Branch, HeldLock, LockSet, Millis, Transaction},
+    session::{Decision, answer_for},
+    settings::Settings,
+    store::{Decided, Found, Registered, Reported, Store, StoreError},
+};
+
+pub use clock::{Clock, SystemClock};
+pub use error::{BeginError, LocksError, RegisterError, ReportError, Unavailable};
+pub use event::{Event, EventKind};
+pub use participants::{BranchAnswer, BranchTask, Participants, Reached};
+pub use runner::{Jitter, Runner, TransactionView};
+
+use command::{Command, HandOver};
+use ids::Ids;
+
+mod clock;
+mod command;
+mod error;
+mod event;
+mod ids;
+mod participants;
+mod runner;
+
+/// What a starter says of its new global transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BeginRequest {
+    /// The application that begins it.
+    pub application: Arc<str>,
+    /// Its transaction service group.
+    pub group: Arc<str>,
+    /// What operators see.
+    pub name: Arc<str>,
+    /// How long it may stay undecided.
+    pub timeout: Duration,
+    /// The starter lives in the coordinator's own process and dies with it: after a restart the
+    /// transaction is rolled back at once instead of at its time-out.
+    pub is_local: bool,
+}
+
+/// What a resource manager says of its new branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BranchRequest {
+    /// The global transaction that it joins.
+    pub xid: Xid,
+    /// How it takes part.
+    pub branch_type: BranchType,
+    /// Where phase two happens.
+    pub resource: ResourceId,
+    /// The rows it changed, all of that resource. All or none are locked.
+    pub locks: Vec<RowLock>,
+    /// Text that comes back in phase two.
+    pub application_data: Arc<str>,
+}
+
+/// Takes requests for one coordinator. Cloning is cheap; when the last clone is gone, its [`Runner`] ends.
+#[derive(Debug)]
+pub struct Driver<S, C> {
+    shared: Arc<Shared<S, C>>,
+    inbox: mpsc::Sender<Command>,
+}
+
+#[derive(Debug)]
+struct Shared<S, C> {
+    store: S,
+    clock: C,
+    settings: Settings,
+    /// `host:port` of the XIDs given out.
+    host: String,
+    port: u16,
+    address: String,
+    /// What the clock lags behind the youngest record, because it was set back between two lives.
+    lag: AtomicU64,
+    ids: Ids,
+    deadlines: Mutex<Deadlines>,
+    events: broadcast::Sender<Event>,
+    is_stopping: AtomicBool,
+}
+
+/// Undecided transactions by the time-out check at which they may be due. One that was decided since
+/// stays until then.
+#[derive(Debug, Default)]
+struct Deadlines {
+    by_check: BTreeMap<u64, Vec<TransactionId>>,
+}
+
+impl<S: Store, C: Clock> Driver<S, C> {
+    /// Reads what is open in `store` and makes it ready to go on. Nothing happens until the runner runs.
+    ///
+    /// `jitter` gives numbers from 0 to 1, to spread retries.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn start<P: Participants>(
+        store: S,
+        participants: P,
+        clock: C,
+        jitter: Jitter,
+        settings: Settings,
+    ) -> Result<(Self, Runner<S, P, C>), StoreError> {
+        let (host, port) =
+            settings.address.clone().unwrap_or_else(|| (format!("tc-{}", store.identity()), 0));
+        let (inbox, commands) = mpsc::channel(settings.inbox);
+        let shared = Arc::new(Shared {
+            address: format!("{host}:{port}"),
+            ids: Ids::new(settings.ids_per_block),
+            events: broadcast::Sender::new(settings.events),
+            lag: AtomicU64::new(0),
+            deadlines: Mutex::default(),
+            is_stopping: AtomicBool::new(false),
+            store,
+            clock,
+            settings,
+            host,
+            port,
+        });
+        let runner = Runner::recover(Arc::clone(&shared), participants, commands, jitter).await?;
+        Ok((Self { shared, inbox }, runner))
+    }
+
+    /// `host:port` of the XIDs given out here.
+    pub fn address(&self) -> &str {
+        &self.shared.address
+    }
+
+    /// Where records live.
+    pub fn store(&self) -> &S {
+        &self.shared.store
+    }
+
+    /// Whether this coordinator gave out the XID, now or in an earlier life.
+    pub fn knows(&self, xid: &Xid) -> bool {
+        xid.coordinator() == self.shared.address
+    }
+
+    /// What happens from now on. A subscriber that lags too far behind loses the oldest events.
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.shared.events.subscribe()
+    }
+
+    /// Opens a global transaction.
+    ///
+    /// # Errors
+    /// [`BeginError::TooLong`] for a text beyond its limit; nothing is begun then.
+    pub async fn begin(&self, request: BeginRequest) -> Result<Xid, BeginError> {
+        self.check_running()?;
+        for (what, text) in [
+            ("application", &request.application),
+            ("transaction service group", &request.group),
+            ("name", &request.name),
+        ] {
+            if text.len() > MAX_NAME {
+                return Err(BeginError::TooLong { what, length: text.len(), limit: MAX_NAME });
+            }
+        }
+        let shared = &*self.shared;
+        let id = TransactionId(shared.ids.next(&shared.store).await?);
+        let xid = Xid::new(&shared.host, shared.port, id)
+            .map_err(|error| BeginError::Address { address: shared.address.clone(), error })?;
+        let timeout = u64::try_from(request.timeout.as_millis()).unwrap_or(u64::MAX);
+        let transaction = Arc::new(Transaction {
+            id,
+            xid: xid.clone(),
+            application: request.application,
+            group: request.group,
+            name: request.name,
+            begun_at: shared.now(),
+            timeout,
+            incarnation: request.is_local.then(|| shared.store.incarnation()),
+        });
+        shared.watch_deadline(&transaction);
+        shared.store.begin(Arc::clone(&transaction)).await?;
+        tracing::debug!(%xid, name = &*transaction.name, "begun");
+        shared.emit(&transaction, || EventKind::Begun { name: Arc::clone(&transaction.name) });
+        Ok(xid)
+    }
+
+    /// Adds a branch and takes all its row locks, durably, or changes nothing.
+    ///
+    /// # Errors
+    /// [`RegisterError`] names the cause: the row and its holder, the status that takes no more branches,
+    /// the limit.
+    pub async fn register_branch(&self, request: BranchRequest) -> Result<BranchId, RegisterError> {
+        self.check_running()?;
+        let shared = &*self.shared;
+        let BranchRequest { xid, branch_type, resource, locks, application_data } = request;
+        let limit = shared.settings.max_application_data;
+        if application_data.len() > limit {
+            return Err(RegisterError::DataTooLong { length: application_data.len(), limit });
+        }
+        self.check_locks(&resource, &locks)?;
+        let Some(transaction) = self.own(&xid) else {
+            return Err(RegisterError::UnknownTransaction { xid });
+        };
+        let id = BranchId(shared.ids.next(&shared.store).await?);
+        let branch = Branch {
+            id,
+            transaction,
+            branch_type,
+            status: BranchStatus::Registered,
+            application_data,
+            locks: LockSet::new(&locks),
+            resource,
+        };
+        let seen = (shared.events.receiver_count() > 0).then(|| branch.clone());
+        match shared.store.register(branch).await? {
+            Registered::Done => {}
+            Registered::Conflict(conflict) => return Err(RegisterError::LockConflict(conflict)),
+            Registered::NotActive(status) => return Err(RegisterError::NotActive { xid, status }),
+            Registered::Unknown => return Err(RegisterError::UnknownTransaction { xid }),
+        }
+        tracing::debug!(%xid, branch = %id, locks = locks.len(), "branch registered");
+        if let Some(branch) = seen {
+            let kind = EventKind::BranchRegistered {
+                branch: id,
+                branch_type: branch.branch_type,
+                resource: branch.resource,
+                locks,
+            };
+            shared.emit_for(&xid, transaction, kind).await;
+        }
+        Ok(id)
+    }
+
+    /// Keeps how phase one of a branch ended. [`BranchStatus::PhaseOneFailed`] frees its locks.
+    ///
+    /// # Errors
+    /// [`ReportError`] when there is no such branch.
+    pub async fn report_branch(
+        &self,
+        xid: &Xid,
+        branch: BranchId,
+        status: BranchStatus,
+        application_data: Option<Arc<str>>,
+    ) -> Result<(), ReportError> {
+        self.check_running()?;
+        let unknown = || ReportError::UnknownTransaction { xid: xid.clone() };
+        let id = self.own(xid).ok_or_else(unknown)?;
+        let limit = self.shared.settings.max_application_data;
+        if let Some(data) = application_data.as_ref().filter(|data| data.len() > limit) {
+            return Err(ReportError::DataTooLong { length: data.len(), limit });
+        }
+        match self.shared.store.report(id, branch, status, application_data).await? {
+            Reported::Done => Ok(()),
+            Reported::UnknownBranch => Err(ReportError::UnknownBranch { xid: xid.clone(), branch }),
+            Reported::Unknown => Err(unknown()),
+        }
+    }
+
+    /// Succeeds when no transaction other than `xid` holds any of the rows.
+    ///
+    /// # Errors
+    /// [`LocksError::Conflict`] names the first row held and its holder.
+    pub async fn query_locks(&self, xid: Option<&Xid>, locks: &[RowLock]) -> Result<(), LocksError> {
+        self.check_running()?;
+        let except = xid.and_then(|xid| self.own(xid));
+        match self.shared.store.conflict(except, locks).await? {
+            None => Ok(()),
+            Some(conflict) => Err(LocksError::Conflict(conflict)),
+        }
+    }
+
+    /// Decides to commit, unless it is decided already, and says where the transaction then stands:
+    /// `Committed` once that is durable and every branch that somebody waits for is done;
+    /// `Committing` or `CommitRetrying` while it goes on by itself; `TimeoutRollbacking` when it came too
+    /// late; the outcome of one that ended; `Finished` for one that is not known.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: whether it was decided is then shown by asking again.
+    pub async fn commit(&self, xid: &Xid) -> Result<GlobalStatus, Unavailable> {
+        self.settle(xid, Decision::Commit).await
+    }
+
+    /// Decides to roll back, unless it is decided already, and says where the transaction then stands:
+    /// `Rollbacked` when all is undone, `RollbackRetrying` while it goes on by itself, `RollbackFailed` when
+    /// a person has to look, the outcome of one that ended, `Finished` for one that is not known.
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit).
+    pub async fn rollback(&self, xid: &Xid) -> Result<GlobalStatus, Unavailable> {
+        self.settle(xid, Decision::Rollback).await
+    }
+
+    /// Where the transaction stands; the outcome of one that ended while it is kept; else `Finished`.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the store is.
+    pub async fn status(&self, xid: &Xid) -> Result<GlobalStatus, Unavailable> {
+        let Some(id) = self.own(xid) else { return Ok(GlobalStatus::Finished) };
+        Ok(match self.shared.store.find(id).await? {
+            Found::Open(snapshot) => snapshot.status,
+            Found::Ended(ended) => ended.status,
+            Found::Unknown => GlobalStatus::Finished,
+        })
+    }
+
+    /// Takes note of an outcome that was decided outside, which only a Saga starter does; of any other
+    /// transaction the status is just returned.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the store is.
+    pub async fn report(&self, xid: &Xid, status: GlobalStatus) -> Result<GlobalStatus, Unavailable> {
+        use GlobalStatus::*;
+        self.check_running()?;
+        let Some(id) = self.own(xid) else { return Ok(status) };
+        let snapshot = match self.shared.store.find(id).await? {
+            Found::Open(snapshot) => snapshot,
+            Found::Ended(_) | Found::Unknown => return Ok(status),
+        };
+        let is_saga = match snapshot.branches.first() {
+            Some(first) => first.branch_type == BranchType::Saga,
+            None => snapshot.transaction.name.starts_with("$Saga_"),
+        };
+        if !is_saga {
+            return Ok(snapshot.status);
+        }
+        match status {
+            Committed | Rollbacked | TimeoutRollbacked | Finished => {
+                self.shared.store.finish(id, status, self.shared.now()).await?;
+                self.shared.emit(&snapshot.transaction, || EventKind::Finished { status });
+                Ok(status)
+            }
+            CommitRetrying => self.settle(xid, Decision::Commit).await,
+            RollbackRetrying | TimeoutRollbackRetrying | Unknown => {
+                self.settle(xid, Decision::Rollback).await
+            }
+            other => {
+                self.shared.store.set_status(id, other).await?;
+                Ok(other)
+            }
+        }
+    }
+
+    /// Tells that a resource can be reached (again): phase two that waits for it goes on.
+    pub async fn resource_available(&self, resource: &ResourceId) {
+        let _ = self.inbox.send(Command::ResourceAvailable(resource.clone())).await;
+    }
+
+    /// Tries a parked transaction again, at an operator's wish. Returns whether it was parked.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the runner has ended.
+    pub async fn retry(&self, xid: &Xid) -> Result<bool, Unavailable> {
+        let Some(id) = self.own(xid) else { return Ok(false) };
+        self.ask(|reply| Command::Retry { id, reply }).await
+    }
+
+    /// Up to `limit` transactions that are not finished, from the oldest, with what keeps them.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the store or the runner is.
+    pub async fn transactions(&self, limit: usize) -> Result<Vec<TransactionView>, Unavailable> {
+        let page = self.shared.store.page(None, limit).await?;
+        self.ask(|reply| Command::View { page, reply }).await
+    }
+
+    /// Those of them that no further try happens for until an operator asks for one.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the store or the runner is.
+    pub async fn parked(&self) -> Result<Vec<TransactionView>, Unavailable> {
+        let mut all = self.transactions(usize::MAX).await?;
+        all.retain(|view| view.is_parked());
+        Ok(all)
+    }
+
+    /// Up to `limit` row locks that are held, each with its holder.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the store is.
+    pub async fn locks(&self, limit: usize) -> Result<Vec<HeldLock>, Unavailable> {
+        Ok(self.shared.store.locks(limit).await?)
+    }
+
+    /// Takes no more requests and lets the runner end when the calls that are under way have answered. What
+    /// is unfinished goes on at the next start.
+    pub fn stop(&self) {
+        self.shared.is_stopping.store(true, Ordering::Release);
+        // A full inbox is read by a runner that looks at the flag by itself.
+        let _ = self.inbox.try_send(Command::Stop);
+    }
+
+    /// From here on the transaction is decided or is being decided, whoever drops this future.
+    async fn settle(&self, xid: &Xid, decision: Decision) -> Result<GlobalStatus, Unavailable> {
+        self.check_running()?;
+        let Some(id) = self.own(xid) else { return Ok(GlobalStatus::Finished) };
+        let permit = self.inbox.reserve().await.map_err(|_| Unavailable::Stopping)?;
+        let hand_over = HandOver::new(permit, id, decision);
+        let shared = &*self.shared;
+        let snapshot = match shared.store.decide(id, decision, shared.now()).await {
+            Ok(Decided::Now(snapshot)) => snapshot,
+            Ok(decided) => {
+                hand_over.cancel();
+                return Ok(match decided {
+                    Decided::Unchanged(status) => answer_for(status),
+                    Decided::Ended(ended) => ended.status,
+                    Decided::Now(_) | Decided::Unknown => GlobalStatus::Finished,
+                });
+            }
+            Err(error) => {
+                hand_over.cancel();
+                return Err(error.into());
+            }
+        };
+        let status = snapshot.status;
+        shared.emit_decided(&snapshot, decision);
+        if status.is_complete() {
+            hand_over.cancel();
+            return Ok(status);
+        }
+        if status == GlobalStatus::AsyncCommitting {
+            hand_over.start(snapshot, None);
+            return Ok(GlobalStatus::Committed);
+        }
+        let (sender, outcome) = oneshot::channel();
+        // A starter that commits too late is told so at once.
+        let waits = !(decision == Decision::Commit && status.is_rollback());
+        hand_over.start(snapshot, waits.then_some(sender));
+        if !waits {
+            return Ok(status);
+        }
+        tokio::select! {
+            outcome = outcome => outcome.map_err(|_| Unavailable::Stopping),
+            () = shared.clock.sleep(shared.settings.answer_limit) => self.status(xid).await,
+        }
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Unavailable> {
+        let (reply, answer) = oneshot::channel();
+        self.inbox.send(command(reply)).await.map_err(|_| Unavailable::Stopping)?;
+        answer.await.map_err(|_| Unavailable::Stopping)
+    }
+
+    fn own(&self, xid: &Xid) -> Option<TransactionId> {
+        self.knows(xid).then(|| xid.transaction_id())
+    }
+
+    fn check_running(&self) -> Result<(), Unavailable> {
+        if self.shared.is_stopping.load(Ordering::Acquire) { Err(Unavailable::Stopping) } else { Ok(()) }
+    }
+
+    fn check_locks(&self, resource: &ResourceId, locks: &[RowLock]) -> Result<(), RegisterError> {
+        let limit = self.shared.settings.max_locks;
+        if locks.len() > limit {
+            return Err(RegisterError::TooManyLocks { count: locks.len(), limit });
+        }
+        match locks.iter().find(|lock| lock.resource != *resource || lock.table.contains('\0')) {
+            None => Ok(()),
+            Some(lock) => Err(RegisterError::WrongLock { lock: lock.clone(), resource: resource.clone() }),
+        }
+    }
+}
+
+/// The longest application id, group and name, in bytes.
+const MAX_NAME: usize = 1024;
+
+impl<S, C> Clone for Driver<S, C> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), inbox: self.inbox.clone() }
+    }
+}
+
+impl<S: Store, C: Clock> Shared<S, C> {
+    fn now(&self) -> Millis {
+        self.clock.now().saturating_add(self.lag.load(Ordering::Relaxed))
+    }
+
+    fn check_at(&self, time: Millis) -> u64 {
+        let period = (self.settings.timeout_check_period.as_millis() as u64).max(1);
+        time / period
+    }
+
+    fn watch_deadline(&self, transaction: &Transaction) {
+        let check = self.check_at(transaction.deadline()).saturating_add(1);
+        let mut deadlines = self.deadlines.lock().expect("nothing panics under it");
+        deadlines.by_check.entry(check).or_default().push(transaction.id);
+    }
+
+    /// The transactions whose deadline has come, most of them decided long since.
+    fn due(&self, now: Millis) -> Vec<TransactionId> {
+        let mut deadlines = self.deadlines.lock().expect("nothing panics under it");
+        let later = deadlines.by_check.split_off(&(self.check_at(now) + 1));
+        let due = std::mem::replace(&mut deadlines.by_check, later);
+        due.into_values().flatten().collect()
+    }
+
+    fn emit(&self, transaction: &Transaction, kind: impl FnOnce() -> EventKind) {
+        if self.events.receiver_count() > 0 {
+            let _ = self.events.send(Event {
+                at: self.now(),
+                xid: transaction.xid.clone(),
+                application: Arc::clone(&transaction.application),
+                kind: kind(),
+            });
+        }
+    }
+
+    async fn emit_for(&self, xid: &Xid, id: TransactionId, kind: EventKind) {
+        let application = match self.store.find(id).await {
+            Ok(Found::Open(snapshot)) => Arc::clone(&snapshot.transaction.application),
+            _ => Arc::default(),
+        };
+        let _ = self.events.send(Event { at: self.now(), xid: xid.clone(), application, kind });
+    }
+
+    fn emit_decided(&self, snapshot: &crate::record::Snapshot, decision: Decision) {
+        let (transaction, status) = (&snapshot.transaction, snapshot.status);
+        let decision = if status.is_timeout() { Decision::Timeout } else { decision };
+        tracing::debug!(xid = %transaction.xid, %status, "decided");
+        self.emit(transaction, || EventKind::Decided { decision, status });
+        if status.is_complete() {
+            self.emit(transaction, || EventKind::Finished { status });
+        }
+    }
+}

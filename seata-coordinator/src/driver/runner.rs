@@ -1,0 +1,489 @@
+//! The owner of all sessions.
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry},
+    future::Future,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use seata_protocol::{BranchId, BranchStatus, GlobalStatus, ResourceId, TransactionId};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    driver::{Clock, EventKind, Participants, Reached, Shared, command::Command},
+    record::{Millis, Snapshot, Transaction},
+    session::{Answer, Decision, Effect, Input, Phase, Session, Timer, answer_for, is_parked},
+    store::{Decided, Found, Store, StoreError},
+};
+
+use queue::{Call, Queue};
+
+mod queue;
+
+/// Gives numbers from 0 to 1, to spread retries.
+pub type Jitter = Box<dyn FnMut() -> f64 + Send>;
+
+/// A global transaction that is not finished, and what keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransactionView {
+    /// Its records.
+    pub snapshot: Snapshot,
+    /// How many tries in a row have failed.
+    pub failures: u32,
+    /// Why the last one failed, or why it was parked.
+    pub reason: Option<Arc<str>>,
+    /// The resources that phase two waits for because nobody has them now.
+    pub waits_for: Vec<ResourceId>,
+}
+
+impl TransactionView {
+    /// No further try happens by itself.
+    pub fn is_parked(&self) -> bool {
+        is_parked(self.snapshot.status)
+    }
+}
+
+/// Owns every decided transaction and carries it to its end. Somebody has to run it.
+pub struct Runner<S, P, C> {
+    shared: Arc<Shared<S, C>>,
+    participants: Arc<P>,
+    commands: mpsc::Receiver<Command>,
+    jitter: Jitter,
+    sessions: HashMap<TransactionId, Active>,
+    queues: HashMap<ResourceId, Queue>,
+    /// When which session is to be woken.
+    retries: BTreeSet<(Millis, TransactionId)>,
+    /// To be decided by the coordinator itself, and how many of them are under way.
+    undecided: VecDeque<(TransactionId, Decision)>,
+    deciding: usize,
+    jobs: FuturesUnordered<Job>,
+    effects: Vec<Effect>,
+    /// Nothing new is begun; what is under way is waited for.
+    is_stopping: bool,
+}
+
+struct Active {
+    session: Session,
+    outcome: Vec<oneshot::Sender<GlobalStatus>>,
+}
+
+type Job = Pin<Box<dyn Future<Output = Done> + Send>>;
+
+/// What came of something that took time.
+enum Done {
+    Asked { resource: ResourceId, generation: u64, calls: Vec<Call>, answers: Vec<Reached> },
+    Decided { id: TransactionId, decision: Decision, decided: Result<Decided, StoreError> },
+    Parked { id: TransactionId, rest: Vec<Effect>, parked: Result<(), StoreError> },
+}
+
+/// How many decisions of the coordinator's own are made at a time: enough to share flushes.
+const DECISIONS: usize = 512;
+/// How many transactions are read from the store at a time.
+const PAGE: usize = 1024;
+
+impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
+    /// Takes over what earlier lives left.
+    pub(super) async fn recover(
+        shared: Arc<Shared<S, C>>,
+        participants: P,
+        commands: mpsc::Receiver<Command>,
+        jitter: Jitter,
+    ) -> Result<Self, StoreError> {
+        let mut runner = Self {
+            participants: Arc::new(participants),
+            commands,
+            jitter,
+            sessions: HashMap::new(),
+            queues: HashMap::new(),
+            retries: BTreeSet::new(),
+            undecided: VecDeque::new(),
+            deciding: 0,
+            jobs: FuturesUnordered::new(),
+            effects: Vec::new(),
+            is_stopping: false,
+            shared,
+        };
+        let mut after = None;
+        loop {
+            let page = runner.shared.store.page(after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(runner) };
+            after = Some(last.transaction.id);
+            for snapshot in page {
+                runner.take_over(snapshot).await?;
+            }
+        }
+    }
+
+    /// Runs until [`Driver::stop`](crate::driver::Driver::stop), until nobody is left to send requests, or
+    /// until the store fails. Dropping the future is the same as a crash: the next start goes on.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing can be made durable any more.
+    pub async fn run(mut self) -> Result<(), StoreError> {
+        loop {
+            if self.is_stopping && self.jobs.is_empty() {
+                return Ok(());
+            }
+            let pause = self.next_pause();
+            tokio::select! {
+                command = self.commands.recv(), if !self.is_stopping => match command {
+                    None | Some(Command::Stop) => self.is_stopping = true,
+                    Some(command) => self.obey(command).await?,
+                },
+                Some(done) = self.jobs.next() => self.take_in(done).await?,
+                () = self.shared.clock.sleep(pause), if !self.is_stopping => self.check_time().await?,
+            }
+            self.is_stopping |= self.shared.is_stopping.load(Ordering::Acquire);
+            if !self.is_stopping {
+                self.decide_some();
+            }
+        }
+    }
+
+    async fn take_over(&mut self, snapshot: Snapshot) -> Result<(), StoreError> {
+        let (id, status) = (snapshot.transaction.id, snapshot.status);
+        // The clock was set back since: time goes on from where it was, or nothing would ever time out.
+        let behind = snapshot.transaction.begun_at.saturating_sub(self.shared.clock.now());
+        self.shared.lag.fetch_max(behind, Ordering::Relaxed);
+        if status == GlobalStatus::Begin {
+            match snapshot.transaction.incarnation {
+                Some(life) if life != self.shared.store.incarnation() => {
+                    self.undecided.push_back((id, Decision::Rollback));
+                }
+                _ => self.shared.watch_deadline(&snapshot.transaction),
+            }
+        } else if status.is_commit() || status.is_rollback() {
+            self.start(snapshot, None).await?;
+        }
+        Ok(())
+    }
+
+    async fn obey(&mut self, command: Command) -> Result<(), StoreError> {
+        match command {
+            Command::Start { snapshot, outcome } => self.start(snapshot, outcome).await?,
+            Command::Settle { id, decision } => self.undecided.push_back((id, decision)),
+            Command::ResourceAvailable(resource) => {
+                if let Some(queue) = self.queues.get_mut(&resource) {
+                    queue.become_available();
+                    self.call(&resource);
+                }
+            }
+            Command::Retry { id, reply } => {
+                let is_parked = self.sessions.get(&id).is_some_and(|active| active.session.is_parked());
+                if is_parked {
+                    self.feed(id, Input::Retry).await?;
+                }
+                let _ = reply.send(is_parked);
+            }
+            Command::View { page, reply } => {
+                let _ = reply.send(page.into_iter().map(|snapshot| self.view(snapshot)).collect());
+            }
+            Command::Stop => {}
+        }
+        Ok(())
+    }
+
+    async fn start(
+        &mut self,
+        snapshot: Snapshot,
+        outcome: Option<oneshot::Sender<GlobalStatus>>,
+    ) -> Result<(), StoreError> {
+        let id = snapshot.transaction.id;
+        let limits = self.shared.settings.retry_limits;
+        match self.sessions.entry(id) {
+            // Settled for a caller that was dropped, and by a second one that was not.
+            Entry::Occupied(mut entry) => {
+                entry.get_mut().outcome.extend(outcome);
+                return Ok(());
+            }
+            Entry::Vacant(entry) => {
+                let session = Session::new(snapshot, limits);
+                entry.insert(Active { session, outcome: outcome.into_iter().collect() });
+            }
+        }
+        self.feed(id, Input::Resume).await
+    }
+
+    /// One step of the state machine, and what follows from it.
+    async fn feed(&mut self, id: TransactionId, input: Input) -> Result<(), StoreError> {
+        let Some(active) = self.sessions.get_mut(&id) else { return Ok(()) };
+        let mut effects = std::mem::take(&mut self.effects);
+        active.session.handle(self.shared.now(), input, &mut effects);
+        let result = self.carry_out(id, &mut effects).await;
+        effects.clear();
+        self.effects = effects;
+        result
+    }
+
+    async fn carry_out(&mut self, id: TransactionId, effects: &mut Vec<Effect>) -> Result<(), StoreError> {
+        let finishes = matches!(effects.last(), Some(Effect::Finish(_)));
+        let mut rest = effects.drain(..);
+        while let Some(effect) = rest.next() {
+            let Some(active) = self.sessions.get_mut(&id) else { return Ok(()) };
+            let transaction = Arc::clone(active.session.transaction());
+            match effect {
+                Effect::DropBranch(branch) => {
+                    let phase = active.session.phase();
+                    self.emit_finished_branch(&transaction, branch, phase);
+                    // The whole transaction goes in the same breath.
+                    if !finishes {
+                        self.shared.store.drop_branch(id, branch).await?;
+                    }
+                }
+                Effect::SetStatus(status) | Effect::Unpark(status) => {
+                    self.shared.store.set_status(id, status).await?;
+                }
+                Effect::Park { status, reason } => {
+                    let rest = rest.collect();
+                    tracing::warn!(xid = %transaction.xid, %status, %reason, "parked: a person has to look");
+                    let shared = Arc::clone(&self.shared);
+                    self.jobs.push(Box::pin(async move {
+                        let parked = shared.store.park(id, status, Arc::clone(&reason)).await;
+                        if parked.is_ok() {
+                            shared.emit(&transaction, || EventKind::Parked { status, reason });
+                        }
+                        Done::Parked { id, rest, parked }
+                    }));
+                    return Ok(());
+                }
+                Effect::Ask { phase, branch } => {
+                    let resource = branch.resource.clone();
+                    let queue = self.queues.entry(resource.clone()).or_default();
+                    queue.push(Call {
+                        transaction: Arc::clone(&transaction),
+                        phase,
+                        branch: Arc::clone(&branch),
+                    });
+                    if queue.is_missing() {
+                        self.note_waiting(&transaction, branch.id, &resource);
+                    }
+                    self.call(&resource);
+                }
+                Effect::Arm(Timer::Retry, failures) => {
+                    let at = self.shared.now().saturating_add(self.back_off(failures));
+                    self.retries.insert((at, id));
+                    self.note_retrying(&transaction, id, failures);
+                }
+                Effect::Tell(status) => {
+                    for outcome in active.outcome.drain(..) {
+                        let _ = outcome.send(status);
+                    }
+                }
+                Effect::Finish(status) => {
+                    self.sessions.remove(&id);
+                    self.shared.store.finish(id, status, self.shared.now()).await?;
+                    tracing::debug!(xid = %transaction.xid, %status, "finished");
+                    self.shared.emit(&transaction, || EventKind::Finished { status });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends out as many of a resource's calls as may be under way.
+    fn call(&mut self, resource: &ResourceId) {
+        if self.is_stopping {
+            return;
+        }
+        let Some(queue) = self.queues.get_mut(resource) else { return };
+        let settings = &self.shared.settings;
+        while let Some((calls, generation)) =
+            queue.next(settings.calls_per_resource, settings.commits_per_call)
+        {
+            let participants = Arc::clone(&self.participants);
+            let (shared, resource) = (Arc::clone(&self.shared), resource.clone());
+            self.jobs.push(Box::pin(async move {
+                let limit = shared.settings.call_limit;
+                let answers = tokio::select! {
+                    answers = ask(&*participants, &calls) => answers,
+                    () = shared.clock.sleep(limit) => {
+                        let reason = format!("no answer within {limit:?}");
+                        vec![Reached::Unreachable { reason }; calls.len()]
+                    }
+                };
+                Done::Asked { resource, generation, calls, answers }
+            }));
+        }
+    }
+
+    async fn take_in(&mut self, done: Done) -> Result<(), StoreError> {
+        match done {
+            Done::Asked { resource, generation, calls, answers } => {
+                self.take_answers(resource, generation, calls, answers).await
+            }
+            Done::Decided { id, decision, decided } => {
+                self.deciding -= 1;
+                match decided? {
+                    Decided::Now(snapshot) => {
+                        self.shared.emit_decided(&snapshot, decision);
+                        if !snapshot.status.is_complete() {
+                            self.start(snapshot, None).await?;
+                        }
+                    }
+                    // Decided by a caller that was dropped before it could hand the transaction over.
+                    Decided::Unchanged(status) if status != GlobalStatus::Begin => {
+                        if !self.sessions.contains_key(&id)
+                            && let Found::Open(snapshot) = self.shared.store.find(id).await?
+                        {
+                            self.shared.emit_decided(&snapshot, decision);
+                            self.start(snapshot, None).await?;
+                        }
+                    }
+                    Decided::Unchanged(_) | Decided::Ended(_) | Decided::Unknown => {}
+                }
+                Ok(())
+            }
+            Done::Parked { id, mut rest, parked } => {
+                parked?;
+                self.carry_out(id, &mut rest).await
+            }
+        }
+    }
+
+    async fn take_answers(
+        &mut self,
+        resource: ResourceId,
+        generation: u64,
+        calls: Vec<Call>,
+        answers: Vec<Reached>,
+    ) -> Result<(), StoreError> {
+        let mut missing = Vec::new();
+        let mut answers = answers.into_iter();
+        for call in calls {
+            let answer = match answers.next() {
+                Some(Reached::NoSuchResource) => {
+                    missing.push(call);
+                    continue;
+                }
+                Some(Reached::Answered(answer)) => {
+                    Answer::Status { status: answer.status, reason: answer.reason }
+                }
+                Some(Reached::Unreachable { reason }) => Answer::Unreachable { reason },
+                None => Answer::Unreachable {
+                    reason: "the resource manager gave fewer answers than asked for".into(),
+                },
+            };
+            self.feed(call.transaction.id, Input::Answer { branch: call.branch.id, answer }).await?;
+        }
+        let Some(queue) = self.queues.get_mut(&resource) else { return Ok(()) };
+        let waiting: Vec<_> =
+            missing.iter().map(|call| (Arc::clone(&call.transaction), call.branch.id)).collect();
+        queue.answered(missing, generation);
+        if queue.is_missing() {
+            for (transaction, branch) in waiting {
+                self.note_waiting(&transaction, branch, &resource);
+            }
+        }
+        self.call(&resource);
+        Ok(())
+    }
+
+    async fn check_time(&mut self) -> Result<(), StoreError> {
+        let now = self.shared.now();
+        while let Some(&(at, id)) = self.retries.first()
+            && at <= now
+        {
+            self.retries.pop_first();
+            self.feed(id, Input::Timer(Timer::Retry)).await?;
+        }
+        let due = self.shared.due(now);
+        if !due.is_empty() {
+            let undecided = self.shared.store.undecided(due).await?;
+            self.undecided.extend(undecided.into_iter().map(|id| (id, Decision::Timeout)));
+        }
+        Ok(())
+    }
+
+    fn decide_some(&mut self) {
+        while self.deciding < DECISIONS
+            && let Some((id, decision)) = self.undecided.pop_front()
+        {
+            self.deciding += 1;
+            let shared = Arc::clone(&self.shared);
+            self.jobs.push(Box::pin(async move {
+                let decided = shared.store.decide(id, decision, shared.now()).await;
+                Done::Decided { id, decision, decided }
+            }));
+        }
+    }
+
+    fn next_pause(&self) -> Duration {
+        if !self.undecided.is_empty() && self.deciding < DECISIONS {
+            return Duration::ZERO;
+        }
+        let period = self.shared.settings.timeout_check_period;
+        match self.retries.first() {
+            Some((at, _)) => period.min(Duration::from_millis(at.saturating_sub(self.shared.now()))),
+            None => period,
+        }
+    }
+
+    fn back_off(&mut self, failures: u32) -> Millis {
+        let settings = &self.shared.settings;
+        let factor = 1u32 << failures.saturating_sub(1).min(20);
+        let pause = settings.retry_period.saturating_mul(factor).min(settings.max_retry_period);
+        let spread = (self.jitter)().clamp(0.0, 1.0) / 2.0;
+        (pause.as_millis() as f64 * (1.0 + spread)) as Millis
+    }
+
+    /// A starter that waits is told that it goes on without it.
+    fn note_waiting(&mut self, transaction: &Transaction, branch: BranchId, resource: &ResourceId) {
+        tracing::warn!(xid = %transaction.xid, %branch, %resource, "phase two waits for a resource that nobody has");
+        self.shared.emit(transaction, || EventKind::Waiting { branch, resource: resource.clone() });
+        if let Some(active) = self.sessions.get_mut(&transaction.id) {
+            let status = answer_for(active.session.status());
+            for outcome in active.outcome.drain(..) {
+                let _ = outcome.send(status);
+            }
+        }
+    }
+
+    fn note_retrying(&self, transaction: &Transaction, id: TransactionId, failures: u32) {
+        let reason = self.sessions.get(&id).and_then(|active| active.session.reason().cloned());
+        let reason = reason.unwrap_or_default();
+        tracing::warn!(xid = %transaction.xid, failures, %reason, "phase two failed and is tried again");
+        self.shared.emit(transaction, || EventKind::Retrying { failures, reason });
+    }
+
+    fn emit_finished_branch(&self, transaction: &Transaction, branch: BranchId, phase: Phase) {
+        let status = match phase {
+            Phase::Commit => BranchStatus::PhaseTwoCommitted,
+            Phase::Rollback => BranchStatus::PhaseTwoRollbacked,
+        };
+        self.shared.emit(transaction, || EventKind::BranchFinished { branch, status });
+    }
+
+    fn view(&self, snapshot: Snapshot) -> TransactionView {
+        let session = self.sessions.get(&snapshot.transaction.id).map(|active| &active.session);
+        let mut waits_for: Vec<ResourceId> = Vec::new();
+        if session.is_some() {
+            let missing = |resource: &ResourceId| self.queues.get(resource).is_some_and(Queue::is_missing);
+            waits_for.extend(snapshot.branches.iter().map(|branch| branch.resource.clone()).filter(missing));
+            waits_for.sort_unstable();
+            waits_for.dedup();
+        }
+        TransactionView {
+            failures: session.map_or(0, Session::failures),
+            reason: session.and_then(|session| session.reason().cloned()).or_else(|| snapshot.parked.clone()),
+            waits_for,
+            snapshot,
+        }
+    }
+}
+
+async fn ask<P: Participants>(participants: &P, calls: &[Call]) -> Vec<Reached> {
+    match calls {
+        [call] if call.phase == Phase::Rollback => vec![participants.rollback(call.task()).await],
+        [call] => vec![participants.commit(call.task()).await],
+        calls => participants.commit_many(calls.iter().map(Call::task).collect()).await,
+    }
+}
+
+impl<S, P, C> std::fmt::Debug for Runner<S, P, C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runner").field("sessions", &self.sessions.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,87 @@
+//! The calls that wait for one resource.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use seata_protocol::BranchType;
+
+use crate::{
+    driver::BranchTask,
+    record::{Branch, Transaction},
+    session::Phase,
+};
+
+/// One branch to be asked.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) transaction: Arc<Transaction>,
+    pub(super) phase: Phase,
+    pub(super) branch: Arc<Branch>,
+}
+
+/// First come, first served, so many at a time, and none while nobody has the resource.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    waiting: VecDeque<Call>,
+    under_way: usize,
+    is_missing: bool,
+    /// Counts how often the resource became available, so that an answer from before does not count.
+    generation: u64,
+}
+
+impl Call {
+    pub(super) fn task(&self) -> BranchTask {
+        BranchTask {
+            xid: self.transaction.xid.clone(),
+            branch: self.branch.id,
+            branch_type: self.branch.branch_type,
+            resource: self.branch.resource.clone(),
+            application_data: Arc::clone(&self.branch.application_data),
+        }
+    }
+
+    /// Whether it may share a call with others of its kind.
+    fn is_at_commit(&self) -> bool {
+        self.phase == Phase::Commit && self.branch.branch_type == BranchType::At
+    }
+}
+
+impl Queue {
+    pub(super) fn push(&mut self, call: Call) {
+        self.waiting.push_back(call);
+    }
+
+    pub(super) fn is_missing(&self) -> bool {
+        self.is_missing
+    }
+
+    pub(super) fn become_available(&mut self) {
+        self.generation += 1;
+        self.is_missing = false;
+    }
+
+    /// What to ask next in one call, if another call may be made.
+    pub(super) fn next(&mut self, parallel: usize, together: usize) -> Option<(Vec<Call>, u64)> {
+        if self.is_missing || self.under_way >= parallel.max(1) {
+            return None;
+        }
+        let first = self.waiting.pop_front()?;
+        let shares = first.is_at_commit();
+        let mut calls = vec![first];
+        while shares && calls.len() < together && self.waiting.front().is_some_and(Call::is_at_commit) {
+            calls.extend(self.waiting.pop_front());
+        }
+        self.under_way += 1;
+        Some((calls, self.generation))
+    }
+
+    /// A call has come back; `missing` are those for which nobody had the resource.
+    pub(super) fn answered(&mut self, missing: Vec<Call>, generation: u64) {
+        self.under_way -= 1;
+        if !missing.is_empty() {
+            self.is_missing = generation == self.generation;
+        }
+        for call in missing.into_iter().rev() {
+            self.waiting.push_front(call);
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! What a store keeps: global transactions, branches, and the rows they lock.
+
+use std::{fmt, sync::Arc};
+
+use seata_protocol::{
+    BranchId, BranchStatus, BranchType, GlobalStatus, ResourceId, RowKey, RowLock, TransactionId, Xid,
+};
+
+/// A point in time: milliseconds since the Unix epoch.
+pub type Millis = u64;
+
+/// What is known of a global transaction from its begin on, and never changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transaction {
+    /// Its number, unique within the store.
+    pub id: TransactionId,
+    /// Its name.
+    pub xid: Xid,
+    /// The application that began it.
+    pub application: Arc<str>,
+    /// The transaction service group of that application.
+    pub group: Arc<str>,
+    /// What operators see.
+    pub name: Arc<str>,
+    /// When it began.
+    pub begun_at: Millis,
+    /// How long it may stay undecided, in milliseconds.
+    pub timeout: Millis,
+    /// The incarnation of the coordinator's own process that began it, when the starter lives and dies
+    /// with that process: an undecided transaction of a dead incarnation has no one left to decide it.
+    /// `None` for a remote starter.
+    pub incarnation: Option<u64>,
+}
+
+impl Transaction {
+    /// When it times out.
+    pub fn deadline(&self) -> Millis {
+        self.begun_at.saturating_add(self.timeout)
+    }
+
+    /// Whether it may no longer be committed.
+    pub fn has_timed_out(&self, now: Millis) -> bool {
+        now > self.deadline()
+    }
+}
+
+/// One branch of a global transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Branch {
+    /// Its number; later branches of one transaction have higher ones.
+    pub id: BranchId,
+    /// The transaction it belongs to.
+    pub transaction: TransactionId,
+    /// How it takes part.
+    pub branch_type: BranchType,
+    /// Where phase two happens.
+    pub resource: ResourceId,
+    /// How far it is.
+    pub status: BranchStatus,
+    /// Text of the resource manager that comes back to it in phase two.
+    pub application_data: Arc<str>,
+    /// The rows it locks on its resource.
+    pub locks: LockSet,
+}
+
+impl Branch {
+    /// The branch has nothing to do when its transaction commits.
+    pub fn is_idle_on_commit(&self) -> bool {
+        matches!(self.status, BranchStatus::PhaseOneFailed | BranchStatus::PhaseOneReadOnly)
+    }
+
+    /// The branch has nothing to undo when its transaction rolls back.
+    pub fn is_idle_on_rollback(&self) -> bool {
+        self.status == BranchStatus::PhaseOneFailed
+    }
+}
+
+/// Rows of one resource, each once, in a compact form: a million transactions may hold some.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct LockSet {
+    /// For each row its length (four bytes, little-endian), then [`row_text`].
+    bytes: Box<[u8]>,
+}
+
+impl LockSet {
+    /// The rows of `locks`, which are all of one resource. A row that occurs twice is kept once.
+    pub fn new(locks: &[RowLock]) -> Self {
+        let mut rows: Vec<String> =
+            locks.iter().map(|lock| row_text(&lock.table, lock.key.as_str())).collect();
+        if rows.len() > 1 {
+            let mut seen = std::collections::HashSet::with_capacity(rows.len());
+            rows.retain(|row| seen.insert(row.clone()));
+        }
+        let mut bytes = Vec::with_capacity(rows.iter().map(|row| row.len() + 4).sum());
+        for row in rows {
+            let length = u32::try_from(row.len()).expect("a row's name is shorter than 4 GiB");
+            bytes.extend_from_slice(&length.to_le_bytes());
+            bytes.extend_from_slice(row.as_bytes());
+        }
+        Self { bytes: bytes.into() }
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The rows as locks on `resource`.
+    pub fn on<'a>(&'a self, resource: &'a ResourceId) -> impl Iterator<Item = RowLock> + 'a {
+        self.rows().map(|row| row_lock(resource, row))
+    }
+
+    /// Table and key of each row, as [`row_text`] writes them.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &str> {
+        let mut rest = &self.bytes[..];
+        std::iter::from_fn(move || {
+            let (length, tail) = rest.split_first_chunk::<4>()?;
+            let (row, tail) = tail.split_at(u32::from_le_bytes(*length) as usize);
+            rest = tail;
+            Some(str::from_utf8(row).expect("rows are made from text, and checked when read from disk"))
+        })
+    }
+
+    /// The form on disk.
+    #[cfg_attr(not(feature = "journal"), expect(dead_code, reason = "only a journal writes it"))]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// From the form on disk; `None` if it is malformed.
+    #[cfg_attr(not(feature = "journal"), expect(dead_code, reason = "only a journal reads it"))]
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (length, tail) = rest.split_first_chunk::<4>()?;
+            let (row, tail) = tail.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+            str::from_utf8(row).ok()?.split_once('\0')?;
+            rest = tail;
+        }
+        Some(Self { bytes: bytes.into() })
+    }
+}
+
+impl fmt::Debug for LockSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.rows().map(|row| row.replace('\0', ":"))).finish()
+    }
+}
+
+/// A row within its resource as one text. No database allows a NUL in the name of a table, and
+/// [`check`](crate::store::check_locks) refuses one, so two rows never share a text.
+pub(crate) fn row_text(table: &str, key: &str) -> String {
+    let mut text = String::with_capacity(table.len() + 1 + key.len());
+    text.push_str(table);
+    text.push('\0');
+    text.push_str(key);
+    text
+}
+
+/// The inverse of [`row_text`].
+pub(crate) fn row_lock(resource: &ResourceId, row: &str) -> RowLock {
+    let (table, key) = row.split_once('\0').expect("row_text put it there");
+    let key = RowKey::from_text(key).expect("the key came from a RowKey, which is not empty");
+    RowLock { resource: resource.clone(), table: table.into(), key }
+}
+
+/// A global transaction as it stands, with what is left of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// What was said at its begin.
+    pub transaction: Arc<Transaction>,
+    /// Where it stands.
+    pub status: GlobalStatus,
+    /// Why it was parked, for one that a person has to look at.
+    pub parked: Option<Arc<str>>,
+    /// Its branches that are not done, in the order of their registration.
+    pub branches: Vec<Arc<Branch>>,
+}
+
+/// What is still known of a global transaction that ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// How it ended.
+    pub status: GlobalStatus,
+    /// When.
+    pub at: Millis,
+}
+
+/// A row that is locked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldLock {
+    /// The row.
+    pub lock: RowLock,
+    /// The global transaction that holds it.
+    pub holder: Xid,
+    /// The branch through which it does.
+    pub branch: BranchId,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lock(table: &str, key: &str) -> RowLock {
+        RowLock {
+            resource: "db".into(),
+            table: table.into(),
+            key: RowKey::from_text(key).expect("not empty"),
+        }
+    }
+
+    #[test]
+    fn a_row_named_twice_is_kept_once_and_in_order() {
+        let set = LockSet::new(&[lock("b", "2"), lock("a", "1"), lock("b", "2")]);
+        let rows: Vec<RowLock> = set.on(&"db".into()).collect();
+        assert_eq!(rows, [lock("b", "2"), lock("a", "1")]);
+    }
+
+    #[test]
+    fn the_form_on_disk_comes_back_and_a_damaged_one_is_refused() {
+        let set = LockSet::new(&[lock("stock", "7"), lock("stock", "a\0b,;")]);
+        assert_eq!(LockSet::from_bytes(set.as_bytes()), Some(set.clone()));
+        for end in 1..set.as_bytes().len() - 1 {
+            let cut = &set.as_bytes()[..end];
+            if let Some(shorter) = LockSet::from_bytes(cut) {
+                assert_eq!(shorter.rows().count(), 1, "only a cut between two rows leaves a whole set");
+            }
+        }
+    }
+}

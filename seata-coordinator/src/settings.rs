@@ -1,0 +1,66 @@
+//! What can be set, and to what it is set unless told otherwise.
+
+use std::time::Duration;
+
+use crate::session::RetryLimits;
+
+/// How a coordinator behaves. Every field has a default that suits an application's own process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// `host` and `port` in the XIDs given out: where a server can be reached. Default: the store's own
+    /// identity (`tc-5f3a9c1e`) and port 0, which says that it does not listen.
+    pub address: Option<(String, u16)>,
+    /// How late a time-out may be noticed. Shorter costs idle wake-ups. Default: 200 ms.
+    pub timeout_check_period: Duration,
+    /// The pause before a branch that could not finish is asked again; it doubles from try to try, and up
+    /// to half of it is added at random. Default: 1 s.
+    pub retry_period: Duration,
+    /// What that pause grows to at most. Default: 60 s.
+    pub max_retry_period: Duration,
+    /// After how long phase two is given up and the transaction parked. Default: never.
+    pub retry_limits: RetryLimits,
+    /// How long a resource may take to answer in phase two before it is asked again. Default: 15 s.
+    pub call_limit: Duration,
+    /// How long a commit or rollback request waits for phase two; the transaction goes on either way.
+    /// Default: 25 s, which is below the 30 s after which a client gives a request up.
+    pub answer_limit: Duration,
+    /// How many calls one resource gets at a time. Default: 8.
+    pub calls_per_resource: usize,
+    /// How many AT commits are handed to a resource together. Default: 256.
+    pub commits_per_call: usize,
+    /// Of how many ended transactions the outcome is kept. About 100 bytes each. Default: 65 536.
+    pub history: usize,
+    /// How many numbers are taken from the store at once; one flush each. Default: 16 384.
+    pub ids_per_block: u32,
+    /// The longest application data of a branch, in bytes. Default: 64 000, as in Java.
+    pub max_application_data: usize,
+    /// How many rows one branch may lock. Default: 100 000.
+    pub max_locks: usize,
+    /// How many commit and rollback requests may be on their way to phase two. Default: 4 096.
+    pub inbox: usize,
+    /// How many events a slow subscriber may lag behind before it loses the oldest. Default: 1 024.
+    pub events: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            address: None,
+            timeout_check_period: Duration::from_millis(200),
+            retry_period: Duration::from_secs(1),
+            max_retry_period: Duration::from_secs(60),
+            retry_limits: RetryLimits::default(),
+            call_limit: Duration::from_secs(15),
+            answer_limit: Duration::from_secs(25),
+            calls_per_resource: 8,
+            commits_per_call: 256,
+            history: 65_536,
+            ids_per_block: 16_384,
+            max_application_data: 64_000,
+            max_locks: 100_000,
+            inbox: 4_096,
+            events: 1_024,
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Where transactions, branches and row locks live.
+//!
+//! A store keeps and returns records; deciding is [`session`](crate::session)'s. One call is one atomic
+//! step. [`suite`] proves a store: run it for one of your own.
+
+use std::{fmt, future::Future, ops::Range, sync::Arc};
+
+use seata_protocol::{BranchId, BranchStatus, GlobalStatus, RowLock, TransactionId, Xid};
+
+use crate::{
+    record::{Branch, Ended, HeldLock, Millis, Snapshot, Transaction},
+    session::Decision,
+};
+
+pub use memory::MemoryStore;
+pub use tables::{Changes, NoChanges, Tables};
+
+mod locks;
+mod memory;
+mod tables;
+
+/// Where transactions, branches and row locks live.
+///
+/// # Guarantees
+/// - **Whole.** A call takes effect as a whole or not at all, and all calls take effect in one total
+///   order. What survives a crash is a prefix of that order.
+/// - **Durable.** When a method documented as *durable* returns, its effect survives the death of the
+///   process and of the machine, and so does everything before it in the order. The effect of a *lazy*
+///   method becomes durable soon, and at the latest together with the next durable one.
+/// - **Honest.** No answer leaves before everything it tells of is durable: a conflict names a holder
+///   that a crash would not undo, a free row is not locked again by one.
+/// - **Repeatable.** The same call again gives the same answer and changes nothing.
+/// - **Cancel-safe.** A call whose future is dropped took effect as a whole or not at all.
+///
+/// After an error that is not a refusal ([`StoreError`]) nothing is known of the call's effect, and
+/// every later call fails too, until the store is opened again.
+pub trait Store: Send + Sync + 'static {
+    /// The name that this store was given when it was created, for XIDs: a host name of its own.
+    fn identity(&self) -> &str;
+
+    /// How many times this store has been opened, durably counted: the number of this process's life.
+    fn incarnation(&self) -> u64;
+
+    /// Takes `count` numbers that no one was given before and no one will be given again, whatever
+    /// crashes and whatever the clock says. *Durable.*
+    fn reserve_ids(&self, count: u32) -> impl Future<Output = Result<Range<i64>, StoreError>> + Send;
+
+    /// Adds a transaction in [`GlobalStatus::Begin`]. *Lazy*: one without branches has nothing to lose.
+    fn begin(&self, transaction: Arc<Transaction>) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Adds a branch and takes all its row locks, or changes nothing. *Durable.* A row that the same
+    /// transaction holds already is no conflict.
+    fn register(&self, branch: Branch) -> impl Future<Output = Result<Registered, StoreError>> + Send;
+
+    /// Keeps how phase one of a branch ended. *Lazy.* [`BranchStatus::PhaseOneFailed`] frees the branch's
+    /// locks. Blank application data leaves the old one in place.
+    fn report(
+        &self,
+        transaction: TransactionId,
+        branch: BranchId,
+        status: BranchStatus,
+        application_data: Option<Arc<str>>,
+    ) -> impl Future<Output = Result<Reported, StoreError>> + Send;
+
+    /// Applies [`session::decide`](crate::session::decide). *Durable*, with everything a commit frees: all
+    /// locks. A transaction that has no work left is removed in the same step.
+    fn decide(
+        &self,
+        transaction: TransactionId,
+        decision: Decision,
+        now: Millis,
+    ) -> impl Future<Output = Result<Decided, StoreError>> + Send;
+
+    /// Removes a branch that is done, with its locks. *Lazy*: it would be asked again and say the same.
+    fn drop_branch(
+        &self,
+        transaction: TransactionId,
+        branch: BranchId,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Shows where phase two stands and takes any parking away. *Lazy.*
+    fn set_status(
+        &self,
+        transaction: TransactionId,
+        status: GlobalStatus,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Keeps that no further try happens by itself, and why. *Durable.*
+    fn park(
+        &self,
+        transaction: TransactionId,
+        status: GlobalStatus,
+        reason: Arc<str>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Removes a transaction with all its branches and locks, and keeps its outcome for a while. *Lazy.*
+    fn finish(
+        &self,
+        transaction: TransactionId,
+        status: GlobalStatus,
+        now: Millis,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// What is known of a transaction.
+    fn find(&self, transaction: TransactionId) -> impl Future<Output = Result<Found, StoreError>> + Send;
+
+    /// The first of these rows that a transaction other than `except` holds.
+    fn conflict(
+        &self,
+        except: Option<TransactionId>,
+        locks: &[RowLock],
+    ) -> impl Future<Output = Result<Option<Conflict>, StoreError>> + Send;
+
+    /// Those among `transactions` that are in [`GlobalStatus::Begin`]: for a time-out check, which must be
+    /// cheap. Nothing is promised of their durability.
+    fn undecided(
+        &self,
+        transactions: Vec<TransactionId>,
+    ) -> impl Future<Output = Result<Vec<TransactionId>, StoreError>> + Send;
+
+    /// Up to `limit` unfinished transactions with a number above `after`, in the order of their numbers.
+    fn page(
+        &self,
+        after: Option<TransactionId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Snapshot>, StoreError>> + Send;
+
+    /// Up to `limit` locks that are held, in no particular order.
+    fn locks(&self, limit: usize) -> impl Future<Output = Result<Vec<HeldLock>, StoreError>> + Send;
+
+    /// Makes everything durable and gives the store's resources back. Later calls fail.
+    fn close(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// Why a store did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// It could not be written or read. Whether the last calls took effect is not known; opening the store
+    /// again shows what did.
+    #[error("the store failed and must be opened again: {reason}")]
+    Failed {
+        /// What was tried and what came of it.
+        reason: Arc<str>,
+    },
+    /// It was closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// What became of a registration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Registered {
+    /// The branch is there and holds its locks.
+    Done,
+    /// Another transaction holds one of the rows; nothing was changed.
+    Conflict(Conflict),
+    /// The transaction takes no more branches; nothing was changed.
+    NotActive(GlobalStatus),
+    /// There is no such transaction; nothing was changed.
+    Unknown,
+}
+
+/// A row that somebody else holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The first row that is not free.
+    pub lock: RowLock,
+    /// Who holds it.
+    pub holder: Xid,
+    /// The holder is rolling back, and may be waiting for the asker's own database locks.
+    pub holder_is_rolling_back: bool,
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "row {} is locked by global transaction {}", self.lock, self.holder)
+    }
+}
+
+/// What became of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reported {
+    /// It is kept.
+    Done,
+    /// The transaction has no such branch (any more).
+    UnknownBranch,
+    /// There is no such transaction (any more).
+    Unknown,
+}
+
+/// What became of a decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decided {
+    /// It was made now. A status that [`is_complete`](GlobalStatus::is_complete) says that nothing is left to do.
+    Now(Snapshot),
+    /// It stood before, or there was nothing to decide; the transaction is there.
+    Unchanged(GlobalStatus),
+    /// The transaction ended before.
+    Ended(Ended),
+    /// There is no such transaction (any more).
+    Unknown,
+}
+
+/// What is known of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It is not finished.
+    Open(Snapshot),
+    /// It ended, not long ago.
+    Ended(Ended),
+    /// Nothing: it ended long ago, or never was.
+    Unknown,
+}

@@ -1,0 +1,155 @@
+//! A store that forgets everything when its process ends.
+
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use seata_protocol::{BranchId, BranchStatus, GlobalStatus, RowLock, TransactionId};
+
+use crate::{
+    record::{Branch, HeldLock, Millis, Snapshot, Transaction},
+    session::Decision,
+    store::{Conflict, Decided, Found, NoChanges, Registered, Reported, Store, StoreError, Tables},
+};
+
+/// A [`Store`] in memory: for tests, and where losing every open transaction with the process is
+/// acceptable.
+#[derive(Debug)]
+pub struct MemoryStore {
+    identity: String,
+    incarnation: u64,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    tables: Tables,
+    next_id: i64,
+    incarnation: u64,
+}
+
+impl MemoryStore {
+    /// An empty store under this name, which becomes the host in XIDs. It remembers the outcomes of the
+    /// last `history` transactions.
+    pub fn new(identity: impl Into<String>, history: usize) -> Self {
+        let state = State { tables: Tables::new(history), next_id: 1, incarnation: 1 };
+        Self { identity: identity.into(), incarnation: 1, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// The same data in a further life, as after a restart of a process that kept its memory.
+    pub fn reopen(&self) -> Self {
+        let mut state = self.lock();
+        state.incarnation += 1;
+        let incarnation = state.incarnation;
+        drop(state);
+        Self { identity: self.identity.clone(), incarnation, state: Arc::clone(&self.state) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no step panics")
+    }
+}
+
+impl Store for MemoryStore {
+    fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    async fn reserve_ids(&self, count: u32) -> Result<Range<i64>, StoreError> {
+        let mut state = self.lock();
+        let start = state.next_id;
+        state.next_id += i64::from(count);
+        Ok(start..state.next_id)
+    }
+
+    async fn begin(&self, transaction: Arc<Transaction>) -> Result<(), StoreError> {
+        self.lock().tables.begin(transaction, &mut NoChanges);
+        Ok(())
+    }
+
+    async fn register(&self, branch: Branch) -> Result<Registered, StoreError> {
+        Ok(self.lock().tables.register(branch, &mut NoChanges))
+    }
+
+    async fn report(
+        &self,
+        transaction: TransactionId,
+        branch: BranchId,
+        status: BranchStatus,
+        application_data: Option<Arc<str>>,
+    ) -> Result<Reported, StoreError> {
+        Ok(self.lock().tables.report(transaction, branch, status, application_data, &mut NoChanges))
+    }
+
+    async fn decide(
+        &self,
+        transaction: TransactionId,
+        decision: Decision,
+        now: Millis,
+    ) -> Result<Decided, StoreError> {
+        Ok(self.lock().tables.decide(transaction, decision, now, &mut NoChanges))
+    }
+
+    async fn drop_branch(&self, transaction: TransactionId, branch: BranchId) -> Result<(), StoreError> {
+        self.lock().tables.drop_branch(transaction, branch, &mut NoChanges);
+        Ok(())
+    }
+
+    async fn set_status(&self, transaction: TransactionId, status: GlobalStatus) -> Result<(), StoreError> {
+        self.lock().tables.set_status(transaction, status, &mut NoChanges);
+        Ok(())
+    }
+
+    async fn park(
+        &self,
+        transaction: TransactionId,
+        status: GlobalStatus,
+        reason: Arc<str>,
+    ) -> Result<(), StoreError> {
+        self.lock().tables.park(transaction, status, reason, &mut NoChanges);
+        Ok(())
+    }
+
+    async fn finish(
+        &self,
+        transaction: TransactionId,
+        status: GlobalStatus,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        self.lock().tables.finish(transaction, status, now, &mut NoChanges);
+        Ok(())
+    }
+
+    async fn find(&self, transaction: TransactionId) -> Result<Found, StoreError> {
+        Ok(self.lock().tables.find(transaction))
+    }
+
+    async fn conflict(
+        &self,
+        except: Option<TransactionId>,
+        locks: &[RowLock],
+    ) -> Result<Option<Conflict>, StoreError> {
+        Ok(self.lock().tables.conflict(except, locks))
+    }
+
+    async fn undecided(&self, transactions: Vec<TransactionId>) -> Result<Vec<TransactionId>, StoreError> {
+        Ok(self.lock().tables.undecided(transactions))
+    }
+
+    async fn page(&self, after: Option<TransactionId>, limit: usize) -> Result<Vec<Snapshot>, StoreError> {
+        Ok(self.lock().tables.page(after, limit))
+    }
+
+    async fn locks(&self, limit: usize) -> Result<Vec<HeldLock>, StoreError> {
+        Ok(self.lock().tables.locks(limit))
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

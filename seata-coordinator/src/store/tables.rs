@@ -1,0 +1,371 @@
+//! The records of a store that keeps them in memory, whatever makes them durable.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    ops::Bound,
+    sync::Arc,
+};
+
+use seata_protocol::{BranchId, BranchStatus, GlobalStatus, RowLock, TransactionId};
+
+use crate::{
+    record::{Branch, Ended, HeldLock, Millis, Snapshot, Transaction, row_lock, row_text},
+    session::{self, Decision},
+    store::{
+        Conflict, Decided, Found, Registered, Reported,
+        locks::{Holder, LockTable},
+    },
+};
+
+/// Transactions, branches and row locks in memory. Its methods are the steps of a
+/// [`Store`](crate::store::Store); each tells a [`Changes`] what it changed, so that a store can make
+/// just that durable.
+#[derive(Debug)]
+pub struct Tables {
+    /// Ordered, so that a listing can be paged, and growing without a pause.
+    transactions: BTreeMap<TransactionId, Entry>,
+    locks: LockTable,
+    history: History,
+}
+
+/// What a step changed, in terms of records to be kept and removed.
+pub trait Changes {
+    /// Keep this new transaction, in [`GlobalStatus::Begin`].
+    fn add_transaction(&mut self, transaction: &Arc<Transaction>);
+    /// Keep this transaction as it now stands.
+    fn put_transaction(
+        &mut self,
+        transaction: &Arc<Transaction>,
+        status: GlobalStatus,
+        parked: Option<&Arc<str>>,
+    );
+    /// Keep this new branch.
+    fn add_branch(&mut self, branch: &Arc<Branch>);
+    /// Keep this branch as it now stands.
+    fn put_branch(&mut self, branch: &Arc<Branch>);
+    /// The transaction is gone; its branches are reported one by one.
+    fn remove_transaction(&mut self, id: TransactionId);
+    /// The branch is gone.
+    fn remove_branch(&mut self, id: BranchId);
+}
+
+/// For a store that makes nothing durable.
+#[derive(Clone, Copy, Debug)]
+pub struct NoChanges;
+
+#[derive(Debug)]
+struct Entry {
+    transaction: Arc<Transaction>,
+    status: GlobalStatus,
+    parked: Option<Arc<str>>,
+    /// In the order of registration, which is that of their numbers.
+    branches: Vec<Arc<Branch>>,
+}
+
+/// The outcomes of the transactions that ended last.
+#[derive(Debug)]
+struct History {
+    limit: usize,
+    order: VecDeque<TransactionId>,
+    ended: HashMap<TransactionId, Ended>,
+}
+
+impl Tables {
+    /// Empty tables that remember the outcomes of the last `history` transactions.
+    pub fn new(history: usize) -> Self {
+        Self {
+            transactions: BTreeMap::new(),
+            locks: LockTable::default(),
+            history: History { limit: history, order: VecDeque::new(), ended: HashMap::new() },
+        }
+    }
+
+    /// Puts a transaction back that was read from disk; its branches may come in any order. Only an
+    /// undecided transaction, or one that is not undone yet, holds its locks again.
+    pub fn restore(&mut self, snapshot: Snapshot) {
+        let Snapshot { transaction, status, parked, mut branches } = snapshot;
+        branches.sort_unstable_by_key(|branch| branch.id);
+        if !status.is_commit() {
+            branches.iter().for_each(|branch| self.locks.acquire(branch));
+        }
+        self.transactions.insert(transaction.id, Entry { transaction, status, parked, branches });
+    }
+
+    /// How many transactions are not finished.
+    pub fn len(&self) -> usize {
+        self.transactions.len()
+    }
+
+    /// Whether no transaction is left.
+    pub fn is_empty(&self) -> bool {
+        self.transactions.is_empty()
+    }
+
+    /// How many row locks are held.
+    pub fn lock_count(&self) -> usize {
+        self.locks.len()
+    }
+
+    /// See [`Store::begin`](crate::store::Store::begin).
+    pub fn begin(&mut self, transaction: Arc<Transaction>, changes: &mut impl Changes) {
+        let id = transaction.id;
+        if self.transactions.contains_key(&id) || self.history.ended.contains_key(&id) {
+            return;
+        }
+        changes.add_transaction(&transaction);
+        let entry = Entry { transaction, status: GlobalStatus::Begin, parked: None, branches: Vec::new() };
+        self.transactions.insert(id, entry);
+    }
+
+    /// See [`Store::register`](crate::store::Store::register).
+    pub fn register(&mut self, branch: Branch, changes: &mut impl Changes) -> Registered {
+        let Some(entry) = self.transactions.get_mut(&branch.transaction) else {
+            return match self.history.ended.get(&branch.transaction) {
+                Some(ended) => Registered::NotActive(ended.status),
+                None => Registered::Unknown,
+            };
+        };
+        if entry.position(branch.id).is_some() {
+            return Registered::Done;
+        }
+        if entry.status != GlobalStatus::Begin {
+            return Registered::NotActive(entry.status);
+        }
+        let rows = branch.locks.rows();
+        if let Some((row, holder)) = self.locks.conflict(&branch.resource, rows, Some(branch.transaction)) {
+            let lock = row_lock(&branch.resource, row);
+            return Registered::Conflict(self.conflict_with(lock, holder));
+        }
+        self.locks.acquire(&branch);
+        let branch = Arc::new(branch);
+        changes.add_branch(&branch);
+        let at = entry.branches.partition_point(|earlier| earlier.id < branch.id);
+        entry.branches.insert(at, branch);
+        Registered::Done
+    }
+
+    /// See [`Store::report`](crate::store::Store::report).
+    pub fn report(
+        &mut self,
+        transaction: TransactionId,
+        branch: BranchId,
+        status: BranchStatus,
+        application_data: Option<Arc<str>>,
+        changes: &mut impl Changes,
+    ) -> Reported {
+        let Some(entry) = self.transactions.get_mut(&transaction) else { return Reported::Unknown };
+        let Some(index) = entry.position(branch) else { return Reported::UnknownBranch };
+        if status == BranchStatus::PhaseOneFailed {
+            release(&mut self.locks, entry, index);
+        }
+        let record = Arc::make_mut(&mut entry.branches[index]);
+        record.status = status;
+        if status == BranchStatus::PhaseOneFailed {
+            record.locks = Default::default();
+        }
+        if let Some(data) = application_data.filter(|data| !data.trim().is_empty()) {
+            record.application_data = data;
+        }
+        changes.put_branch(&entry.branches[index]);
+        Reported::Done
+    }
+
+    /// See [`Store::decide`](crate::store::Store::decide).
+    pub fn decide(
+        &mut self,
+        transaction: TransactionId,
+        decision: Decision,
+        now: Millis,
+        changes: &mut impl Changes,
+    ) -> Decided {
+        let Some(entry) = self.transactions.get_mut(&transaction) else {
+            return match self.history.ended.get(&transaction) {
+                Some(ended) => Decided::Ended(ended.clone()),
+                None => Decided::Unknown,
+            };
+        };
+        let branches = entry.branches.iter().map(|branch| &**branch);
+        let Some(status) = session::decide(&entry.transaction, entry.status, branches, decision, now) else {
+            return Decided::Unchanged(entry.status);
+        };
+        entry.status = status;
+        if status.is_complete() {
+            let mut snapshot = entry.snapshot();
+            snapshot.branches.clear();
+            self.finish(transaction, status, now, changes);
+            return Decided::Now(snapshot);
+        }
+        if status.is_commit() {
+            for branch in &entry.branches {
+                self.locks.release(&branch.resource, &branch.locks, branch.id);
+            }
+        }
+        changes.put_transaction(&entry.transaction, status, None);
+        Decided::Now(entry.snapshot())
+    }
+
+    /// See [`Store::drop_branch`](crate::store::Store::drop_branch).
+    pub fn drop_branch(&mut self, transaction: TransactionId, branch: BranchId, changes: &mut impl Changes) {
+        let Some(entry) = self.transactions.get_mut(&transaction) else { return };
+        let Some(index) = entry.position(branch) else { return };
+        release(&mut self.locks, entry, index);
+        entry.branches.remove(index);
+        changes.remove_branch(branch);
+    }
+
+    /// See [`Store::set_status`](crate::store::Store::set_status).
+    pub fn set_status(
+        &mut self,
+        transaction: TransactionId,
+        status: GlobalStatus,
+        changes: &mut impl Changes,
+    ) {
+        self.show(transaction, status, None, changes);
+    }
+
+    /// See [`Store::park`](crate::store::Store::park).
+    pub fn park(
+        &mut self,
+        transaction: TransactionId,
+        status: GlobalStatus,
+        reason: Arc<str>,
+        changes: &mut impl Changes,
+    ) {
+        self.show(transaction, status, Some(reason), changes);
+    }
+
+    /// See [`Store::finish`](crate::store::Store::finish).
+    pub fn finish(
+        &mut self,
+        transaction: TransactionId,
+        status: GlobalStatus,
+        now: Millis,
+        changes: &mut impl Changes,
+    ) {
+        let Some(entry) = self.transactions.remove(&transaction) else { return };
+        for branch in &entry.branches {
+            self.locks.release(&branch.resource, &branch.locks, branch.id);
+            changes.remove_branch(branch.id);
+        }
+        changes.remove_transaction(transaction);
+        self.history.push(transaction, Ended { status, at: now });
+    }
+
+    /// See [`Store::find`](crate::store::Store::find).
+    pub fn find(&self, transaction: TransactionId) -> Found {
+        if let Some(entry) = self.transactions.get(&transaction) {
+            return Found::Open(entry.snapshot());
+        }
+        match self.history.ended.get(&transaction) {
+            Some(ended) => Found::Ended(ended.clone()),
+            None => Found::Unknown,
+        }
+    }
+
+    /// See [`Store::conflict`](crate::store::Store::conflict).
+    pub fn conflict(&self, except: Option<TransactionId>, locks: &[RowLock]) -> Option<Conflict> {
+        locks.iter().find_map(|lock| {
+            let row = row_text(&lock.table, lock.key.as_str());
+            let (_, holder) = self.locks.conflict(&lock.resource, std::iter::once(&*row), except)?;
+            Some(self.conflict_with(lock.clone(), holder))
+        })
+    }
+
+    /// See [`Store::undecided`](crate::store::Store::undecided).
+    pub fn undecided(&self, mut transactions: Vec<TransactionId>) -> Vec<TransactionId> {
+        let is_undecided = |entry: &Entry| entry.status == GlobalStatus::Begin;
+        transactions.retain(|id| self.transactions.get(id).is_some_and(is_undecided));
+        transactions
+    }
+
+    /// See [`Store::page`](crate::store::Store::page).
+    pub fn page(&self, after: Option<TransactionId>, limit: usize) -> Vec<Snapshot> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.transactions
+            .range((start, Bound::Unbounded))
+            .take(limit)
+            .map(|(_, entry)| entry.snapshot())
+            .collect()
+    }
+
+    /// See [`Store::locks`](crate::store::Store::locks).
+    pub fn locks(&self, limit: usize) -> Vec<HeldLock> {
+        let held = |(resource, row, holder): (_, &str, Holder)| {
+            let transaction = &self.transactions[&holder.transaction].transaction;
+            HeldLock { lock: row_lock(resource, row), holder: transaction.xid.clone(), branch: holder.branch }
+        };
+        self.locks.iter().take(limit).map(held).collect()
+    }
+
+    fn show(
+        &mut self,
+        transaction: TransactionId,
+        status: GlobalStatus,
+        parked: Option<Arc<str>>,
+        changes: &mut impl Changes,
+    ) {
+        let Some(entry) = self.transactions.get_mut(&transaction) else { return };
+        entry.status = status;
+        entry.parked = parked;
+        changes.put_transaction(&entry.transaction, status, entry.parked.as_ref());
+    }
+
+    fn conflict_with(&self, lock: RowLock, holder: Holder) -> Conflict {
+        let holder = &self.transactions[&holder.transaction];
+        Conflict {
+            lock,
+            holder: holder.transaction.xid.clone(),
+            holder_is_rolling_back: holder.status.is_rollback(),
+        }
+    }
+}
+
+impl Entry {
+    fn position(&self, branch: BranchId) -> Option<usize> {
+        self.branches.binary_search_by_key(&branch, |branch| branch.id).ok()
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            transaction: Arc::clone(&self.transaction),
+            status: self.status,
+            parked: self.parked.clone(),
+            branches: self.branches.clone(),
+        }
+    }
+}
+
+/// Frees the rows of one branch. A row that another branch of the same transaction changed too passes
+/// to that one.
+fn release(locks: &mut LockTable, entry: &Entry, index: usize) {
+    let branch = &entry.branches[index];
+    locks.release(&branch.resource, &branch.locks, branch.id);
+    if !entry.status.is_commit() && !branch.locks.is_empty() {
+        let others = entry.branches.iter().filter(|other| other.id != branch.id);
+        others.filter(|other| other.resource == branch.resource).for_each(|other| locks.acquire(other));
+    }
+}
+
+impl History {
+    fn push(&mut self, id: TransactionId, ended: Ended) {
+        if self.limit == 0 {
+            return;
+        }
+        if self.order.len() >= self.limit
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ended.remove(&oldest);
+        }
+        self.order.push_back(id);
+        self.ended.insert(id, ended);
+    }
+}
+
+impl Changes for NoChanges {
+    fn add_transaction(&mut self, _: &Arc<Transaction>) {}
+    fn put_transaction(&mut self, _: &Arc<Transaction>, _: GlobalStatus, _: Option<&Arc<str>>) {}
+    fn add_branch(&mut self, _: &Arc<Branch>) {}
+    fn put_branch(&mut self, _: &Arc<Branch>) {}
+    fn remove_transaction(&mut self, _: TransactionId) {}
+    fn remove_branch(&mut self, _: BranchId) {}
+}

@@ -1,0 +1,4 @@
+//! The coordinator as its users see it.
+
+mod embedded;
+mod support;
