@@ -310,6 +310,8 @@ impl Drop for Inner {
         {
             task.abort();
         }
+        // The task goes when its runtime comes to it; the directory is to be free now.
+        self.driver.store().end();
     }
 }
 

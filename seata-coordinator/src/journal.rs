@@ -69,6 +69,14 @@ impl JournalStore {
         self.recovery
     }
 
+    /// Waits for the last flush, so that the directory is free for the next one.
+    pub(crate) fn end(&self) {
+        drop(self.shared.close());
+        if let Some(writer) = self.writer.lock().ok().and_then(|mut writer| writer.take()) {
+            let _ = writer.join();
+        }
+    }
+
     /// One step: `act` under the lock, then the wait that its answer needs.
     async fn step<T>(&self, wait: Wait, act: impl FnOnce(&mut State) -> T) -> Result<T, StoreError> {
         let (answer, durable) = self.shared.step(wait, act)?;
@@ -186,11 +194,7 @@ impl Store for JournalStore {
 }
 
 impl Drop for JournalStore {
-    /// Waits for the last flush, so that the directory is free when the store is gone.
     fn drop(&mut self) {
-        drop(self.shared.close());
-        if let Some(writer) = self.writer.lock().ok().and_then(|mut writer| writer.take()) {
-            let _ = writer.join();
-        }
+        self.end();
     }
 }

@@ -18,6 +18,15 @@ pub(super) enum EitherStore {
     Journal(Box<JournalStore>),
 }
 
+impl EitherStore {
+    /// Makes everything durable and frees the data directory, blocking for that one flush.
+    pub(super) fn end(&self) {
+        if let Self::Journal(store) = self {
+            store.end();
+        }
+    }
+}
+
 /// Writes each method as a call of the same method of the store inside.
 macro_rules! delegate {
     ($( async fn $name:ident(&self $(, $argument:ident: $type:ty)* ) -> $output:ty; )+) => {$(

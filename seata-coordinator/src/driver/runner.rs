@@ -56,6 +56,8 @@ pub struct Runner<S, P, C> {
     queues: HashMap<ResourceId, Queue>,
     /// When which session is to be woken.
     retries: BTreeSet<(Millis, TransactionId)>,
+    /// When to look for time-outs again.
+    next_check: Millis,
     /// To be decided by the coordinator itself, and how many of them are under way.
     undecided: VecDeque<(TransactionId, Decision)>,
     deciding: usize,
@@ -99,6 +101,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
             sessions: HashMap::new(),
             queues: HashMap::new(),
             retries: BTreeSet::new(),
+            next_check: 0,
             undecided: VecDeque::new(),
             deciding: 0,
             jobs: FuturesUnordered::new(),
@@ -127,14 +130,18 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
             if self.is_stopping && self.jobs.is_empty() {
                 return Ok(());
             }
-            let pause = self.next_pause();
+            // Not left to the sleep below alone: it begins anew with every command.
+            if self.pause().is_zero() && !self.is_stopping {
+                self.check_time().await?;
+            }
+            let pause = self.pause();
             tokio::select! {
                 command = self.commands.recv(), if !self.is_stopping => match command {
                     None | Some(Command::Stop) => self.is_stopping = true,
                     Some(command) => self.obey(command).await?,
                 },
                 Some(done) = self.jobs.next() => self.take_in(done).await?,
-                () = self.shared.clock.sleep(pause), if !self.is_stopping => self.check_time().await?,
+                () = self.shared.clock.sleep(pause), if !self.is_stopping => {}
             }
             self.is_stopping |= self.shared.is_stopping.load(Ordering::Acquire);
             if !self.is_stopping {
@@ -389,6 +396,10 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
             self.retries.pop_first();
             self.feed(id, Input::Timer(Timer::Retry)).await?;
         }
+        if now < self.next_check {
+            return Ok(());
+        }
+        self.next_check = now + (self.shared.settings.timeout_check_period.as_millis() as Millis).max(1);
         let due = self.shared.due(now);
         if !due.is_empty() {
             let undecided = self.shared.store.undecided(due).await?;
@@ -410,15 +421,10 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         }
     }
 
-    fn next_pause(&self) -> Duration {
-        if !self.undecided.is_empty() && self.deciding < DECISIONS {
-            return Duration::ZERO;
-        }
-        let period = self.shared.settings.timeout_check_period;
-        match self.retries.first() {
-            Some((at, _)) => period.min(Duration::from_millis(at.saturating_sub(self.shared.now()))),
-            None => period,
-        }
+    /// How long nothing has to be looked at.
+    fn pause(&self) -> Duration {
+        let next = self.retries.first().map_or(self.next_check, |(at, _)| self.next_check.min(*at));
+        Duration::from_millis(next.saturating_sub(self.shared.now()))
     }
 
     fn back_off(&mut self, failures: u32) -> Millis {

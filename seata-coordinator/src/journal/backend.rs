@@ -1,7 +1,7 @@
 //! Layers under redb: where the last read was, and a try that leaves the file alone.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     io,
     sync::{
         Arc, Mutex,
@@ -141,11 +141,10 @@ impl StorageBackend for Overlay {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut changed = self.changed.lock().expect("nothing panics under it");
         Self::pages(offset, data.len(), |page, within, range| {
-            if !changed.pages.contains_key(&page) {
-                let original = self.original(page)?;
-                changed.pages.insert(page, original);
-            }
-            let bytes = changed.pages.get_mut(&page).expect("it was put there");
+            let bytes = match changed.pages.entry(page) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => entry.insert(self.original(page)?),
+            };
             bytes[within..within + range.len()].copy_from_slice(&data[range]);
             Ok(())
         })

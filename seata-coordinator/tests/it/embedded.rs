@@ -258,8 +258,10 @@ async fn a_restart_keeps_decisions_and_rolls_back_what_its_dead_process_left_ope
     tc.register_branch(at(&committed, DB, &["1"])).await.unwrap();
     tc.commit(&committed).await.unwrap();
     let open = tc.begin(begin("open")).await.unwrap();
-    let branches =
-        [tc.register_branch(at(&open, DB, &["2"])).await.unwrap(), tc.register_branch(at(&open, DB, &["3"])).await.unwrap()];
+    let branches = [
+        tc.register_branch(at(&open, DB, &["2"])).await.unwrap(),
+        tc.register_branch(at(&open, DB, &["3"])).await.unwrap(),
+    ];
     let mut remote = begin("remote");
     remote.is_local = false;
     let remote = tc.begin(remote).await.unwrap();
