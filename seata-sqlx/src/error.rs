@@ -127,6 +127,11 @@ pub enum AtError {
     /// A local transaction that began under `#[global_lock]` was used outside it. It is rolled back.
     #[error("this local transaction began under #[global_lock] and is used outside it; it is rolled back")]
     LeftGlobalLock,
+    /// A local transaction that began outside `#[global_lock]` was used inside. It is rolled back.
+    #[error(
+        "this local transaction began outside #[global_lock] and is used inside it; it is rolled back: begin it inside"
+    )]
+    BegunOutsideGlobalLock,
     /// The local transaction is over: it was rolled back because of an earlier error.
     #[error("this local transaction was rolled back earlier: {reason}")]
     AlreadyRolledBack {

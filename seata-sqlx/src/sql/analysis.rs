@@ -65,7 +65,7 @@ pub(crate) enum Kind {
 
 /// Rows of one table, as a statement selects them. Parameters are numbered by argument.
 #[derive(Debug)]
-pub(crate) struct Rows {
+pub struct Rows {
     pub(crate) schema: Option<String>,
     pub(crate) table: String,
     pub(crate) alias: Option<String>,

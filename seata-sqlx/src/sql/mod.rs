@@ -6,6 +6,7 @@ mod parameters;
 mod refusal;
 mod tokens;
 
+pub(crate) use analysis::Rows;
 pub(crate) use analysis::{Analysis, Kind, Statement, Write, analyse, committed_read};
 pub(crate) use cache::StatementCache;
 pub use refusal::Refusal;

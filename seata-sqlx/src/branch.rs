@@ -1,0 +1,249 @@
+//! The end of phase one: a local transaction becomes a branch of a global one.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use seata_context::{BranchRegistration, CoordinationError, LockStrategy};
+use seata_protocol::{BranchId, BranchStatus, BranchType, RowLock, Xid};
+use sqlx::Error;
+
+use crate::{
+    caller::{Caller, Mode},
+    data_source::Core,
+    dialect::{Call, Dialect, execute},
+    error::AtError,
+    session::{CommitError, Session},
+    undo::{self, BranchUndoLog, SqlUndoLog, Value},
+};
+
+/// A lock that another transaction holds. The local transaction is rolled back.
+#[derive(Debug)]
+pub(crate) struct Conflict {
+    pub(crate) row: String,
+    pub(crate) holder: String,
+}
+
+/// Why a local transaction did not commit. It is rolled back, or the error says otherwise.
+#[derive(Debug)]
+pub(crate) enum FinishError {
+    Conflict(Conflict),
+    Other(Error),
+}
+
+impl From<AtError> for FinishError {
+    fn from(error: AtError) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+/// What one local transaction did.
+#[derive(Default)]
+pub(crate) struct Work {
+    pub(crate) logs: Vec<SqlUndoLog>,
+    pub(crate) locks: Vec<RowLock>,
+}
+
+/// How this try is made, as the coordinator is told.
+pub(crate) struct Attempt {
+    /// The user opened no transaction of his own.
+    pub(crate) is_autocommit: bool,
+    pub(crate) is_first: bool,
+}
+
+/// Registers the branch, writes its undo row, and commits.
+pub(crate) async fn finish<DB: Dialect>(
+    core: &Core<DB>,
+    session: &mut Session<DB>,
+    caller: &Caller,
+    work: Work,
+    attempt: Attempt,
+) -> Result<(), FinishError> {
+    let locks: Vec<RowLock> = BTreeSet::from_iter(work.locks).into_iter().collect();
+    match &caller.mode {
+        Mode::GlobalLock if !locks.is_empty() => {
+            let free = core.client.resource_manager().query_locks(None, &locks).await;
+            if let Err(error) = free {
+                session.rollback().await;
+                return Err(refused(error, AtError::LockQuery));
+            }
+            commit(session).await
+        }
+        Mode::Global(xid) if !work.logs.is_empty() => {
+            let application_data = application_data(caller, &attempt);
+            let registration = BranchRegistration {
+                xid: xid.clone(),
+                branch_type: BranchType::At,
+                resource: core.resource.clone(),
+                locks,
+                application_data,
+            };
+            let branch = match core.client.resource_manager().register_branch(registration).await {
+                Ok(branch) => branch,
+                Err(error) => {
+                    session.rollback().await;
+                    return Err(refused(error, |source| AtError::Registration { xid: xid.clone(), source }));
+                }
+            };
+            commit_branch(core, session, xid, branch, work.logs).await
+        }
+        _ => commit(session).await,
+    }
+}
+
+fn refused(error: CoordinationError, other: impl FnOnce(CoordinationError) -> AtError) -> FinishError {
+    match error {
+        CoordinationError::LockConflict { row, holder, .. } => {
+            FinishError::Conflict(Conflict { row, holder })
+        }
+        error => other(error).into(),
+    }
+}
+
+fn application_data(caller: &Caller, attempt: &Attempt) -> String {
+    let mut entries = Vec::new();
+    if !attempt.is_autocommit {
+        entries.push("\"autoCommit\":false".to_owned());
+    }
+    // Only the first try may go without a look at the lock: after a conflict there is something to see.
+    if caller.strategy == LockStrategy::Optimistic {
+        entries.push(format!("\"skipCheckLock\":{}", attempt.is_first));
+    }
+    if entries.is_empty() { String::new() } else { format!("{{{}}}", entries.join(",")) }
+}
+
+async fn commit<DB: Dialect>(session: &mut Session<DB>) -> Result<(), FinishError> {
+    session.commit().await.map_err(|error| match error {
+        CommitError::RolledBack(error) | CommitError::Unknown(error) => FinishError::Other(error),
+    })
+}
+
+async fn commit_branch<DB: Dialect>(
+    core: &Core<DB>,
+    session: &mut Session<DB>,
+    xid: &Xid,
+    branch: BranchId,
+    logs: Vec<SqlUndoLog>,
+) -> Result<(), FinishError> {
+    if let Err(error) = write_undo_row(core, session, xid, branch, logs).await {
+        let error = if is_unique_violation(&error) {
+            AtError::RolledBackMeanwhile { xid: xid.clone(), branch }.into()
+        } else {
+            error
+        };
+        if session.rollback().await {
+            report_failure(core, xid, branch).await;
+        }
+        return Err(FinishError::Other(error));
+    }
+    match session.commit().await {
+        Ok(()) => Ok(()),
+        Err(CommitError::RolledBack(error)) => {
+            report_failure(core, xid, branch).await;
+            Err(FinishError::Other(error))
+        }
+        Err(CommitError::Unknown(error)) => {
+            Err(AtError::OutcomeUnknown { xid: xid.clone(), branch, reason: error.to_string() }.into())
+        }
+    }
+}
+
+fn is_unique_violation(error: &Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.is_unique_violation())
+}
+
+async fn write_undo_row<DB: Dialect>(
+    core: &Core<DB>,
+    session: &mut Session<DB>,
+    xid: &Xid,
+    branch: BranchId,
+    logs: Vec<SqlUndoLog>,
+) -> Result<(), Error> {
+    let log = BranchUndoLog { xid: xid.to_string(), branch_id: branch.0, sql_undo_logs: logs };
+    let call = undo_row::<DB>(&core.options.undo_table, xid, branch, undo::encode(&log), 0)?;
+    execute::<DB>(session.connection().await?, call).await.map(drop)
+}
+
+/// The INSERT of a row into the undo table; the second of its kind for a branch fails.
+pub(crate) fn undo_row<DB: Dialect>(
+    table: &str,
+    xid: &Xid,
+    branch: BranchId,
+    content: Vec<u8>,
+    status: i64,
+) -> Result<Call<DB>, Error> {
+    let values = [
+        Value::Long(branch.0),
+        Value::Text(xid.to_string()),
+        Value::Text(undo::CONTEXT.to_owned()),
+        Value::Bytes(content),
+        Value::Long(status),
+    ];
+    let sql = format!(
+        "INSERT INTO {} (branch_id, xid, context, rollback_info, log_status, log_created, log_modified) \
+         VALUES (?1, ?2, ?3, ?4, ?5, {now}, {now})",
+        DB::quote(table),
+        now = DB::NOW,
+    );
+    Call::new(sql, &values.each_ref())
+}
+
+/// Tells the coordinator that nothing of the branch is left, so that its locks are freed early. If it
+/// cannot be told, they are freed when the global transaction ends.
+async fn report_failure<DB: Dialect>(core: &Core<DB>, xid: &Xid, branch: BranchId) {
+    const TRIES: u32 = 5;
+    for left in (0..TRIES).rev() {
+        let reported =
+            core.client.resource_manager().report_branch(xid, branch, BranchStatus::PhaseOneFailed).await;
+        match reported {
+            Ok(()) => return,
+            Err(error) if left == 0 => {
+                tracing::warn!(%xid, %branch, %error, "a failed phase one could not be reported");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Waiting for a row lock, as long as the data source and the caller are set to.
+pub(crate) struct Patience {
+    interval: Duration,
+    times: u32,
+    began: Instant,
+    attempts: u32,
+}
+
+impl Patience {
+    pub(crate) fn new<DB: Dialect>(core: &Core<DB>, caller: &Caller) -> Self {
+        Self {
+            interval: caller.retry.interval.unwrap_or(core.options.lock_retry_interval),
+            times: caller.retry.times.unwrap_or(core.options.lock_retry_times),
+            began: Instant::now(),
+            attempts: 0,
+        }
+    }
+
+    pub(crate) fn is_first_attempt(&self) -> bool {
+        self.attempts == 0
+    }
+
+    /// Waits for the next attempt. The caller must hold nothing of the database meanwhile.
+    pub(crate) async fn wait(&mut self, conflict: Conflict) -> Result<(), AtError> {
+        self.attempts += 1;
+        if self.attempts > self.times {
+            return Err(self.give_up(conflict));
+        }
+        tokio::time::sleep(self.interval).await;
+        Ok(())
+    }
+
+    fn give_up(&self, Conflict { row, holder }: Conflict) -> AtError {
+        AtError::LockConflict { row, holder, attempts: self.attempts, waited: self.began.elapsed() }
+    }
+
+    /// The conflict of one who may not wait.
+    pub(crate) fn none(Conflict { row, holder }: Conflict) -> AtError {
+        AtError::LockConflict { row, holder, attempts: 1, waited: Duration::ZERO }
+    }
+}

@@ -1,0 +1,320 @@
+//! One change of rows inside an open local transaction: image, statement, image.
+
+use std::collections::HashSet;
+
+use seata_protocol::{ResourceId, RowKey, RowLock};
+use sqlx::Error;
+
+use crate::{
+    dialect::{Call, Dialect, Output, collect, execute, rows_affected},
+    error::{AtError, shorten},
+    image::{self, ImageError},
+    sql::{Kind, Refusal, Write},
+    structure::{StructureCache, Table},
+    undo::{Row, SqlType, SqlUndoLog, TableRecords},
+};
+
+/// What a statement did, with all that is needed to undo it.
+pub(crate) struct Changed<DB: Dialect> {
+    pub(crate) outputs: Vec<Output<DB>>,
+    pub(crate) logs: Vec<SqlUndoLog>,
+    pub(crate) locks: Vec<RowLock>,
+}
+
+/// Why a statement did not run.
+#[derive(Debug)]
+pub(crate) enum ChangeError {
+    /// The local transaction stands as it did before.
+    Unchanged(Error),
+    /// What the local transaction holds is no longer known in full: it has to be rolled back.
+    Doubtful(Error),
+}
+
+impl From<ChangeError> for Error {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Unchanged(error) | ChangeError::Doubtful(error) => error,
+        }
+    }
+}
+
+/// What stays the same for every statement of a data source.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) resource: &'a ResourceId,
+    pub(crate) structures: &'a StructureCache,
+    pub(crate) undo_table: &'a str,
+    pub(crate) max_rows: usize,
+}
+
+/// Runs `call`, which `write` describes. The local transaction is open already.
+pub(crate) async fn run<DB: Dialect>(
+    surroundings: &Surroundings<'_>,
+    connection: &mut DB::Connection,
+    call: &Call<DB>,
+    write: &Write,
+) -> Result<Changed<DB>, ChangeError> {
+    let statement = call.sql.as_str();
+    let refused = |reason| ChangeError::Unchanged(AtError::refused(reason, statement).into());
+    check_arguments(call, write)?;
+    if write.rows.table.eq_ignore_ascii_case(surroundings.undo_table) {
+        return Err(refused(Refusal::UndoTable(write.rows.table.clone())));
+    }
+    let structure = DB::structure(connection, surroundings.structures, &write.rows).await;
+    let structure = structure.map_err(ChangeError::Doubtful)?.map_err(refused)?;
+    structure.table.admit(write, structure.foreign_keys).map_err(refused)?;
+    let columns = structure.table.image_columns(&write.kind);
+    let mut change = Change { surroundings, connection, call, write, table: &structure.table, columns };
+    match write.kind {
+        Kind::Insert if !write.has_returning => change.insert().await,
+        Kind::Insert | Kind::Upsert { .. } => change.rehearsed().await,
+        Kind::Update { .. } | Kind::Delete => change.selected().await,
+    }
+}
+
+fn check_arguments<DB: Dialect>(call: &Call<DB>, write: &Write) -> Result<(), ChangeError> {
+    use sqlx::Arguments as _;
+    let found = call.arguments.as_ref().map_or(0, |arguments| arguments.len());
+    if found >= write.parameters {
+        return Ok(());
+    }
+    let statement = shorten(call.sql.as_str());
+    Err(ChangeError::Unchanged(
+        AtError::MissingArguments { expected: write.parameters, found, statement }.into(),
+    ))
+}
+
+struct Change<'a, DB: Dialect> {
+    surroundings: &'a Surroundings<'a>,
+    connection: &'a mut DB::Connection,
+    call: &'a Call<DB>,
+    write: &'a Write,
+    table: &'a Table,
+    columns: Vec<&'a str>,
+}
+
+impl<DB: Dialect> Change<'_, DB> {
+    /// UPDATE and DELETE: the rows are known beforehand by the statement's own condition.
+    async fn selected(&mut self) -> Result<Changed<DB>, ChangeError> {
+        let sql = image::selecting::<DB>(&self.write.rows, self.table, &self.columns);
+        let call = self.call.with_sql(sql);
+        let limit = self.surroundings.max_rows;
+        let before = image::read(self.connection, call, self.table, &self.columns, limit).await;
+        let before = before.map_err(|error| self.unchanged(error))?;
+        let locks = self.locks(&before).map_err(|error| self.unchanged(error))?;
+        let (outputs, touched) = self.run_statement().await?;
+        self.check_touched(&before, &outputs, touched)?;
+        let table = &self.table.name;
+        if before.is_empty() {
+            return Ok(Changed { outputs, logs: Vec::new(), locks: Vec::new() });
+        }
+        let log = if self.write.kind == Kind::Delete {
+            log(SqlType::Delete, table, before, Vec::new())
+        } else {
+            let after = self.read_by_keys(&before).await?;
+            if after.len() != before.len() {
+                return Err(self.mismatch("some of them are gone"));
+            }
+            log(SqlType::Update, table, before, after)
+        };
+        Ok(Changed { outputs, logs: vec![log], locks })
+    }
+
+    /// INSERT that adds rows only: their keys come back from the statement itself.
+    async fn insert(&mut self) -> Result<Changed<DB>, ChangeError> {
+        let (outputs, touched) = self.run_statement().await?;
+        let Some(keys) = touched else { return Err(self.mismatch("it gave no keys")) };
+        let after = self.read_by_keys(&keys).await?;
+        self.changed(outputs, &keys, Vec::new(), after)
+    }
+
+    /// INSERT that may change rows too, or that the user reads back: it is run once to see which rows
+    /// it touches, taken back, and run again between two images of them.
+    async fn rehearsed(&mut self) -> Result<Changed<DB>, ChangeError> {
+        const SAVEPOINT: &str = "SAVEPOINT seata_rehearsal";
+        const ROLLBACK: &str = "ROLLBACK TO seata_rehearsal";
+        const RELEASE: &str = "RELEASE seata_rehearsal";
+        self.text(SAVEPOINT).await?;
+        let keys = self.run_with_keys().await;
+        let harmless = matches!(&keys, Ok(_) | Err(ChangeError::Unchanged(_)));
+        if harmless {
+            self.text(ROLLBACK).await?;
+            self.text(RELEASE).await?;
+        }
+        let mut keys = keys?.1;
+        let mut seen = self.keys(&[])?;
+        for row in std::mem::take(&mut keys) {
+            if seen.insert(self.key(&row)?) {
+                keys.push(row);
+            }
+        }
+        let before = match self.write.kind {
+            Kind::Upsert { .. } => self.read_by_keys(&keys).await?,
+            _ => Vec::new(),
+        };
+        let outputs =
+            collect(self.connection, self.call.clone()).await.map_err(|error| self.failed(error))?;
+        let after = self.read_by_keys(&keys).await?;
+        self.changed(outputs, &keys, before, after)
+    }
+
+    fn changed(
+        &self,
+        outputs: Vec<Output<DB>>,
+        keys: &[Row],
+        before: Vec<Row>,
+        after: Vec<Row>,
+    ) -> Result<Changed<DB>, ChangeError> {
+        let affected = rows_affected::<DB>(&outputs);
+        let is_complete = match self.write.kind {
+            // A row may be touched twice by one upsert.
+            Kind::Upsert { .. } => affected >= after.len() as u64,
+            _ => affected == after.len() as u64,
+        };
+        if after.len() != keys.len() || !is_complete {
+            return Err(self.mismatch(&format!(
+                "{affected} rows changed, {} keys known, {} rows found",
+                keys.len(),
+                after.len()
+            )));
+        }
+        let locks = self.locks(&after).map_err(|error| self.doubtful(error))?;
+        let old = self.keys(&before)?;
+        let (mut updated, mut inserted) = (Vec::new(), Vec::new());
+        for row in after {
+            if old.contains(&self.key(&row)?) { updated.push(row) } else { inserted.push(row) }
+        }
+        let mut logs = Vec::new();
+        if !updated.is_empty() {
+            logs.push(log(SqlType::Update, &self.table.name, before, updated));
+        }
+        if !inserted.is_empty() {
+            logs.push(log(SqlType::Insert, &self.table.name, Vec::new(), inserted));
+        }
+        Ok(Changed { outputs, logs, locks })
+    }
+
+    /// The statement, and the keys of the rows it touched unless the user reads rows of their own.
+    async fn run_statement(&mut self) -> Result<(Vec<Output<DB>>, Option<Vec<Row>>), ChangeError> {
+        if self.write.has_returning || self.write.returning_at.is_none() {
+            let outputs = collect(self.connection, self.call.clone()).await;
+            return Ok((outputs.map_err(|error| self.failed(error))?, None));
+        }
+        let (outputs, keys) = self.run_with_keys().await?;
+        // The user asked for no rows.
+        Ok((outputs.into_iter().filter(|output| output.is_left()).collect(), Some(keys)))
+    }
+
+    async fn run_with_keys(&mut self) -> Result<(Vec<Output<DB>>, Vec<Row>), ChangeError> {
+        let key: Vec<&str> = self.table.key.iter().map(String::as_str).collect();
+        let quoted: Vec<String> = key.iter().map(|column| DB::quote(column)).collect();
+        let sql = self.call.sql.as_str();
+        let end = self.write.returning_at.unwrap_or(sql.len());
+        let clause = if self.write.has_returning { "," } else { " RETURNING" };
+        let mut call = self.call.with_sql(format!("{}{clause} {}", &sql[..end], quoted.join(", ")));
+        call.persistent = self.call.persistent;
+        let outputs = collect(self.connection, call).await.map_err(|error| self.failed(error))?;
+        let mut keys = Vec::new();
+        for row in outputs.iter().filter_map(|output| output.as_ref().right()) {
+            if keys.len() == self.surroundings.max_rows {
+                return Err(self.doubtful(ImageError::TooManyRows));
+            }
+            let first = sqlx::Row::len(row) - key.len();
+            let key = image::row_from::<DB>(row, first, self.table, &key);
+            keys.push(key.map_err(|error| self.doubtful(error))?);
+        }
+        Ok((outputs, keys))
+    }
+
+    async fn read_by_keys(&mut self, keys: &[Row]) -> Result<Vec<Row>, ChangeError> {
+        let found = image::read_by_keys::<DB>(self.connection, keys, self.table, &self.columns).await;
+        found.map_err(|error| self.doubtful(error))
+    }
+
+    async fn text(&mut self, sql: &str) -> Result<(), ChangeError> {
+        let done = execute::<DB>(self.connection, Call::text(sql)).await;
+        done.map(drop).map_err(ChangeError::Doubtful)
+    }
+
+    fn locks(&self, rows: &[Row]) -> Result<Vec<RowLock>, ImageError> {
+        rows.iter().map(|row| image::lock(self.surroundings.resource, self.table, row)).collect()
+    }
+
+    fn key(&self, row: &Row) -> Result<RowKey, ChangeError> {
+        image::key_of(self.table, row).map_err(|error| self.doubtful(error))
+    }
+
+    fn keys(&self, rows: &[Row]) -> Result<HashSet<RowKey>, ChangeError> {
+        rows.iter().map(|row| self.key(row)).collect()
+    }
+
+    /// The statement must have changed exactly the rows of its image; where rows may be passed over, no others.
+    fn check_touched(
+        &self,
+        before: &[Row],
+        outputs: &[Output<DB>],
+        touched: Option<Vec<Row>>,
+    ) -> Result<(), ChangeError> {
+        let affected = rows_affected::<DB>(outputs);
+        let expected = before.len() as u64;
+        if affected > expected || (affected < expected && !self.write.may_skip) {
+            return Err(self.mismatch(&format!("{expected} rows selected, {affected} changed")));
+        }
+        let Some(touched) = touched else { return Ok(()) };
+        let selected = self.keys(before)?;
+        for row in &touched {
+            let key = self.key(row)?;
+            if !selected.contains(&key) {
+                return Err(self.mismatch(&format!("row {key} was not selected")));
+            }
+        }
+        Ok(())
+    }
+
+    fn mismatch(&self, detail: &str) -> ChangeError {
+        let statement = shorten(self.call.sql.as_str());
+        ChangeError::Doubtful(AtError::ImageMismatch { detail: detail.to_owned(), statement }.into())
+    }
+
+    /// The user's statement failed by itself.
+    fn failed(&self, error: Error) -> ChangeError {
+        if DB::keeps_transaction(&error) {
+            ChangeError::Unchanged(error)
+        } else {
+            ChangeError::Doubtful(error)
+        }
+    }
+
+    fn unchanged(&self, error: ImageError) -> ChangeError {
+        match error {
+            ImageError::Database(error) => self.failed(error),
+            error => ChangeError::Unchanged(self.explained(error)),
+        }
+    }
+
+    fn doubtful(&self, error: ImageError) -> ChangeError {
+        ChangeError::Doubtful(self.explained(error))
+    }
+
+    fn explained(&self, error: ImageError) -> Error {
+        let statement = shorten(self.call.sql.as_str());
+        match error {
+            ImageError::Database(error) => error,
+            ImageError::TooManyRows => {
+                AtError::TooManyRows { limit: self.surroundings.max_rows, statement }.into()
+            }
+            ImageError::UnusableKey(detail) => {
+                AtError::UnusableKey { table: self.table.name.clone(), detail, statement }.into()
+            }
+        }
+    }
+}
+
+fn log(sql_type: SqlType, table: &str, before: Vec<Row>, after: Vec<Row>) -> SqlUndoLog {
+    let records = |rows| Some(TableRecords { table_name: table.to_owned(), rows });
+    SqlUndoLog {
+        sql_type,
+        table_name: table.to_owned(),
+        before_image: records(before),
+        after_image: records(after),
+    }
+}

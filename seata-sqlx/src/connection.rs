@@ -1,0 +1,250 @@
+//! One connection in AT mode, and how a statement runs on it.
+
+use std::{fmt, sync::Arc};
+
+use futures_core::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use sqlx::Error;
+
+use crate::{
+    branch::{self, Attempt, FinishError, Patience, Work},
+    caller::{Caller, Mode},
+    change::{self, ChangeError, Surroundings},
+    data_source::Core,
+    dialect::{Call, Dialect, Output},
+    error::AtError,
+    session::Session,
+    sql::{Statement, Write},
+    transaction::{AtTransaction, LocalTransaction},
+};
+
+/// One connection of an [`AtPool`](crate::AtPool), for statements that must run on the same one.
+///
+/// `&mut AtConnection<Sqlite>` implements sqlx's [`Executor`](sqlx::Executor). The connection is taken
+/// from the pool when it is used first, and goes back when this is dropped.
+pub struct AtConnection<DB: Dialect> {
+    pub(crate) core: Arc<Core<DB>>,
+    pub(crate) session: Session<DB>,
+    pub(crate) transaction: Option<LocalTransaction>,
+}
+
+/// What a statement answers: kept until its branch is committed, or passed on as it comes.
+enum Answer<'c, DB: Dialect> {
+    Complete(Vec<Output<DB>>),
+    Running(BoxStream<'c, Result<Output<DB>, Error>>),
+}
+
+impl<'c, DB: Dialect> Answer<'c, DB> {
+    fn into_stream(self) -> BoxStream<'c, Result<Output<DB>, Error>> {
+        match self {
+            Self::Complete(outputs) => stream::iter(outputs.into_iter().map(Ok)).boxed(),
+            Self::Running(stream) => stream,
+        }
+    }
+}
+
+impl<DB: Dialect> AtConnection<DB> {
+    pub(crate) fn new(core: Arc<Core<DB>>) -> Self {
+        Self { session: Session::new(core.pool.clone()), core, transaction: None }
+    }
+
+    /// Begins a local transaction on this connection.
+    ///
+    /// The context is the one in which `begin` is called, not the one in which the future is polled first.
+    pub fn begin(&mut self) -> impl Future<Output = Result<AtTransaction<'_, DB>, Error>> + Send {
+        AtTransaction::begin_borrowed(self, Caller::now())
+    }
+
+    /// Runs a statement under the context that was read when the call was made.
+    pub(crate) fn run<'c>(
+        &'c mut self,
+        caller: Caller,
+        call: Result<Call<DB>, Error>,
+    ) -> BoxStream<'c, Result<Output<DB>, Error>> {
+        let answer = async move { Ok::<_, Error>(self.answer(&caller, call?).await?.into_stream()) };
+        stream::once(answer).try_flatten().boxed()
+    }
+
+    async fn answer<'c>(&'c mut self, caller: &Caller, call: Call<DB>) -> Result<Answer<'c, DB>, Error> {
+        self.core.look_outside(caller, call.sql.as_str())?;
+        if self.transaction.is_some() {
+            self.continue_transaction(caller).await?;
+        }
+        if caller.mode == Mode::Plain {
+            return self.pass(call).await;
+        }
+        self.core.check_known(&caller.mode)?;
+        let analysis = self.core.analysis(call.sql.as_str());
+        match &analysis.statement {
+            Ok(Statement::Read) => self.pass(call).await,
+            Ok(Statement::Write(write)) if self.transaction.is_some() => {
+                self.change_in_transaction(&call, write).await.map(Answer::Complete)
+            }
+            Ok(Statement::Write(write)) => self.autocommit(caller, &call, write).await.map(Answer::Complete),
+            Err(refusal) => Err(AtError::refused(refusal.clone(), call.sql.as_str()).into()),
+        }
+    }
+
+    async fn pass<'c>(&'c mut self, call: Call<DB>) -> Result<Answer<'c, DB>, Error> {
+        Ok(Answer::Running(DB::stream(self.session.connection().await?, call)))
+    }
+
+    /// Settles what earlier drops left behind, and rolls back a transaction that is used where it does not belong.
+    pub(crate) async fn continue_transaction(&mut self, caller: &Caller) -> Result<(), Error> {
+        let Some(transaction) = &self.transaction else { return Ok(()) };
+        if let Some(reason) = &transaction.ended {
+            return Err(AtError::AlreadyRolledBack { reason: reason.clone() }.into());
+        }
+        if transaction.is_changing {
+            let reason = "a statement of it was dropped half-way".to_owned();
+            self.end_transaction(&reason).await;
+            return Err(AtError::AlreadyRolledBack { reason }.into());
+        }
+        if let Err(error) = caller.may_continue(&transaction.began) {
+            self.end_transaction(&error.to_string()).await;
+            return Err(error.into());
+        }
+        self.leave_dropped_savepoints().await
+    }
+
+    async fn change_in_transaction(
+        &mut self,
+        call: &Call<DB>,
+        write: &Write,
+    ) -> Result<Vec<Output<DB>>, Error> {
+        self.set_changing(true);
+        match self.change(call, write).await {
+            Ok((outputs, mut work)) => {
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.work.logs.append(&mut work.logs);
+                    transaction.work.locks.append(&mut work.locks);
+                }
+                self.set_changing(false);
+                Ok(outputs)
+            }
+            Err(ChangeError::Unchanged(error)) => {
+                self.set_changing(false);
+                Err(error)
+            }
+            Err(ChangeError::Doubtful(error)) => {
+                self.end_transaction(&error.to_string()).await;
+                Err(error)
+            }
+        }
+    }
+
+    fn set_changing(&mut self, is_changing: bool) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.is_changing = is_changing;
+        }
+    }
+
+    /// Rolls back and remembers why, for whoever still uses the transaction.
+    pub(crate) async fn end_transaction(&mut self, reason: &str) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.work = Work::default();
+            transaction.ended = Some(reason.to_owned());
+        }
+        self.session.rollback().await;
+    }
+
+    async fn autocommit(
+        &mut self,
+        caller: &Caller,
+        call: &Call<DB>,
+        write: &Write,
+    ) -> Result<Vec<Output<DB>>, Error> {
+        let mut patience = Patience::new(&self.core, caller);
+        loop {
+            match self.attempt(caller, call, write, patience.is_first_attempt()).await {
+                Ok(outputs) => return Ok(outputs),
+                Err(FinishError::Conflict(conflict)) => patience.wait(conflict).await?,
+                Err(FinishError::Other(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// One statement as a local transaction and a branch of its own.
+    async fn attempt(
+        &mut self,
+        caller: &Caller,
+        call: &Call<DB>,
+        write: &Write,
+        is_first: bool,
+    ) -> Result<Vec<Output<DB>>, FinishError> {
+        self.session.begin(DB::BEGIN_WRITING).await.map_err(FinishError::Other)?;
+        let (outputs, work) = match self.change(call, write).await {
+            Ok(done) => done,
+            Err(error) => {
+                self.session.rollback().await;
+                return Err(FinishError::Other(error.into()));
+            }
+        };
+        let attempt = Attempt { is_autocommit: true, is_first };
+        branch::finish(&self.core, &mut self.session, caller, work, attempt).await?;
+        Ok(outputs)
+    }
+
+    async fn change(
+        &mut self,
+        call: &Call<DB>,
+        write: &Write,
+    ) -> Result<(Vec<Output<DB>>, Work), ChangeError> {
+        let surroundings = Surroundings {
+            resource: &self.core.resource,
+            structures: &self.core.structures,
+            undo_table: &self.core.options.undo_table,
+            max_rows: self.core.options.max_image_rows,
+        };
+        let connection = self.session.connection().await.map_err(ChangeError::Doubtful)?;
+        let changed = change::run::<DB>(&surroundings, connection, call, write).await?;
+        Ok((changed.outputs, Work { logs: changed.logs, locks: changed.locks }))
+    }
+}
+
+/// Runs a statement on a connection of the pool that is given back while a lock is waited for: its
+/// holder may need it.
+pub(crate) fn run_on_pool<DB: Dialect>(
+    core: Arc<Core<DB>>,
+    caller: Caller,
+    call: Result<Call<DB>, Error>,
+) -> BoxStream<'static, Result<Output<DB>, Error>> {
+    let answer = async move { Ok::<_, Error>(answer_on_pool(core, &caller, call?).await?.into_stream()) };
+    stream::once(answer).try_flatten().boxed()
+}
+
+async fn answer_on_pool<DB: Dialect>(
+    core: Arc<Core<DB>>,
+    caller: &Caller,
+    call: Call<DB>,
+) -> Result<Answer<'static, DB>, Error> {
+    core.look_outside(caller, call.sql.as_str())?;
+    if caller.mode == Mode::Plain {
+        return Ok(Answer::Running(DB::stream_from_pool(&core.pool, call)));
+    }
+    core.check_known(&caller.mode)?;
+    let analysis = core.analysis(call.sql.as_str());
+    let write = match &analysis.statement {
+        Ok(Statement::Read) => return Ok(Answer::Running(DB::stream_from_pool(&core.pool, call))),
+        Ok(Statement::Write(write)) => write,
+        Err(refusal) => return Err(AtError::refused(refusal.clone(), call.sql.as_str()).into()),
+    };
+    let mut patience = Patience::new(&core, caller);
+    loop {
+        let mut connection = AtConnection::new(core.clone());
+        match connection.attempt(caller, &call, write, patience.is_first_attempt()).await {
+            Ok(outputs) => return Ok(Answer::Complete(outputs)),
+            Err(FinishError::Other(error)) => return Err(error),
+            Err(FinishError::Conflict(conflict)) => {
+                drop(connection);
+                patience.wait(conflict).await?;
+            }
+        }
+    }
+}
+
+impl<DB: Dialect> fmt::Debug for AtConnection<DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AtConnection").field("resource", &self.core.resource).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,306 @@
+//! `AtPool`: a sqlx pool whose statements take part in global transactions.
+
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use seata_context::{Client, Presence};
+use seata_protocol::{ResourceId, Xid};
+use sqlx::{Error, Pool};
+
+use crate::{
+    caller::{Caller, Mode},
+    connection::AtConnection,
+    dialect::{Call, Dialect, execute},
+    error::{AtError, AtOpenError, shorten},
+    phase_two::AtResource,
+    sql::{Analysis, StatementCache},
+    structure::StructureCache,
+    transaction::AtTransaction,
+};
+
+/// A data source in AT mode: a [`sqlx::Pool`] whose changes inside a global transaction are logged,
+/// locked and, if the transaction is rolled back, undone.
+///
+/// It is used as a pool is: `&AtPool<Sqlite>` implements sqlx's [`Executor`](sqlx::Executor), so that
+/// `query`, `query_as`, `query!`, `QueryBuilder` and streams work on it. Cloning is cheap. What a
+/// function has to name to take this or any other executor is `impl Executor<'_, Database = Sqlite>`.
+///
+/// A change made by one statement is a branch of its own; [`begin`](Self::begin) puts several into one.
+pub struct AtPool<DB: Dialect> {
+    pub(crate) core: Arc<Core<DB>>,
+}
+
+/// What to do with a change made where no transaction scope exists: on a task that was spawned
+/// without carrying its caller's context over, where an update may belong to a transaction that no
+/// longer knows of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outside {
+    /// Run it.
+    Pass,
+    /// Run it, and warn once for each statement text.
+    #[default]
+    Warn,
+    /// Refuse it with [`AtError::OutsideAnyScope`].
+    Refuse,
+}
+
+/// Settings of an [`AtPool`], from [`AtPool::builder`].
+#[must_use]
+pub struct AtPoolBuilder<DB: Dialect> {
+    pool: Pool<DB>,
+    client: Client,
+    resource: Option<ResourceId>,
+    options: Options,
+}
+
+#[derive(Clone)]
+pub(crate) struct Options {
+    pub(crate) lock_retry_interval: Duration,
+    pub(crate) lock_retry_times: u32,
+    pub(crate) outside: Outside,
+    pub(crate) data_validation: bool,
+    pub(crate) undo_table: String,
+    pub(crate) max_image_rows: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            lock_retry_interval: Duration::from_millis(10),
+            lock_retry_times: 30,
+            outside: Outside::default(),
+            data_validation: true,
+            undo_table: "undo_log".to_owned(),
+            max_image_rows: 100_000,
+        }
+    }
+}
+
+/// What the values of one data source share.
+pub(crate) struct Core<DB: Dialect> {
+    pub(crate) pool: Pool<DB>,
+    pub(crate) client: Client,
+    pub(crate) resource: ResourceId,
+    pub(crate) options: Options,
+    pub(crate) structures: StructureCache,
+    phase_two: Arc<AtResource<DB>>,
+    statements: StatementCache,
+    warned: Mutex<HashSet<String>>,
+}
+
+impl<DB: Dialect> AtPool<DB> {
+    /// Makes a pool an AT data source with the default settings, and registers it with the client's
+    /// coordinator. The undo table is created if it is missing.
+    ///
+    /// # Errors
+    /// [`AtOpenError`] when the database is private to its connection (`sqlite::memory:`), the undo table
+    /// cannot be used, or the coordinator does not take the resource.
+    pub async fn new(pool: Pool<DB>, client: impl Into<Client>) -> Result<Self, AtOpenError> {
+        Self::builder(pool, client).open().await
+    }
+
+    /// An AT data source with settings of one's own.
+    pub fn builder(pool: Pool<DB>, client: impl Into<Client>) -> AtPoolBuilder<DB> {
+        AtPoolBuilder { pool, client: client.into(), resource: None, options: Options::default() }
+    }
+
+    /// Begins a local transaction. Inside a global one it becomes one branch when it commits.
+    ///
+    /// The context is the one in which `begin` is called, not the one in which the future is polled first.
+    pub fn begin(&self) -> impl Future<Output = Result<AtTransaction<'static, DB>, Error>> + Send + use<DB> {
+        AtTransaction::begin_owned(AtConnection::new(self.core.clone()), Caller::now())
+    }
+
+    /// A connection of the pool, for statements that must run on the same one. It is taken from the
+    /// pool when it is used first.
+    pub fn connection(&self) -> AtConnection<DB> {
+        AtConnection::new(self.core.clone())
+    }
+
+    /// The name under which branches are registered.
+    pub fn resource_id(&self) -> &ResourceId {
+        &self.core.resource
+    }
+
+    /// Deletes undo rows that are older than this, those of finished transactions that were kept
+    /// against a late phase one among them, and returns how many. Undo rows of open transactions must be younger.
+    ///
+    /// # Errors
+    /// As the database reports.
+    pub async fn delete_undo_logs_before(&self, days: u32) -> Result<u64, Error> {
+        self.core.phase_two.delete_undo_logs_before(days).await
+    }
+
+    /// Closes the pool and the connection of phase two.
+    pub async fn close(&self) {
+        self.core.phase_two.close().await;
+        self.core.pool.close().await;
+    }
+
+    /// Whether [`close`](Self::close) was called, here or on the pool itself.
+    pub fn is_closed(&self) -> bool {
+        self.core.pool.is_closed()
+    }
+}
+
+impl<DB: Dialect> AtPoolBuilder<DB> {
+    /// The name under which branches are registered. Default for SQLite: `sqlite:` and the canonical path.
+    /// Everybody who works on the same rows must use the same.
+    pub fn resource_id(mut self, resource: impl Into<ResourceId>) -> Self {
+        self.resource = Some(resource.into());
+        self
+    }
+
+    /// How to wait for rows that other global transactions hold: so long between two tries, and so
+    /// often. Default: 10 ms, 30 times. `#[global_transactional]` and `#[global_lock]` can override it.
+    pub fn lock_retry(mut self, interval: Duration, times: u32) -> Self {
+        self.options.lock_retry_interval = interval;
+        self.options.lock_retry_times = times;
+        self
+    }
+
+    /// What to do with changes outside any transaction scope. Default: [`Outside::Warn`].
+    pub fn outside(mut self, outside: Outside) -> Self {
+        self.options.outside = outside;
+        self
+    }
+
+    /// Whether rows are compared with their images before they are written back. Default: they are. Without, a
+    /// rollback overwrites what others have written since.
+    pub fn data_validation(mut self, validate: bool) -> Self {
+        self.options.data_validation = validate;
+        self
+    }
+
+    /// The name of the undo table. Default: `undo_log`.
+    pub fn undo_table(mut self, name: impl Into<String>) -> Self {
+        self.options.undo_table = name.into();
+        self
+    }
+
+    /// How many rows one statement may change inside a global transaction. Each is held in memory
+    /// twice, and stands twice in the undo table. Default: 100 000.
+    pub fn max_image_rows(mut self, rows: usize) -> Self {
+        self.options.max_image_rows = rows;
+        self
+    }
+
+    /// Opens the data source, as [`AtPool::new`] does.
+    ///
+    /// # Errors
+    /// As [`AtPool::new`].
+    pub async fn open(self) -> Result<AtPool<DB>, AtOpenError> {
+        let resource = self.prepare().await?;
+        let phase_two = Arc::new(AtResource::new(&self.pool, resource.clone(), self.options.clone()));
+        let registered = self.client.resource_manager().register_resource(phase_two.clone()).await;
+        registered.map_err(AtOpenError::Registration)?;
+        Ok(AtPool {
+            core: Arc::new(Core {
+                pool: self.pool,
+                client: self.client,
+                resource,
+                options: self.options,
+                structures: StructureCache::default(),
+                phase_two,
+                statements: StatementCache::default(),
+                warned: Mutex::default(),
+            }),
+        })
+    }
+
+    /// Finds the resource's name and makes the undo table.
+    async fn prepare(&self) -> Result<ResourceId, AtOpenError> {
+        let mut connection = self.pool.acquire().await?;
+        let location = DB::location(&mut connection).await?.ok_or(AtOpenError::Private)?;
+        let resource = match &self.resource {
+            Some(resource) => resource.clone(),
+            None => {
+                let name = DB::resource_name(&location);
+                name.map_err(|source| AtOpenError::Path { path: location.into(), source })?.into()
+            }
+        };
+        let table = &self.options.undo_table;
+        let check = format!(
+            "SELECT branch_id, xid, context, rollback_info, log_status, log_created, log_modified FROM {} LIMIT 1",
+            DB::quote(table)
+        );
+        for statement in DB::undo_table(table).into_iter().chain([check]) {
+            let done = execute::<DB>(&mut connection, Call::text(statement)).await;
+            done.map_err(|source| AtOpenError::UndoTable { table: table.clone(), source })?;
+        }
+        Ok(resource)
+    }
+}
+
+impl<DB: Dialect> Core<DB> {
+    pub(crate) fn analysis(&self, statement: &str) -> Arc<Analysis> {
+        self.statements.analysis(DB::grammar(), statement)
+    }
+
+    /// Whether nothing at all has to be known of a statement.
+    pub(crate) fn passes_unseen(&self, caller: &Caller) -> bool {
+        caller.mode == Mode::Plain
+            && (caller.presence != Presence::NoScope || self.options.outside == Outside::Pass)
+    }
+
+    /// Applies [`Outside`] to a change where no scope exists.
+    pub(crate) fn look_outside(&self, caller: &Caller, statement: &str) -> Result<(), AtError> {
+        /// More statement texts than a program has call sites; those beyond are not warned of.
+        const WARNINGS: usize = 1024;
+        if caller.presence != Presence::NoScope || !self.analysis(statement).changes_rows {
+            return Ok(());
+        }
+        match self.options.outside {
+            Outside::Pass => {}
+            Outside::Refuse => return Err(AtError::OutsideAnyScope { statement: shorten(statement) }),
+            Outside::Warn => {
+                let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+                if warned.len() < WARNINGS && warned.insert(statement.to_owned()) {
+                    tracing::warn!(
+                        statement = shorten(statement),
+                        resource = %self.resource,
+                        "a change outside any transaction scope: if its caller is in a global transaction, carry \
+                         the context over with `seata_context::spawn` or `.in_current_transaction()`"
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses an XID whose coordinator would not hear of this branch.
+    pub(crate) fn check_known(&self, mode: &Mode) -> Result<(), AtError> {
+        match mode {
+            Mode::Global(xid) if !self.knows(xid) => {
+                Err(AtError::ForeignCoordinator { xid: xid.clone(), resource: self.resource.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn knows(&self, xid: &Xid) -> bool {
+        self.client.knows(xid)
+    }
+}
+
+impl<DB: Dialect> Clone for AtPool<DB> {
+    fn clone(&self) -> Self {
+        Self { core: self.core.clone() }
+    }
+}
+
+impl<DB: Dialect> fmt::Debug for AtPool<DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AtPool").field("resource", &self.core.resource).finish_non_exhaustive()
+    }
+}
+
+impl<DB: Dialect> fmt::Debug for AtPoolBuilder<DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AtPoolBuilder").field("resource", &self.resource).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,151 @@
+//! Phase two: what the coordinator decided, on a connection of its own for each data source.
+
+mod commit;
+mod undo;
+
+use futures_core::future::BoxFuture;
+use seata_context::{BranchAnswer, BranchTask, Resource};
+use seata_protocol::{BranchStatus, BranchType, ResourceId};
+use sqlx::{ConnectOptions, Connection, Database, Error, Pool};
+use tokio::sync::Mutex;
+
+use crate::{
+    data_source::Options,
+    dialect::{Call, Dialect, execute},
+    phase_two::{commit::CommitQueue, undo::UndoError},
+    structure::StructureCache,
+    undo::Value,
+};
+
+type ConnectOptionsOf<DB> = <<DB as Database>::Connection as Connection>::Options;
+
+/// The side of a data source that its coordinator calls.
+pub(crate) struct AtResource<DB: Dialect> {
+    id: ResourceId,
+    options: Options,
+    connect: std::sync::Arc<ConnectOptionsOf<DB>>,
+    /// Never one of the user's pool: a pool of one, held by a transaction that waits for this phase two, would starve it.
+    connection: Mutex<Option<DB::Connection>>,
+    structures: StructureCache,
+    commits: CommitQueue,
+}
+
+impl<DB: Dialect> AtResource<DB> {
+    pub(crate) fn new(pool: &Pool<DB>, id: ResourceId, options: Options) -> Self {
+        Self {
+            id,
+            options,
+            connect: pool.connect_options(),
+            connection: Mutex::new(None),
+            structures: StructureCache::default(),
+            commits: CommitQueue::default(),
+        }
+    }
+
+    /// Deletes undo rows that were created so many days ago or earlier.
+    pub(crate) async fn delete_undo_logs_before(&self, days: u32) -> Result<u64, Error> {
+        /// Rows per statement, so that the file is free between two.
+        const PORTION: u64 = 1000;
+        let table = DB::quote(&self.options.undo_table);
+        let sql = format!(
+            "DELETE FROM {table} WHERE (xid, branch_id) IN \
+             (SELECT xid, branch_id FROM {table} WHERE log_created <= {} LIMIT {PORTION})",
+            DB::DAYS_AGO
+        );
+        let mut deleted = 0;
+        loop {
+            let mut lease = self.lease().await?;
+            let portion =
+                execute(lease.connection(), Call::<DB>::new(&sql, &[&Value::Long(days.into())])?).await?;
+            lease.give_back();
+            deleted += portion;
+            if portion < PORTION {
+                return Ok(deleted);
+            }
+        }
+    }
+
+    pub(crate) async fn close(&self) {
+        if let Some(connection) = self.connection.lock().await.take()
+            && let Err(error) = connection.close().await
+        {
+            tracing::debug!(%error, resource = %self.id, "closing the connection of phase two failed");
+        }
+    }
+
+    /// The connection, for one piece of work. Unless it is given back it is closed.
+    async fn lease(&self) -> Result<Lease<'_, DB>, Error> {
+        let mut slot = self.connection.lock().await;
+        let connection = match slot.take() {
+            Some(connection) => connection,
+            None => self.connect.connect().await?,
+        };
+        Ok(Lease { slot, connection: Some(connection) })
+    }
+
+    async fn undo(&self, task: &BranchTask) -> Result<(), UndoError> {
+        let mut lease = self.lease().await?;
+        let undone = undo::undo::<DB>(lease.connection(), &self.options, &self.structures, task).await;
+        let in_doubt = match &undone {
+            Ok(()) => false,
+            // An answer that is followed by a confirmed ROLLBACK leaves nothing open.
+            Err(_) => execute::<DB>(lease.connection(), Call::text("ROLLBACK")).await.is_err(),
+        };
+        if !in_doubt {
+            lease.give_back();
+        }
+        undone
+    }
+}
+
+/// A dropped lease closes its connection: nobody knows what was going on there.
+struct Lease<'r, DB: Dialect> {
+    slot: tokio::sync::MutexGuard<'r, Option<DB::Connection>>,
+    connection: Option<DB::Connection>,
+}
+
+impl<DB: Dialect> Lease<'_, DB> {
+    fn connection(&mut self) -> &mut DB::Connection {
+        self.connection.as_mut().expect("it is taken out only when the lease ends")
+    }
+
+    fn give_back(mut self) {
+        *self.slot = self.connection.take();
+    }
+}
+
+impl<DB: Dialect> Resource for AtResource<DB> {
+    fn id(&self) -> &ResourceId {
+        &self.id
+    }
+
+    fn branch_type(&self) -> BranchType {
+        BranchType::At
+    }
+
+    fn commit(&self, task: BranchTask) -> BoxFuture<'_, BranchAnswer> {
+        Box::pin(async move {
+            match self.delete_undo_row(&task).await {
+                Ok(()) => BranchAnswer::committed(),
+                Err(reason) => BranchAnswer::failed(BranchStatus::PhaseTwoCommitFailedRetryable, reason),
+            }
+        })
+    }
+
+    fn rollback(&self, task: BranchTask) -> BoxFuture<'_, BranchAnswer> {
+        Box::pin(async move {
+            match self.undo(&task).await {
+                Ok(()) => BranchAnswer::rollbacked(),
+                Err(error) => {
+                    let status = if error.is_final() {
+                        BranchStatus::PhaseTwoRollbackFailedUnretryable
+                    } else {
+                        BranchStatus::PhaseTwoRollbackFailedRetryable
+                    };
+                    tracing::warn!(xid = %task.xid, branch = %task.branch, %error, "a branch is not rolled back");
+                    BranchAnswer::failed(status, error.to_string())
+                }
+            }
+        })
+    }
+}

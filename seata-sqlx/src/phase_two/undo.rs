@@ -1,0 +1,355 @@
+//! Rollback: the rows of a branch become what they were, in one local transaction.
+
+use std::collections::HashMap;
+
+use seata_context::BranchTask;
+use sqlx::Error;
+
+use crate::{
+    branch::undo_row,
+    data_source::Options,
+    dialect::{Call, Dialect, execute, rows},
+    image::{self, ImageError, key_condition},
+    sql::{Refusal, Rows},
+    structure::{Structure, StructureCache},
+    undo::{self, DecodeError, Row, SqlType, SqlUndoLog, TableRecords, Value},
+};
+
+/// Why a branch is not rolled back.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UndoError {
+    #[error("{0}")]
+    Database(#[from] Error),
+    #[error("{0}")]
+    Decode(#[from] DecodeError),
+    #[error("the table cannot be written back: {0}")]
+    Refused(#[from] Refusal),
+    #[error("{0}")]
+    Image(String),
+    #[error("dirty: {0}")]
+    Dirty(String),
+    #[error("undoing a statement on {table} changed {changed} rows where one was expected: {row}")]
+    Unexpected { table: String, changed: u64, row: String },
+    #[error("{0}; it will be tried again")]
+    Referred(String),
+    #[error("the undo log holds a statement of the kind {0}, which this version does not undo")]
+    Kind(String),
+}
+
+impl UndoError {
+    /// Trying again would give the same; a person has to look.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self, Self::Dirty(_) | Self::Kind(_))
+    }
+}
+
+/// An undo row of a transaction that is not finished.
+const NORMAL: i64 = 0;
+/// A mark against a phase one that comes after its rollback.
+const FINISHED: i64 = 1;
+
+/// Undoes one branch and deletes its undo row, or leaves a mark if there is none. On an error the
+/// caller rolls back.
+pub(super) async fn undo<DB: Dialect>(
+    connection: &mut DB::Connection,
+    options: &Options,
+    structures: &StructureCache,
+    task: &BranchTask,
+) -> Result<(), UndoError> {
+    execute::<DB>(connection, Call::text(DB::BEGIN_WRITING)).await?;
+    let branch = [Value::Text(task.xid.to_string()), Value::Long(task.branch.0)];
+    let branch = branch.each_ref();
+    let table = DB::quote(&options.undo_table);
+    let query =
+        format!("SELECT context, rollback_info, log_status FROM {table} WHERE xid = ?1 AND branch_id = ?2");
+    let found = rows::<DB>(connection, Call::new(query, &branch)?).await?;
+    match found.first() {
+        None => {
+            let mark = undo_row::<DB>(
+                &options.undo_table,
+                &task.xid,
+                task.branch,
+                undo::DEFENCE.to_vec(),
+                FINISHED,
+            )?;
+            execute(connection, mark).await?;
+        }
+        Some(row) if DB::value(row, 2)?.1 == Value::Long(NORMAL) => {
+            let log = read_log::<DB>(row)?;
+            for statement in DB::relax_constraints() {
+                execute::<DB>(connection, Call::text(*statement)).await?;
+            }
+            for statement in log.sql_undo_logs.iter().rev() {
+                let undo: Undo<'_, DB> =
+                    Undo { connection: &mut *connection, options, structures, statement };
+                undo.run().await?;
+            }
+            let delete = format!("DELETE FROM {table} WHERE xid = ?1 AND branch_id = ?2");
+            execute::<DB>(connection, Call::new(delete, &branch)?).await?;
+        }
+        // Marked as finished: nothing to do.
+        Some(_) => {}
+    }
+    execute::<DB>(connection, Call::text("COMMIT")).await?;
+    Ok(())
+}
+
+fn read_log<DB: Dialect>(row: &DB::Row) -> Result<undo::BranchUndoLog, UndoError> {
+    if let (_, Value::Text(context)) = DB::value(row, 0)? {
+        undo::check_context(&context)?;
+    }
+    let content = match DB::value(row, 1)?.1 {
+        Value::Bytes(bytes) => bytes,
+        Value::Text(text) => text.into_bytes(),
+        other => return Err(UndoError::Image(format!("rollback_info holds {other}"))),
+    };
+    Ok(undo::decode(&content)?)
+}
+
+/// One statement on its way back.
+struct Undo<'a, DB: Dialect> {
+    connection: &'a mut DB::Connection,
+    options: &'a Options,
+    structures: &'a StructureCache,
+    statement: &'a SqlUndoLog,
+}
+
+impl<DB: Dialect> Undo<'_, DB> {
+    async fn run(mut self) -> Result<(), UndoError> {
+        let statement = self.statement;
+        let empty = TableRecords::empty(&statement.table_name);
+        let before = statement.before_image.as_ref().unwrap_or(&empty);
+        let after = statement.after_image.as_ref().unwrap_or(&empty);
+        let (wanted, changed) = match statement.sql_type {
+            SqlType::Insert => (after, after),
+            SqlType::Update | SqlType::UpdateJoin | SqlType::Delete => (before, before),
+            SqlType::Other(ref kind) => return Err(UndoError::Kind(kind.clone())),
+        };
+        if wanted.rows.is_empty() || same_rows(&before.rows, &after.rows) {
+            return Ok(());
+        }
+        let structure = self.structure(&changed.table_name).await?;
+        if self.options.data_validation {
+            let current = self.current(&wanted.rows, &structure).await?;
+            if !same_rows(&current, &after.rows) {
+                if same_rows(&current, &before.rows) {
+                    return Ok(());
+                }
+                return Err(UndoError::Dirty(difference(&structure, &before.rows, &after.rows, &current)));
+            }
+        }
+        let table = DB::quote(&structure.table.name);
+        match statement.sql_type {
+            SqlType::Insert => self.remove(&table, &after.rows, &structure).await,
+            SqlType::Delete => self.add(&table, &before.rows).await,
+            _ => self.restore(&table, &before.rows).await,
+        }
+    }
+
+    async fn structure(&mut self, table: &str) -> Result<Structure, UndoError> {
+        let rows = Rows {
+            schema: Some("main".to_owned()),
+            table: table.to_owned(),
+            alias: None,
+            from: String::new(),
+            condition: None,
+            tail: String::new(),
+        };
+        Ok(DB::structure(self.connection, self.structures, &rows).await??)
+    }
+
+    /// The rows as they are now, in the columns of the image.
+    async fn current(&mut self, wanted: &[Row], structure: &Structure) -> Result<Vec<Row>, UndoError> {
+        let columns: Vec<&str> = wanted[0].fields.iter().map(|field| field.name.as_str()).collect();
+        let found = image::read_by_keys::<DB>(self.connection, wanted, &structure.table, &columns).await;
+        found.map_err(|error| match error {
+            ImageError::Database(error) => UndoError::Database(error),
+            ImageError::TooManyRows => UndoError::Image("too many rows".to_owned()),
+            ImageError::UnusableKey(detail) => UndoError::Image(detail),
+        })
+    }
+
+    async fn remove(&mut self, table: &str, rows: &[Row], structure: &Structure) -> Result<(), UndoError> {
+        for row in rows.iter().rev() {
+            self.check_not_referred(row, structure).await?;
+            let mut values = Vec::new();
+            let condition = key_condition::<DB>(row, &mut values);
+            let call = Call::<DB>::new(format!("DELETE FROM {table} WHERE {condition}"), &values)?;
+            let removed = execute(self.connection, call).await?;
+            self.expect_one(removed, row)?;
+        }
+        Ok(())
+    }
+
+    /// Rows of others that refer to this one would go with it, and no image holds them.
+    async fn check_not_referred(&mut self, row: &Row, structure: &Structure) -> Result<(), UndoError> {
+        if !structure.foreign_keys {
+            return Ok(());
+        }
+        for reference in structure.table.references.iter().filter(|reference| reference.on_delete.is_some()) {
+            let mut values = Vec::new();
+            let mut conditions = Vec::new();
+            for (child, own) in &reference.columns {
+                let Some(field) = row.fields.iter().find(|field| field.name.eq_ignore_ascii_case(own)) else {
+                    continue;
+                };
+                values.push(&field.value);
+                conditions.push(format!("{} = {}", DB::quote(child), DB::parameter(values.len(), field)));
+            }
+            let child = DB::quote(&reference.child);
+            let sql = format!("SELECT 1 FROM {child} WHERE {} LIMIT 1", conditions.join(" AND "));
+            let referring = rows::<DB>(self.connection, Call::new(sql, &values)?).await?;
+            if !referring.is_empty() {
+                return Err(UndoError::Referred(format!(
+                    "rows of {} refer to the inserted row {} of {} and would be changed with it",
+                    reference.child,
+                    shown_key(row),
+                    structure.table.name
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    async fn add(&mut self, table: &str, rows: &[Row]) -> Result<(), UndoError> {
+        for row in rows {
+            let columns: Vec<String> = row.fields.iter().map(|field| DB::quote(&field.name)).collect();
+            let values: Vec<&Value> = row.fields.iter().map(|field| &field.value).collect();
+            let parameters: Vec<String> =
+                row.fields.iter().enumerate().map(|(index, field)| DB::parameter(index + 1, field)).collect();
+            let sql =
+                format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), parameters.join(", "));
+            let added = execute(self.connection, Call::<DB>::new(sql, &values)?).await?;
+            self.expect_one(added, row)?;
+        }
+        Ok(())
+    }
+
+    /// Unique columns may let the rows back in one order only: what clashes is tried again after the others.
+    async fn restore(&mut self, table: &str, rows: &[Row]) -> Result<(), UndoError> {
+        let mut left: Vec<&Row> = rows.iter().rev().collect();
+        while !left.is_empty() {
+            let mut clashed = Vec::new();
+            let mut clash = None;
+            for row in &left {
+                match self.restore_row(table, row).await {
+                    Ok(()) => {}
+                    Err(UndoError::Database(error)) if is_unique_violation(&error) => {
+                        clashed.push(*row);
+                        clash = Some(error);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            if let Some(error) = clash
+                && clashed.len() == left.len()
+            {
+                return Err(error.into());
+            }
+            left = clashed;
+        }
+        Ok(())
+    }
+
+    async fn restore_row(&mut self, table: &str, row: &Row) -> Result<(), UndoError> {
+        let mut values = Vec::new();
+        let mut assignments = Vec::new();
+        for field in row.fields.iter().filter(|field| !field.is_key) {
+            values.push(&field.value);
+            assignments.push(format!("{} = {}", DB::quote(&field.name), DB::parameter(values.len(), field)));
+        }
+        if assignments.is_empty() {
+            return Ok(());
+        }
+        let condition = key_condition::<DB>(row, &mut values);
+        let sql = format!("UPDATE {table} SET {} WHERE {condition}", assignments.join(", "));
+        let restored = execute(self.connection, Call::<DB>::new(sql, &values)?).await?;
+        self.expect_one(restored, row)
+    }
+
+    /// Without validation a row may be gone, and nothing is said of it; more than one is never right.
+    fn expect_one(&self, changed: u64, row: &Row) -> Result<(), UndoError> {
+        match changed {
+            1 => Ok(()),
+            0 if !self.options.data_validation => Ok(()),
+            _ => {
+                let table = self.statement.table_name.clone();
+                Err(UndoError::Unexpected { table, changed, row: shown_key(row) })
+            }
+        }
+    }
+}
+
+fn is_unique_violation(error: &Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.is_unique_violation())
+}
+
+/// Whether two images hold the same rows with the same values, in whatever order. Only the columns of
+/// the first are looked at.
+fn same_rows(a: &[Row], b: &[Row]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let b = by_key(b);
+    a.iter().all(|row| {
+        b.get(&shown_key(row)).is_some_and(|other| {
+            row.fields.iter().all(|field| other.value(&field.name) == Some(&field.value))
+        })
+    })
+}
+
+fn by_key(rows: &[Row]) -> HashMap<String, &Row> {
+    rows.iter().map(|row| (shown_key(row), row)).collect()
+}
+
+/// The key as operators read it. Column names are part of it, and values keep their type.
+fn shown_key(row: &Row) -> String {
+    let mut parts: Vec<String> = row
+        .key()
+        .map(|field| format!("{}={}", field.name.to_ascii_lowercase(), full(&field.value)))
+        .collect();
+    parts.sort();
+    parts.join(", ")
+}
+
+/// Long values are not shortened here: two of them must not look alike.
+fn full(value: &Value) -> String {
+    match value {
+        Value::Text(text) => format!("'{text}'"),
+        Value::Bytes(bytes) => format!("{bytes:?}"),
+        other => other.to_string(),
+    }
+}
+
+/// The first row and column that is neither as it was left nor as it was found.
+fn difference(structure: &Structure, before: &[Row], after: &[Row], current: &[Row]) -> String {
+    let table = &structure.table.name;
+    let (befores, afters, currents) = (by_key(before), by_key(after), by_key(current));
+    let keys = before.iter().chain(after).chain(current).map(shown_key);
+    for key in keys {
+        let (was, left, now) = (befores.get(&key), afters.get(&key), currents.get(&key));
+        match (left, now) {
+            (None, None) => {}
+            (Some(_), None) => return format!("row {key} of table {table} is gone: somebody deleted it"),
+            (None, Some(_)) => {
+                return format!("row {key} of table {table} is there again: somebody inserted it");
+            }
+            (Some(left), Some(now)) => {
+                let differing = left.fields.iter().find(|f| now.value(&f.name) != Some(&f.value));
+                let Some(field) = differing else { continue };
+                let column = &field.name;
+                let shown = |row: Option<&&Row>| match row.and_then(|row| row.value(column)) {
+                    Some(value) => value.to_string(),
+                    None => "no row".to_owned(),
+                };
+                return format!(
+                    "row {key} of table {table}, column {column}: before {}, after {}, now {}",
+                    shown(was),
+                    field.value,
+                    shown(Some(now))
+                );
+            }
+        }
+    }
+    format!("the rows of table {table} are neither as they were before nor as they were left")
+}

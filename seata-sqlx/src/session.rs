@@ -1,0 +1,106 @@
+//! A pooled connection that is closed, never pooled, while the state of its transaction is in doubt.
+
+use sqlx::{Error, Pool, pool::PoolConnection};
+
+use crate::dialect::{Call, Dialect, execute};
+
+/// How a COMMIT ended that did not succeed.
+#[derive(Debug)]
+pub(crate) enum CommitError {
+    /// The database refused it, and confirmed the ROLLBACK.
+    RolledBack(Error),
+    /// The local transaction is committed, or it is not.
+    Unknown(Error),
+}
+
+/// A connection of the pool, taken when it is needed first.
+///
+/// From BEGIN to the confirmed end of the transaction the connection is in doubt. Dropped there, at
+/// whatever await, it is closed: the database then rolls back, and the pool opens another.
+pub(crate) struct Session<DB: Dialect> {
+    pool: Pool<DB>,
+    connection: Option<PoolConnection<DB>>,
+    in_doubt: bool,
+}
+
+impl<DB: Dialect> Session<DB> {
+    pub(crate) fn new(pool: Pool<DB>) -> Self {
+        Self { pool, connection: None, in_doubt: false }
+    }
+
+    pub(crate) async fn connection(&mut self) -> Result<&mut DB::Connection, Error> {
+        if self.connection.is_none() {
+            self.connection = Some(self.pool.acquire().await?);
+        }
+        Ok(self.connection.as_mut().expect("it was put there by the lines above"))
+    }
+
+    pub(crate) async fn begin(&mut self, statement: &'static str) -> Result<(), Error> {
+        self.connection().await?;
+        self.in_doubt = true;
+        match self.run(statement).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                // An answer of the database means that nothing has begun, as when the file is busy.
+                if error.as_database_error().is_some() {
+                    self.in_doubt = false;
+                } else {
+                    self.close();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) async fn commit(&mut self) -> Result<(), CommitError> {
+        let Err(error) = self.run("COMMIT").await else {
+            self.in_doubt = false;
+            return Ok(());
+        };
+        // Only an answer tells that the transaction is still open, and only a ROLLBACK that works proves it.
+        if error.as_database_error().is_some() && self.rollback().await {
+            return Err(CommitError::RolledBack(error));
+        }
+        self.close();
+        Err(CommitError::Unknown(error))
+    }
+
+    /// Rolls back, and tells whether the database confirmed it. If not, the connection is closed.
+    pub(crate) async fn rollback(&mut self) -> bool {
+        if !self.in_doubt {
+            return true;
+        }
+        match self.run("ROLLBACK").await {
+            Ok(()) => {
+                self.in_doubt = false;
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a local rollback was not confirmed; the connection is closed");
+                self.close();
+                false
+            }
+        }
+    }
+
+    /// Closes the connection, whatever goes on there.
+    pub(crate) fn close(&mut self) {
+        self.in_doubt = false;
+        if let Some(connection) = self.connection.take() {
+            drop(connection.detach());
+        }
+    }
+
+    async fn run(&mut self, statement: &'static str) -> Result<(), Error> {
+        let connection = self.connection().await?;
+        execute::<DB>(connection, Call::text(statement)).await.map(drop)
+    }
+}
+
+impl<DB: Dialect> Drop for Session<DB> {
+    fn drop(&mut self) {
+        if self.in_doubt {
+            self.close();
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! A local transaction in AT mode, with savepoints.
+
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
+
+use sqlx::Error;
+
+use crate::{
+    branch::{self, Attempt, FinishError, Patience, Work},
+    caller::{Caller, Mode},
+    connection::AtConnection,
+    dialect::{Call, Dialect, execute},
+    error::AtError,
+};
+
+/// A local transaction of an [`AtPool`](crate::AtPool), or a savepoint within one.
+///
+/// Inside a global transaction everything it changed becomes one branch when it commits. It belongs to the
+/// global transaction, or to none, in which it began: a statement or a commit elsewhere rolls it back
+/// and says so.
+///
+/// Dropped without [`commit`](Self::commit) it rolls back. If the future of `commit` itself is dropped, the
+/// outcome is not known: the branch stays registered, and its undo row decides in phase two.
+///
+/// `&mut tx` and, as with sqlx, `&mut *tx` are [`Executor`](sqlx::Executor)s.
+#[must_use = "a transaction that is dropped is rolled back"]
+pub struct AtTransaction<'c, DB: Dialect> {
+    connection: Held<'c, DB>,
+    /// 0 for the transaction, more for savepoints.
+    depth: usize,
+    is_open: bool,
+}
+
+enum Held<'c, DB: Dialect> {
+    Owned(Box<AtConnection<DB>>),
+    Borrowed(&'c mut AtConnection<DB>),
+}
+
+/// What is known of an open local transaction.
+pub(crate) struct LocalTransaction {
+    /// Under what it began.
+    pub(crate) began: Mode,
+    pub(crate) work: Work,
+    /// How much was done when each savepoint was set.
+    savepoints: Vec<Mark>,
+    /// Savepoints from this depth on were dropped without a decision.
+    dropped_from: Option<usize>,
+    /// A change is under way. Seen by the next statement, it was dropped half-way.
+    pub(crate) is_changing: bool,
+    /// Why it was rolled back, if it was.
+    pub(crate) ended: Option<String>,
+}
+
+#[derive(Clone, Copy)]
+struct Mark {
+    logs: usize,
+    locks: usize,
+}
+
+impl<DB: Dialect> AtTransaction<'static, DB> {
+    pub(crate) async fn begin_owned(mut connection: AtConnection<DB>, caller: Caller) -> Result<Self, Error> {
+        connection.begin_local(&caller).await?;
+        Ok(Self { connection: Held::Owned(Box::new(connection)), depth: 0, is_open: true })
+    }
+}
+
+impl<'c, DB: Dialect> AtTransaction<'c, DB> {
+    pub(crate) async fn begin_borrowed(
+        connection: &'c mut AtConnection<DB>,
+        caller: Caller,
+    ) -> Result<Self, Error> {
+        if connection.transaction.is_some() {
+            connection.continue_transaction(&caller).await?;
+            let depth = connection.set_savepoint().await?;
+            return Ok(Self { connection: Held::Borrowed(connection), depth, is_open: true });
+        }
+        connection.begin_local(&caller).await?;
+        Ok(Self { connection: Held::Borrowed(connection), depth: 0, is_open: true })
+    }
+
+    /// Sets a savepoint. What is done under it and rolled back is neither logged nor locked.
+    pub fn begin(&mut self) -> impl Future<Output = Result<AtTransaction<'_, DB>, Error>> + Send {
+        AtTransaction::begin_borrowed(&mut **self, Caller::now())
+    }
+
+    /// Commits: inside a global transaction registers the branch with all its row locks, writes the undo
+    /// row, and commits locally. A savepoint is released.
+    ///
+    /// # Errors
+    /// [`AtError::LockConflict`] at once when another global transaction holds a row: SQLite has one writer, and
+    /// nobody waits for a row while holding the file. Except for [`AtError::OutcomeUnknown`], the local transaction
+    /// is then rolled back.
+    pub fn commit(self) -> impl Future<Output = Result<(), Error>> + Send + use<'c, DB> {
+        self.commit_as(Caller::now())
+    }
+
+    async fn commit_as(mut self, caller: Caller) -> Result<(), Error> {
+        let checked = self.continue_transaction(&caller).await;
+        if self.depth > 0 {
+            checked?;
+            let depth = self.depth;
+            self.release_savepoint(depth).await?;
+            self.is_open = false;
+            return Ok(());
+        }
+        if let Err(error) = checked {
+            self.is_open = false;
+            self.transaction = None;
+            return Err(error);
+        }
+        let committed = self.commit_local(&caller).await;
+        self.is_open = false;
+        committed
+    }
+
+    /// Rolls back the transaction, or to the savepoint.
+    ///
+    /// # Errors
+    /// As the database reports. The connection is then closed, which rolls back as well.
+    pub async fn rollback(mut self) -> Result<(), Error> {
+        let depth = self.depth;
+        if depth > 0 {
+            self.drop_savepoints_from(depth);
+            self.leave_dropped_savepoints().await?;
+        } else {
+            self.session.rollback().await;
+            self.transaction = None;
+        }
+        self.is_open = false;
+        Ok(())
+    }
+}
+
+impl<DB: Dialect> AtConnection<DB> {
+    async fn begin_local(&mut self, caller: &Caller) -> Result<(), Error> {
+        self.core.check_known(&caller.mode)?;
+        let statement = if caller.mode == Mode::Plain { DB::BEGIN } else { DB::BEGIN_WRITING };
+        self.session.begin(statement).await?;
+        self.transaction = Some(LocalTransaction {
+            began: caller.mode.clone(),
+            work: Work::default(),
+            savepoints: Vec::new(),
+            dropped_from: None,
+            is_changing: false,
+            ended: None,
+        });
+        Ok(())
+    }
+
+    async fn commit_local(&mut self, caller: &Caller) -> Result<(), Error> {
+        let work = self.transaction.take().map(|transaction| transaction.work).unwrap_or_default();
+        let attempt = Attempt { is_autocommit: false, is_first: true };
+        let finished = branch::finish(&self.core, &mut self.session, caller, work, attempt).await;
+        finished.map_err(|error| match error {
+            FinishError::Conflict(conflict) => Patience::none(conflict).into(),
+            FinishError::Other(error) => error,
+        })
+    }
+
+    async fn set_savepoint(&mut self) -> Result<usize, Error> {
+        let Some(transaction) = &mut self.transaction else { return Err(nothing_open()) };
+        let mark = Mark { logs: transaction.work.logs.len(), locks: transaction.work.locks.len() };
+        transaction.savepoints.push(mark);
+        let depth = transaction.savepoints.len();
+        // Dropped here, it may be set or not; leaving it then fails, and the transaction is rolled back.
+        transaction.dropped_from = Some(depth);
+        self.text(format!("SAVEPOINT {}", savepoint(depth))).await?;
+        if let Some(transaction) = &mut self.transaction {
+            transaction.dropped_from = None;
+        }
+        Ok(depth)
+    }
+
+    async fn release_savepoint(&mut self, depth: usize) -> Result<(), Error> {
+        self.text(format!("RELEASE {}", savepoint(depth))).await?;
+        if let Some(transaction) = &mut self.transaction {
+            transaction.savepoints.truncate(depth - 1);
+        }
+        Ok(())
+    }
+
+    fn drop_savepoints_from(&mut self, depth: usize) {
+        if let Some(transaction) = &mut self.transaction {
+            let earlier = transaction.dropped_from.unwrap_or(depth);
+            transaction.dropped_from = Some(depth.min(earlier));
+        }
+    }
+
+    /// Rolls back to before the first savepoint that was dropped.
+    pub(crate) async fn leave_dropped_savepoints(&mut self) -> Result<(), Error> {
+        let Some(transaction) = &self.transaction else { return Ok(()) };
+        if transaction.ended.is_some() {
+            return Ok(());
+        }
+        let Some(depth) = transaction.dropped_from else { return Ok(()) };
+        let left = async {
+            self.text(format!("ROLLBACK TO {}", savepoint(depth))).await?;
+            self.text(format!("RELEASE {}", savepoint(depth))).await
+        };
+        if let Err(error) = left.await {
+            self.end_transaction(&error.to_string()).await;
+            return Err(error);
+        }
+        if let Some(transaction) = &mut self.transaction
+            && let Some(mark) = transaction.savepoints.get(depth - 1).copied()
+        {
+            transaction.work.logs.truncate(mark.logs);
+            transaction.work.locks.truncate(mark.locks);
+            transaction.savepoints.truncate(depth - 1);
+            transaction.dropped_from = None;
+            transaction.is_changing = false;
+        }
+        Ok(())
+    }
+
+    async fn text(&mut self, sql: String) -> Result<(), Error> {
+        execute::<DB>(self.session.connection().await?, Call::text(sql)).await.map(drop)
+    }
+}
+
+fn savepoint(depth: usize) -> String {
+    format!("seata_savepoint_{depth}")
+}
+
+fn nothing_open() -> Error {
+    AtError::AlreadyRolledBack { reason: "no local transaction is open on this connection".to_owned() }.into()
+}
+
+impl<DB: Dialect> Deref for AtTransaction<'_, DB> {
+    type Target = AtConnection<DB>;
+
+    fn deref(&self) -> &AtConnection<DB> {
+        match &self.connection {
+            Held::Owned(connection) => connection,
+            Held::Borrowed(connection) => connection,
+        }
+    }
+}
+
+impl<DB: Dialect> DerefMut for AtTransaction<'_, DB> {
+    fn deref_mut(&mut self) -> &mut AtConnection<DB> {
+        match &mut self.connection {
+            Held::Owned(connection) => connection,
+            Held::Borrowed(connection) => connection,
+        }
+    }
+}
+
+/// Nothing can be awaited here. A savepoint is left before the next statement; a transaction's
+/// connection is closed, which frees the file at once.
+impl<DB: Dialect> Drop for AtTransaction<'_, DB> {
+    fn drop(&mut self) {
+        if !self.is_open {
+            return;
+        }
+        let depth = self.depth;
+        if depth > 0 {
+            self.drop_savepoints_from(depth);
+        } else {
+            self.transaction = None;
+            self.session.close();
+        }
+    }
+}
+
+impl<DB: Dialect> fmt::Debug for AtTransaction<'_, DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let began = self.transaction.as_ref().map(|transaction| &transaction.began);
+        f.debug_struct("AtTransaction").field("began", &began).field("depth", &self.depth).finish()
+    }
+}
