@@ -186,6 +186,18 @@ pub trait Resource: Send + Sync + 'static {
     /// Finishes a branch of a committed transaction.
     fn commit(&self, task: BranchTask) -> BoxFuture<'_, BranchAnswer>;
 
+    /// Finishes several branches, of different transactions, at once: a data source can do so with one
+    /// statement. One answer for each, in the same order.
+    fn commit_many(&self, tasks: Vec<BranchTask>) -> BoxFuture<'_, Vec<BranchAnswer>> {
+        Box::pin(async move {
+            let mut answers = Vec::with_capacity(tasks.len());
+            for task in tasks {
+                answers.push(self.commit(task).await);
+            }
+            answers
+        })
+    }
+
     /// Undoes a branch of a transaction that is rolled back.
     fn rollback(&self, task: BranchTask) -> BoxFuture<'_, BranchAnswer>;
 }
