@@ -59,10 +59,8 @@
 mod builder;
 #[cfg(feature = "embedded")]
 mod embedded;
-#[cfg(doc)]
+#[cfg(any(doc, doctest))]
 pub mod manual;
-#[cfg(doctest)]
-mod manual;
 
 #[cfg(feature = "embedded")]
 pub use builder::{Seata, SeataBuilder, ShutdownError, StartError};
