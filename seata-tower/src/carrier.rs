@@ -7,11 +7,11 @@
 use bytes::Bytes;
 use http::{HeaderName, Response, StatusCode, header};
 
+use crate::refusal::Refusal;
 pub use crate::{
     join::{Join, JoinFuture, JoinLayer},
     propagate::{Propagate, PropagateLayer},
 };
-use crate::refusal::Refusal;
 
 /// The header that carries the XID. Java writes `TX_XID`, which is the same name on HTTP.
 pub const XID: HeaderName = HeaderName::from_static("tx_xid");

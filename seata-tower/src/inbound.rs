@@ -43,7 +43,10 @@ pub(crate) fn admit(
         InboundXid::Join => {
             let Some(xid) = xid(headers)? else { return Ok(idle) };
             if !client.knows(&xid) {
-                return Err(Refusal::UnknownCoordinator { xid, application: client.application_id().to_owned() });
+                return Err(Refusal::UnknownCoordinator {
+                    xid,
+                    application: client.application_id().to_owned(),
+                });
             }
             let joined = idle.with_xid(xid);
             Ok(if takes_branch_type && is_tcc(headers) {
