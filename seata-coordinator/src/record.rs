@@ -121,15 +121,13 @@ impl LockSet {
         })
     }
 
-    /// The form on disk.
-    #[cfg_attr(not(feature = "journal"), expect(dead_code, reason = "only a journal writes it"))]
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    /// A compact form, for a store to write.
+    pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// From the form on disk; `None` if it is malformed.
-    #[cfg_attr(not(feature = "journal"), expect(dead_code, reason = "only a journal reads it"))]
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    /// From what [`as_bytes`](Self::as_bytes) gave; `None` if it is malformed.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut rest = bytes;
         while !rest.is_empty() {
             let (length, tail) = rest.split_first_chunk::<4>()?;

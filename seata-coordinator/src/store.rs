@@ -1,7 +1,7 @@
 //! Where transactions, branches and row locks live.
 //!
 //! A store keeps and returns records; deciding is [`session`](crate::session)'s. One call is one atomic
-//! step. [`suite`] proves a store: run it for one of your own.
+//! step. The module `suite` (feature `test-suite`) proves a store: run it for one of your own.
 
 use std::{fmt, future::Future, ops::Range, sync::Arc};
 
@@ -17,6 +17,8 @@ pub use tables::{Changes, NoChanges, Tables};
 
 mod locks;
 mod memory;
+#[cfg(any(test, feature = "test-suite"))]
+pub mod suite;
 mod tables;
 
 /// Where transactions, branches and row locks live.

@@ -1,1 +1,269 @@
+//! Each row of the tables in the module's documentation.
 
+use BranchStatus::*;
+use BranchType::{At, Tcc, Xa};
+use GlobalStatus::*;
+use seata_protocol::TransactionId;
+
+use super::*;
+
+const BEGUN: Millis = 1_000_000;
+const TIMEOUT: Millis = 60_000;
+const NOW: Millis = BEGUN + 10;
+const LATE: Millis = BEGUN + TIMEOUT + 1;
+
+fn transaction() -> Arc<Transaction> {
+    Arc::new(Transaction {
+        id: TransactionId(1),
+        xid: "tc-1:0:1".parse().unwrap(),
+        application: "shop".into(),
+        group: "default_tx_group".into(),
+        name: "buy".into(),
+        begun_at: BEGUN,
+        timeout: TIMEOUT,
+        incarnation: None,
+    })
+}
+
+fn branch(id: i64, branch_type: BranchType, resource: &str, status: BranchStatus) -> Arc<Branch> {
+    Arc::new(Branch {
+        id: BranchId(id),
+        transaction: TransactionId(1),
+        branch_type,
+        resource: resource.into(),
+        status,
+        application_data: "".into(),
+        locks: Default::default(),
+    })
+}
+
+fn session(status: GlobalStatus, branches: &[Arc<Branch>]) -> Session {
+    let snapshot = Snapshot { transaction: transaction(), status, parked: None, branches: branches.to_vec() };
+    Session::new(snapshot, RetryLimits::default())
+}
+
+fn feed(session: &mut Session, input: Input) -> Vec<Effect> {
+    let mut out = Vec::new();
+    session.handle(NOW, input, &mut out);
+    out
+}
+
+fn answered(id: i64, status: BranchStatus) -> Input {
+    Input::Answer { branch: BranchId(id), answer: Answer::Status { status, reason: "because".into() } }
+}
+
+fn commit(branch: &Arc<Branch>) -> Effect {
+    Effect::Ask { phase: Phase::Commit, branch: branch.clone() }
+}
+
+fn rollback(branch: &Arc<Branch>) -> Effect {
+    Effect::Ask { phase: Phase::Rollback, branch: branch.clone() }
+}
+
+fn dropped(id: i64) -> Effect {
+    Effect::DropBranch(BranchId(id))
+}
+
+#[test]
+fn a_decision_takes_an_open_transaction_where_the_table_says() {
+    let (at, tcc) = (branch(1, At, "a", Registered), branch(2, Tcc, "b", Registered));
+    let (failed, read) = (branch(3, At, "a", PhaseOneFailed), branch(4, Xa, "x", PhaseOneReadOnly));
+    for (branches, decision, now, expected) in [
+        (vec![&at], Decision::Commit, LATE, Some(TimeoutRollbacking)),
+        (vec![], Decision::Commit, LATE, Some(TimeoutRollbacked)),
+        (vec![&at], Decision::Timeout, NOW, None),
+        (vec![], Decision::Commit, NOW, Some(Committed)),
+        (vec![&failed, &read], Decision::Commit, NOW, Some(Committed)),
+        (vec![&failed], Decision::Rollback, NOW, Some(Rollbacked)),
+        (vec![&read], Decision::Rollback, NOW, Some(Rollbacking)),
+        (vec![&at, &failed], Decision::Commit, NOW, Some(AsyncCommitting)),
+        (vec![&at, &tcc], Decision::Commit, NOW, Some(Committing)),
+        (vec![&at], Decision::Rollback, NOW, Some(Rollbacking)),
+        (vec![&at], Decision::Rollback, LATE, Some(Rollbacking)),
+        (vec![&at], Decision::Timeout, LATE, Some(TimeoutRollbacking)),
+    ] {
+        let found = decide(&transaction(), Begin, branches.iter().map(|branch| &***branch), decision, now);
+        assert_eq!(found, expected, "{decision:?} of {branches:?} at {now}");
+    }
+}
+
+#[test]
+fn a_decision_stands() {
+    for status in GlobalStatus::ALL.iter().filter(|status| **status != Begin) {
+        for decision in [Decision::Commit, Decision::Rollback, Decision::Timeout] {
+            assert_eq!(decide(&transaction(), *status, std::iter::empty(), decision, LATE), None, "{status}");
+        }
+    }
+}
+
+#[test]
+fn at_branches_are_committed_all_at_once_and_nobody_waits() {
+    let branches = [branch(1, At, "a", Registered), branch(2, At, "a", Registered)];
+    let mut session = session(AsyncCommitting, &branches);
+    let out = feed(&mut session, Input::Resume);
+    assert_eq!(out, [commit(&branches[0]), commit(&branches[1]), Effect::Tell(Committed)]);
+    assert_eq!(feed(&mut session, answered(2, PhaseTwoCommitted)), [dropped(2)]);
+    assert_eq!(feed(&mut session, answered(1, PhaseTwoCommitted)), [dropped(1), Effect::Finish(Committed)]);
+}
+
+#[test]
+fn tcc_branches_of_one_resource_are_committed_in_their_order_and_resources_at_the_same_time() {
+    let branches =
+        [branch(1, Tcc, "a", Registered), branch(2, Tcc, "a", Registered), branch(3, Tcc, "b", Registered)];
+    let mut session = session(Committing, &branches);
+    assert_eq!(feed(&mut session, Input::Resume), [commit(&branches[0]), commit(&branches[2])]);
+    assert_eq!(feed(&mut session, answered(1, PhaseTwoCommitted)), [dropped(1), commit(&branches[1])]);
+    assert_eq!(feed(&mut session, answered(2, PhaseTwoCommitted)), [dropped(2)]);
+    let out = feed(&mut session, answered(3, PhaseTwoCommitted));
+    assert_eq!(out, [dropped(3), Effect::Tell(Committed), Effect::Finish(Committed)]);
+}
+
+#[test]
+fn a_mixed_commit_is_told_when_only_at_branches_are_left() {
+    let branches = [branch(1, At, "a", Registered), branch(2, Tcc, "b", Registered)];
+    let mut session = session(Committing, &branches);
+    feed(&mut session, Input::Resume);
+    let out = feed(&mut session, answered(2, PhaseTwoCommitted));
+    assert_eq!(out, [dropped(2), Effect::SetStatus(AsyncCommitting), Effect::Tell(Committed)]);
+}
+
+#[test]
+fn rollback_asks_the_youngest_first_and_the_next_when_it_is_done() {
+    let branches = [branch(1, At, "a", Registered), branch(2, Tcc, "b", Registered)];
+    let mut session = session(Rollbacking, &branches);
+    assert_eq!(feed(&mut session, Input::Resume), [rollback(&branches[1])]);
+    assert_eq!(feed(&mut session, answered(2, PhaseTwoRollbacked)), [dropped(2), rollback(&branches[0])]);
+    let out = feed(&mut session, answered(1, PhaseTwoRollbacked));
+    assert_eq!(out, [dropped(1), Effect::Tell(Rollbacked), Effect::Finish(Rollbacked)]);
+}
+
+#[test]
+fn branches_without_work_are_dropped_unasked() {
+    let branches = [branch(1, At, "a", Registered), branch(2, At, "a", PhaseOneFailed)];
+    let mut rolling_back = session(TimeoutRollbacking, &branches);
+    assert_eq!(feed(&mut rolling_back, Input::Resume), [dropped(2), rollback(&branches[0])]);
+    let read_only = [branch(1, Xa, "a", PhaseOneReadOnly)];
+    let out = feed(&mut session(Committing, &read_only), Input::Resume);
+    assert_eq!(out, [dropped(1), Effect::Tell(Committed), Effect::Finish(Committed)]);
+    assert_eq!(feed(&mut session(Rollbacking, &read_only), Input::Resume), [rollback(&read_only[0])]);
+}
+
+#[test]
+fn an_answer_that_was_not_asked_for_changes_nothing() {
+    let branches = [branch(1, At, "a", Registered), branch(2, At, "a", Registered)];
+    let mut session = session(Rollbacking, &branches);
+    feed(&mut session, Input::Resume);
+    assert_eq!(feed(&mut session, answered(1, PhaseTwoRollbacked)), []);
+    assert_eq!(feed(&mut session, answered(7, PhaseTwoRollbacked)), []);
+}
+
+#[test]
+fn a_branch_that_cannot_now_is_asked_again_after_a_back_off() {
+    let branches = [branch(1, At, "a", Registered), branch(2, At, "a", Registered)];
+    let mut session = session(Rollbacking, &branches);
+    feed(&mut session, Input::Resume);
+    let out = feed(&mut session, answered(2, PhaseTwoRollbackFailedRetryable));
+    let [set, arm, tell] =
+        [Effect::SetStatus(RollbackRetrying), Effect::Arm(Timer::Retry, 1), Effect::Tell(RollbackRetrying)];
+    assert_eq!(out, [set, arm, tell]);
+    assert_eq!(feed(&mut session, Input::Timer(Timer::Retry)), [rollback(&branches[1])]);
+    let unreachable = Answer::Unreachable { reason: "connection refused".into() };
+    let out = feed(&mut session, Input::Answer { branch: BranchId(2), answer: unreachable });
+    assert_eq!(out, [Effect::Arm(Timer::Retry, 2)]);
+    assert_eq!(session.reason().map(|reason| &**reason), Some("branch 2 on a: connection refused"));
+}
+
+#[test]
+fn a_tcc_commit_that_cannot_now_is_told_as_retrying_and_at_commits_stay_committed() {
+    let tcc = [branch(1, Tcc, "a", Registered)];
+    let mut waiting = session(Committing, &tcc);
+    feed(&mut waiting, Input::Resume);
+    let out = feed(&mut waiting, answered(1, PhaseTwoCommitFailedRetryable));
+    let expected =
+        [Effect::SetStatus(CommitRetrying), Effect::Arm(Timer::Retry, 1), Effect::Tell(CommitRetrying)];
+    assert_eq!(out, expected);
+
+    let at = [branch(1, At, "a", Registered)];
+    let mut told = session(AsyncCommitting, &at);
+    feed(&mut told, Input::Resume);
+    assert_eq!(feed(&mut told, answered(1, PhaseTwoCommitFailedRetryable)), [Effect::Arm(Timer::Retry, 1)]);
+}
+
+#[test]
+fn a_branch_that_never_will_parks_the_transaction_until_an_operator_retries() {
+    for (status, parked, retried, ended) in [
+        (Rollbacking, RollbackFailed, RollbackRetrying, Rollbacked),
+        (TimeoutRollbacking, TimeoutRollbackFailed, TimeoutRollbacking, TimeoutRollbacked),
+    ] {
+        let branches = [branch(1, At, "a", Registered), branch(2, At, "a", Registered)];
+        let mut session = session(status, &branches);
+        feed(&mut session, Input::Resume);
+        let out = feed(&mut session, answered(2, PhaseTwoRollbackFailedUnretryable));
+        let reason = "branch 2 on a: because".into();
+        assert_eq!(out, [Effect::Park { status: parked, reason }, Effect::Tell(parked)]);
+        assert_eq!(feed(&mut session, Input::Timer(Timer::Retry)), []);
+        assert_eq!(feed(&mut session, Input::Retry), [Effect::Unpark(retried), rollback(&branches[1])]);
+        assert_eq!(feed(&mut session, Input::Retry), [], "only a parked one can be retried");
+        feed(&mut session, answered(2, PhaseTwoRollbacked));
+        assert_eq!(feed(&mut session, answered(1, PhaseTwoRollbacked)), [dropped(1), Effect::Finish(ended)]);
+    }
+}
+
+#[test]
+fn a_commit_that_one_branch_refuses_goes_on_with_the_others() {
+    let branches = [branch(1, Tcc, "a", Registered), branch(2, Tcc, "b", Registered)];
+    let mut session = session(Committing, &branches);
+    feed(&mut session, Input::Resume);
+    let out = feed(&mut session, answered(1, PhaseTwoCommitFailedUnretryable));
+    let reason = "branch 1 on a: because".into();
+    assert_eq!(out, [Effect::Park { status: CommitFailed, reason }, Effect::Tell(CommitFailed)]);
+    assert_eq!(feed(&mut session, answered(2, PhaseTwoCommitted)), [dropped(2)]);
+    assert_eq!(feed(&mut session, Input::Retry), [Effect::Unpark(CommitRetrying), commit(&branches[0])]);
+}
+
+#[test]
+fn past_the_retry_limit_a_transaction_is_parked() {
+    let branches = [branch(1, At, "a", Registered)];
+    let snapshot = Snapshot {
+        transaction: transaction(),
+        status: Rollbacking,
+        parked: None,
+        branches: branches.to_vec(),
+    };
+    let limits = RetryLimits { rollback: Some(Duration::from_millis(5)), commit: None };
+    let mut session = Session::new(snapshot, limits);
+    feed(&mut session, Input::Resume);
+    let out = feed(&mut session, answered(1, PhaseTwoRollbackFailedRetryable));
+    let reason = "branch 1 on a: because".into();
+    assert_eq!(
+        out,
+        [Effect::Park { status: RollbackRetryTimeout, reason }, Effect::Tell(RollbackRetryTimeout)]
+    );
+}
+
+#[test]
+fn a_parked_transaction_stays_parked_after_a_restart() {
+    let branches = [branch(1, At, "a", Registered)];
+    let snapshot = Snapshot {
+        transaction: transaction(),
+        status: RollbackFailed,
+        parked: Some("dirty".into()),
+        branches: branches.to_vec(),
+    };
+    let mut session = Session::new(snapshot, RetryLimits::default());
+    assert_eq!(feed(&mut session, Input::Resume), []);
+    assert_eq!(feed(&mut session, Input::Retry), [Effect::Unpark(RollbackRetrying), rollback(&branches[0])]);
+}
+
+#[test]
+fn an_xa_branch_that_its_database_does_not_know_is_done_when_it_is_long_over() {
+    let branches = [branch(1, Xa, "a", Registered)];
+    let mut session = session(Committing, &branches);
+    feed(&mut session, Input::Resume);
+    let nota = || answered(1, PhaseTwoCommitFailedXaerNotaRetryable);
+    assert_eq!(feed(&mut session, nota())[0], Effect::SetStatus(CommitRetrying));
+    feed(&mut session, Input::Timer(Timer::Retry));
+    let mut out = Vec::new();
+    session.handle(BEGUN + TIMEOUT + 60_001, nota(), &mut out);
+    assert_eq!(out, [dropped(1), Effect::Finish(Committed)]);
+}

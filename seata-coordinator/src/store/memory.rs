@@ -153,3 +153,28 @@ impl Store for MemoryStore {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::suite;
+
+    struct InMemory;
+
+    impl suite::Subject for InMemory {
+        type Store = MemoryStore;
+
+        async fn create(&self) -> MemoryStore {
+            MemoryStore::new("tc-test", 100)
+        }
+
+        async fn reopen(&self, store: MemoryStore) -> MemoryStore {
+            store.reopen()
+        }
+    }
+
+    #[tokio::test]
+    async fn the_memory_store_passes_the_suite() {
+        suite::run(&InMemory).await;
+    }
+}

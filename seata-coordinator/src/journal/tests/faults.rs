@@ -1,0 +1,1 @@
+//! What is acknowledged survives; what does not fit or does not read is said.
