@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
 use syn::visit_mut::VisitMut;
 use syn::{Attribute, Block, Error, Expr, ExprAsync, Result, Stmt, Token, Type, parse_quote_spanned};
 
@@ -25,7 +27,7 @@ pub(crate) fn global_transactional(args: TokenStream, item: TokenStream) -> Toke
                 lock.parse_args::<LockRetryArgs>()?;
             }
         }
-        let span = runtime_span(function.output_span());
+        let span = runtime_span(function.error_span());
         let call = Call {
             options: transaction_options(&args, &function),
             function: quote_spanned!(span=> ::seata::__private::run),
@@ -211,7 +213,6 @@ fn transaction_options(args: &TransactionArgs, function: &TxFn) -> TokenStream {
     let name = match &args.name {
         Some(name) => quote!(#name),
         None => {
-            use syn::ext::IdentExt;
             let function = function.sig.ident.unraw().to_string();
             quote!(::seata::__private::default_name(::core::module_path!(), #function))
         }
@@ -232,7 +233,9 @@ fn transaction_options(args: &TransactionArgs, function: &TxFn) -> TokenStream {
         options.extend(quote!(.lock_strategy(::seata::__private::LockStrategy::#strategy)));
     }
     if let Some(client) = &args.client {
-        options.extend(quote!(.client(::seata::__private::IntoClient::into_client(&(#client)))));
+        let span = runtime_span(client.span());
+        let client = quote_spanned!(span=> ::seata::__private::IntoClient::into_client(&(#client)));
+        options.extend(quote!(.client(#client)));
     }
     options
 }

@@ -70,11 +70,23 @@ impl TxFn {
         }
     }
 
-    /// Where a complaint about the output belongs.
+    /// Where a complaint about the output belongs: its type, or the name of a function without one.
     pub(crate) fn output_span(&self) -> Span {
-        match &self.sig.output {
-            ReturnType::Default => self.sig.ident.span(),
-            ReturnType::Type(_, declared) => output_of_future(declared).unwrap_or(declared).span(),
+        match (&self.form, &self.sig.output) {
+            (_, ReturnType::Default) => self.sig.ident.span(),
+            (Form::Async { .. }, ReturnType::Type(_, declared)) => declared.span(),
+            (_, ReturnType::Type(_, declared)) => output_of_future(declared).unwrap_or(declared).span(),
+        }
+    }
+
+    /// Where a complaint about the error type belongs: `E` of `Result<T, E>`, else the whole output.
+    pub(crate) fn error_span(&self) -> Span {
+        let output = self.output();
+        match output.as_ref().map(ungrouped) {
+            Some(Type::Path(path)) => {
+                type_arguments(path).nth(1).map_or_else(|| self.output_span(), Spanned::span)
+            }
+            _ => self.output_span(),
         }
     }
 
@@ -132,7 +144,8 @@ impl Returned {
             Type::Path(path) => {
                 let last = path.path.segments.last()?;
                 let name = last.ident.to_string();
-                let pinned_box = name == "Pin" && matches!(type_argument(path), Some(inner) if is_box(inner));
+                let pinned_box =
+                    name == "Pin" && matches!(type_arguments(path).next(), Some(inner) if is_box(inner));
                 // `BoxFuture`, `LocalBoxFuture`, or an alias in their manner.
                 (pinned_box || name.ends_with("BoxFuture") || name.ends_with("BoxedFuture"))
                     .then_some(Self::Boxed)
@@ -178,7 +191,7 @@ fn output_of_future(returned: &Type) -> Option<&Type> {
         Type::TraitObject(object) => future_bound(object.bounds.iter()).flatten(),
         Type::Path(path) => {
             let name = &path.path.segments.last()?.ident;
-            let inner = type_argument(path)?;
+            let inner = type_arguments(path).next()?;
             if name == "Pin" || name == "Box" { output_of_future(inner) } else { Some(inner) }
         }
         _ => None,
@@ -202,10 +215,13 @@ fn is_box(ty: &Type) -> bool {
     matches!(ungrouped(ty), Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Box"))
 }
 
-/// `T` of `Path<'a, T>`.
-fn type_argument(path: &TypePath) -> Option<&Type> {
-    let PathArguments::AngleBracketed(arguments) = &path.path.segments.last()?.arguments else { return None };
-    arguments.args.iter().find_map(|argument| match argument {
+/// `T` and `E` of `Path<'a, T, E>`.
+fn type_arguments(path: &TypePath) -> impl Iterator<Item = &Type> {
+    let arguments = path.path.segments.last().and_then(|last| match &last.arguments {
+        PathArguments::AngleBracketed(arguments) => Some(&arguments.args),
+        _ => None,
+    });
+    arguments.into_iter().flatten().filter_map(|argument| match argument {
         GenericArgument::Type(ty) => Some(ty),
         _ => None,
     })

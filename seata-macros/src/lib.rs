@@ -1,6 +1,8 @@
 //! The attribute macros #[global_transactional] and #[global_lock].
 mod args;
 mod expand;
+#[cfg(test)]
+mod expansions;
 mod function;
 
 use proc_macro::TokenStream;
