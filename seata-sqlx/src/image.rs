@@ -94,7 +94,7 @@ pub(crate) async fn read_by_keys<DB: Dialect>(
         let sql = format!(
             "SELECT {} FROM {} WHERE {}",
             listed.join(", "),
-            DB::quote(&table.name),
+            table.reference,
             conditions.join(" OR ")
         );
         let mut call = Call::<DB>::new(sql, &values)?;

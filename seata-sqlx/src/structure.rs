@@ -20,6 +20,8 @@ pub struct Structure {
 pub(crate) struct Table {
     /// Its one canonical name.
     pub(crate) name: String,
+    /// How our own statements name it, quoted and beyond the reach of other tables of that name.
+    pub(crate) reference: String,
     pub(crate) columns: Vec<Column>,
     /// The columns of the primary key, in the key's order.
     pub(crate) key: Vec<String>,

@@ -138,11 +138,11 @@ impl<DB: Dialect> Undo<'_, DB> {
                 return Err(UndoError::Dirty(difference(&structure, &before.rows, &after.rows, &current)));
             }
         }
-        let table = DB::quote(&structure.table.name);
+        let table = &structure.table.reference;
         match statement.sql_type {
-            SqlType::Insert => self.remove(&table, &after.rows, &structure).await,
-            SqlType::Delete => self.add(&table, &before.rows).await,
-            _ => self.restore(&table, &before.rows).await,
+            SqlType::Insert => self.remove(table, &after.rows, &structure).await,
+            SqlType::Delete => self.add(table, &before.rows).await,
+            _ => self.restore(table, &before.rows).await,
         }
     }
 

@@ -75,6 +75,7 @@ async fn load(connection: &mut SqliteConnection, wanted: &str) -> Result<Result<
         references: references(connection, &name, &key).await?,
         declared_conflict: definition.and_then(|sql| conflict_clause(Sqlite::grammar(), &sql)),
         key,
+        reference: format!("main.{}", Sqlite::quote(&name)),
         name,
     }))
 }

@@ -10,8 +10,8 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use seata_context::{
-    BeginRequest, BranchAnswer, BranchRegistration, BranchTask, Client, CoordinationError, Resource,
-    ResourceManager, Scoped, Snapshot, TransactionManager,
+    BeginRequest, BranchAnswer, BranchRegistration, BranchTask, Client, CoordinationError, Finisher,
+    Resource, ResourceManager, Scoped, Snapshot, TransactionManager,
 };
 use seata_protocol::{BranchId, BranchStatus, GlobalStatus, RowLock, TransactionId, Xid};
 use seata_sqlx::{AtPool, AtPoolBuilder};
@@ -238,6 +238,8 @@ pub(crate) struct World {
     /// The same file, for the eyes of the test alone.
     pub(crate) raw: SqlitePool,
     directory: TempDir,
+    /// The client is shut down without it.
+    _finisher: Finisher,
 }
 
 impl World {
@@ -259,9 +261,9 @@ impl World {
         sqlx::raw_sql(AssertSqlSafe(schema.to_owned())).execute(&raw).await.unwrap();
         let pool = SqlitePoolOptions::new().max_connections(connections).connect_with(options).await.unwrap();
         let coordinator = Arc::new(FakeCoordinator::default());
-        let (client, _finisher) = Client::new("test", coordinator.clone(), coordinator.clone());
+        let (client, finisher) = Client::new("test", coordinator.clone(), coordinator.clone());
         let pool = configure(AtPool::builder(pool, client.clone())).open().await.unwrap();
-        Self { coordinator, client, pool, raw, directory }
+        Self { coordinator, client, pool, raw, directory, _finisher: finisher }
     }
 
     pub(crate) fn path(&self) -> std::path::PathBuf {
