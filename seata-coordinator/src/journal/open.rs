@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
+    panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -111,25 +112,34 @@ pub enum Recovery {
 
 /// Opens `path`, which is created if need be.
 pub(super) fn directory(path: &Path, history: usize) -> Result<JournalStore, OpenError> {
-    let refused = |source: io::Error| match source.kind() {
+    fs::create_dir_all(path).map_err(refused(path))?;
+    let lock = take_lock(path)
+        .map_err(refused(path))?
+        .map_err(|holder| OpenError::InUse { path: path.to_owned(), holder })?;
+    let name = path.join(FILE_NAME);
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&name)
+        .map_err(refused(path))?;
+    // The names of new files have to survive too.
+    #[cfg(unix)]
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(refused(path))?;
+    let file = FileBackend::new(file).map_err(|error| damaged(&name, 0, error))?;
+    backend(Arc::new(file), &name, Some(lock), history)
+}
+
+/// What an error of the operating system means for the directory.
+pub(super) fn refused(path: &Path) -> impl Fn(io::Error) -> OpenError {
+    move |source| match source.kind() {
         io::ErrorKind::PermissionDenied => OpenError::PermissionDenied { path: path.to_owned() },
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
             OpenError::NotADirectory { path: path.to_owned() }
         }
         _ => OpenError::Io { path: path.to_owned(), source },
-    };
-    fs::create_dir_all(path).map_err(refused)?;
-    let lock = take_lock(path)
-        .map_err(refused)?
-        .map_err(|holder| OpenError::InUse { path: path.to_owned(), holder })?;
-    let name = path.join(FILE_NAME);
-    let file =
-        File::options().read(true).write(true).create(true).truncate(false).open(&name).map_err(refused)?;
-    // The names of new files have to survive too.
-    #[cfg(unix)]
-    File::open(path).and_then(|directory| directory.sync_all()).map_err(refused)?;
-    let file = FileBackend::new(file).map_err(|error| damaged(&name, 0, error))?;
-    backend(Arc::new(file), &name, Some(lock), history)
+    }
 }
 
 /// Opens the journal that `inner` holds and starts its writer.
@@ -192,14 +202,16 @@ fn look(tracked: &Tracked, name: &Path) -> Result<Recovery, OpenError> {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE_BYTES);
     builder.set_repair_callback(|session| session.abort());
-    match builder.create_with_backend(overlay) {
-        Ok(mut database) => match database.check_integrity() {
-            Ok(true) => Ok(Recovery::Clean),
-            Ok(false) => Err(damaged(name, tracked.last_read(), "a page's checksum is wrong")),
-            Err(error) => Err(damaged(name, tracked.last_read(), error)),
-        },
-        Err(DatabaseError::RepairAborted) => Ok(Recovery::Crashed),
-        Err(error) => Err(damaged(name, tracked.last_read(), error)),
+    // The engine trusts the pages that it reads before it checks them, and may stumble over one.
+    let looked = panic::catch_unwind(AssertUnwindSafe(|| {
+        builder.create_with_backend(overlay).and_then(|mut database| database.check_integrity())
+    }));
+    match looked {
+        Ok(Ok(true)) => Ok(Recovery::Clean),
+        Ok(Err(DatabaseError::RepairAborted)) => Ok(Recovery::Crashed),
+        Ok(Ok(false)) => Err(damaged(name, tracked.last_read(), "a page's checksum is wrong")),
+        Ok(Err(error)) => Err(damaged(name, tracked.last_read(), error)),
+        Err(_) => Err(damaged(name, tracked.last_read(), "a page makes no sense")),
     }
 }
 

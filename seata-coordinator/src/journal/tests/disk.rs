@@ -99,12 +99,13 @@ impl Moment {
     /// The disk on which some of the unsynced writes arrived, chosen by `seed`, the last of them torn.
     pub(super) fn torn(&self, seed: u64) -> Disk {
         let mut bytes = self.synced.clone();
-        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        // SplitMix64.
+        let mut state = seed;
         let mut next = || {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            random
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            mixed ^ (mixed >> 31)
         };
         // By the place they go to: a disk reorders freely.
         let writes: BTreeMap<u64, &Vec<u8>> =

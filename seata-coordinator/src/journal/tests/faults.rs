@@ -1,1 +1,322 @@
 //! What is acknowledged survives; what does not fit or does not read is said.
+
+use std::{fs, io, sync::Arc};
+
+use seata_protocol::{BranchId, BranchStatus, BranchType, GlobalStatus, RowKey, RowLock, TransactionId};
+
+use super::disk::Disk;
+use crate::{
+    journal::{
+        JournalStore, OpenError, Recovery,
+        open::refused,
+        rows::{FORMAT, META},
+    },
+    record::{Branch, LockSet, Snapshot, Transaction},
+    session::Decision,
+    store::{MemoryStore, Registered, Store, StoreError},
+};
+
+/// What is issued in the acknowledged-steps test, one after another.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Begin(i64),
+    Register(i64, i64),
+    Decide(i64, Decision),
+    DropBranch(i64, i64),
+    Park(i64),
+    Finish(i64),
+}
+
+/// How far the caller was at some moment, in numbers of steps, of syncs and of durable answers.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    syncs: usize,
+    durable: usize,
+}
+
+fn script() -> Vec<Step> {
+    let mut steps = Vec::new();
+    for id in 1..=8 {
+        let (first, second) = (id * 10, id * 10 + 1);
+        steps.extend([Step::Begin(id), Step::Register(id, first), Step::Register(id, second)]);
+        match id % 4 {
+            0 => steps.extend([Step::Decide(id, Decision::Rollback), Step::Park(id)]),
+            1 => steps.extend([Step::Decide(id, Decision::Commit), Step::Finish(id)]),
+            2 => steps.extend([Step::Decide(id, Decision::Rollback), Step::DropBranch(id, second)]),
+            _ => {}
+        }
+    }
+    steps
+}
+
+impl Step {
+    async fn run(self, store: &impl Store) -> Result<(), StoreError> {
+        match self {
+            Self::Begin(id) => store.begin(transaction(id)).await,
+            Self::Register(id, branch_id) => {
+                assert_eq!(store.register(branch(branch_id, id)).await?, Registered::Done);
+                Ok(())
+            }
+            Self::Decide(id, decision) => store.decide(TransactionId(id), decision, 1).await.map(drop),
+            Self::DropBranch(id, branch) => store.drop_branch(TransactionId(id), BranchId(branch)).await,
+            Self::Park(id) => {
+                store.park(TransactionId(id), GlobalStatus::RollbackFailed, "dirty".into()).await
+            }
+            Self::Finish(id) => store.finish(TransactionId(id), GlobalStatus::Committed, 1).await,
+        }
+    }
+
+    fn is_durable(self) -> bool {
+        matches!(self, Self::Register(..) | Self::Decide(..) | Self::Park(_))
+    }
+}
+
+/// Runs the script on `disk` and checks what each loss of power would have left: everything up to the
+/// last durable answer, nothing that was not asked for, and no gap.
+async fn check(disk: &Disk) -> Result<usize, String> {
+    let model = MemoryStore::new("tc", 0);
+    let mut states = vec![Vec::new()];
+    let mut marks = Vec::new();
+    let store = JournalStore::open_on(disk.clone(), 0).map_err(|error| error.to_string())?;
+    marks.push(Mark { syncs: disk.syncs(), durable: 0 });
+    for (index, step) in script().into_iter().enumerate() {
+        step.run(&model).await.map_err(|error| error.to_string())?;
+        states.push(dump(&model).await);
+        step.run(&store).await.map_err(|error| error.to_string())?;
+        if step.is_durable() {
+            marks.push(Mark { syncs: disk.syncs(), durable: index + 1 });
+        }
+    }
+    let mut torn_tails = 0;
+    for sync in marks[0].syncs..disk.syncs() {
+        let durable =
+            marks.iter().take_while(|mark| mark.syncs <= sync).last().map_or(0, |mark| mark.durable);
+        let moment = disk.before_sync(sync);
+        let mut disks = vec![moment.lost()];
+        disks.extend((1..=4).map(|seed| moment.torn(seed)));
+        for left in disks {
+            let after = JournalStore::open_on(left, 0).map_err(|error| format!("at sync {sync}: {error}"))?;
+            torn_tails += usize::from(after.recovery() == Recovery::TornTail);
+            let found = dump(&after).await;
+            if !states[durable..].contains(&found) {
+                return Err(format!("at sync {sync}: {durable} steps were acknowledged, found {found:#?}"));
+            }
+        }
+    }
+    Ok(torn_tails)
+}
+
+#[tokio::test]
+async fn a_loss_of_power_at_any_sync_leaves_every_acknowledged_step() {
+    let torn_tails = check(&Disk::recording()).await.unwrap();
+    assert!(torn_tails > 0, "some of the disks were torn where the engine had to go back");
+}
+
+#[tokio::test]
+async fn without_the_sync_the_same_check_fails() {
+    let disk = Disk::recording();
+    disk.ignore_syncs();
+    assert!(check(&disk).await.is_err());
+}
+
+#[tokio::test]
+async fn a_full_disk_is_said_and_poisons_the_store_until_it_is_opened_again() {
+    let disk = Disk::default();
+    let store = JournalStore::open_on(disk.clone(), 0).unwrap();
+    Step::Begin(1).run(&store).await.unwrap();
+    Step::Register(1, 10).run(&store).await.unwrap();
+    let before = dump(&store).await;
+    disk.fill_up();
+    let error = store.register(branch(11, 1)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Failed { .. }), "{error:?}");
+    assert!(error.to_string().contains("cannot be written"), "{error}");
+    assert_eq!(store.find(TransactionId(1)).await, Err(error.clone()), "memory knows more than the disk");
+    assert_eq!(store.begin(transaction(2)).await, Err(error));
+    drop(store);
+    let store = JournalStore::open_on(disk.now().lost(), 0).unwrap();
+    assert_eq!(dump(&store).await, before);
+}
+
+#[tokio::test]
+async fn many_callers_share_a_flush() {
+    let disk = Disk::recording();
+    let store = Arc::new(JournalStore::open_on(disk.clone(), 0).unwrap());
+    Step::Begin(1).run(&*store).await.unwrap();
+    let before = disk.syncs();
+    let mut callers = tokio::task::JoinSet::new();
+    for id in 100..200 {
+        let store = Arc::clone(&store);
+        callers.spawn(async move { store.register(branch(id, 1)).await.unwrap() });
+    }
+    assert!(callers.join_all().await.iter().all(|registered| *registered == Registered::Done));
+    let flushes = disk.syncs() - before;
+    assert!(flushes < 50, "100 callers needed {flushes} flushes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_that_want_one_row_exactly_one_gets_it() {
+    let store = Arc::new(JournalStore::open_on(Disk::default(), 0).unwrap());
+    let mut callers = tokio::task::JoinSet::new();
+    for id in 1..=32 {
+        let store = Arc::clone(&store);
+        callers.spawn(async move {
+            store.begin(transaction(id)).await.unwrap();
+            let mut branch = branch(id * 10, id);
+            branch.locks = LockSet::new(&[row("wanted")]);
+            store.register(branch).await.unwrap()
+        });
+    }
+    let answers = callers.join_all().await;
+    assert_eq!(answers.iter().filter(|answer| **answer == Registered::Done).count(), 1);
+    assert_eq!(answers.iter().filter(|answer| matches!(answer, Registered::Conflict(_))).count(), 31);
+}
+
+#[tokio::test]
+async fn an_empty_transaction_never_touches_the_disk() {
+    let disk = Disk::recording();
+    let store = JournalStore::open_on(disk.clone(), 0).unwrap();
+    let before = disk.syncs();
+    for id in 1..=100 {
+        Step::Begin(id).run(&store).await.unwrap();
+        Step::Decide(id, Decision::Commit).run(&store).await.unwrap();
+    }
+    assert!(disk.syncs() - before <= 2, "only what stays in memory too long is written");
+}
+
+/// One wrong byte in each page of a journal that was closed in order: it is refused at that page, or the
+/// page was not in use.
+#[tokio::test]
+async fn a_damaged_journal_is_refused_with_the_place() {
+    let disk = Disk::default();
+    let store = JournalStore::open_on(disk.clone(), 0).unwrap();
+    for id in 1..=100 {
+        Step::Begin(id).run(&store).await.unwrap();
+        Step::Register(id, id * 10).run(&store).await.unwrap();
+    }
+    let expected = dump(&store).await;
+    drop(store);
+    let bytes = disk.bytes();
+    let mut refused = 0;
+    for page in 1..bytes.len() / 4096 {
+        let at = page * 4096 + 9;
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x55;
+        let disk = Disk::with(damaged.clone());
+        match JournalStore::open_on(disk.clone(), 0) {
+            Ok(store) => assert_eq!(dump(&store).await, expected, "page {page} was not in use"),
+            Err(OpenError::Damaged { offset, .. }) => {
+                refused += 1;
+                assert_eq!(disk.bytes(), damaged, "a refused journal is left as it was");
+                assert!(offset <= at as u64 && at as u64 - offset < 64 * 1024, "{offset} is not near {at}");
+            }
+            Err(error) => panic!("page {page}: {error}"),
+        }
+    }
+    assert!(refused > 3, "{refused} pages were in use");
+}
+
+#[test]
+fn a_cut_journal_is_refused() {
+    let disk = Disk::default();
+    drop(JournalStore::open_on(disk.clone(), 0).unwrap());
+    let bytes = disk.bytes();
+    for length in [1, 100, 4096, bytes.len() / 2] {
+        let cut = Disk::with(bytes[..length].to_vec());
+        let result = JournalStore::open_on(cut, 0);
+        assert!(matches!(result, Err(OpenError::Damaged { .. })), "{length} bytes: {result:?}");
+    }
+}
+
+#[test]
+fn a_journal_of_a_later_version_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(JournalStore::open(directory.path(), 0).unwrap());
+    let database = redb::Database::open(directory.path().join("journal.redb")).unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction.open_table(META).unwrap().insert(FORMAT, "2").unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    match JournalStore::open(directory.path(), 0) {
+        Err(OpenError::NewerFormat { found, .. }) => assert_eq!(found, "2"),
+        other => panic!("expected a refusal, found {other:?}"),
+    }
+}
+
+#[test]
+fn an_unusable_directory_is_refused_with_its_cause() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "").unwrap();
+    for path in [file.clone(), file.join("below")] {
+        let result = JournalStore::open(&path, 0);
+        assert!(matches!(result, Err(OpenError::NotADirectory { .. })), "{}: {result:?}", path.display());
+    }
+    let denied = refused(&file)(io::ErrorKind::PermissionDenied.into());
+    assert!(matches!(denied, OpenError::PermissionDenied { .. }), "{denied:?}");
+    let other = refused(&file)(io::ErrorKind::ReadOnlyFilesystem.into());
+    assert!(matches!(other, OpenError::Io { .. }), "{other:?}");
+}
+
+#[test]
+fn a_journal_says_how_it_was_found() {
+    let disk = Disk::default();
+    let store = JournalStore::open_on(disk.clone(), 0).unwrap();
+    assert_eq!((store.recovery(), store.incarnation()), (Recovery::New, 1));
+    let crashed = JournalStore::open_on(disk.now().lost(), 0).unwrap();
+    assert_eq!((crashed.recovery(), crashed.incarnation()), (Recovery::Crashed, 2));
+    assert_eq!(crashed.identity(), store.identity());
+    drop(store);
+    let clean = JournalStore::open_on(disk, 0).unwrap();
+    assert_eq!((clean.recovery(), clean.incarnation()), (Recovery::Clean, 2));
+}
+
+/// The file is proportional to what is open, not to what was done.
+#[tokio::test]
+async fn finished_transactions_leave_no_trace_in_the_file() {
+    let disk = Disk::default();
+    let store = JournalStore::open_on(disk.clone(), 0).unwrap();
+    let mut sizes = Vec::new();
+    for round in 0..4 {
+        for id in round * 500..(round + 1) * 500 {
+            Step::Begin(id).run(&store).await.unwrap();
+            Step::Register(id, id * 10).run(&store).await.unwrap();
+            Step::Decide(id, Decision::Commit).run(&store).await.unwrap();
+            Step::Finish(id).run(&store).await.unwrap();
+        }
+        sizes.push(disk.bytes().len());
+    }
+    assert_eq!(sizes[1], sizes[3], "{sizes:?}");
+}
+
+async fn dump(store: &impl Store) -> Vec<Snapshot> {
+    store.page(None, usize::MAX).await.unwrap()
+}
+
+fn transaction(id: i64) -> Arc<Transaction> {
+    Arc::new(Transaction {
+        id: TransactionId(id),
+        xid: format!("tc-test:0:{id}").parse().unwrap(),
+        application: "shop".into(),
+        group: "default_tx_group".into(),
+        name: "buy".into(),
+        begun_at: 0,
+        timeout: 60_000,
+        incarnation: Some(1),
+    })
+}
+
+fn branch(id: i64, of: i64) -> Branch {
+    Branch {
+        id: BranchId(id),
+        transaction: TransactionId(of),
+        branch_type: BranchType::At,
+        resource: "db".into(),
+        status: BranchStatus::Registered,
+        application_data: "data".into(),
+        locks: LockSet::new(&[row(&id.to_string())]),
+    }
+}
+
+fn row(key: &str) -> RowLock {
+    RowLock { resource: "db".into(), table: "stock".into(), key: RowKey::from_text(key).unwrap() }
+}
