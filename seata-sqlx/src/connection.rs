@@ -69,6 +69,8 @@ impl<DB: Dialect> AtConnection<DB> {
         self.core.look_outside(caller, call.sql.as_str())?;
         if self.transaction.is_some() {
             self.continue_transaction(caller).await?;
+        } else {
+            self.session.close_if_in_doubt();
         }
         if caller.mode == Mode::Plain {
             return self.pass(call).await;

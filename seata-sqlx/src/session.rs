@@ -83,6 +83,13 @@ impl<DB: Dialect> Session<DB> {
         }
     }
 
+    /// Closes the connection if a call on it was dropped half-way.
+    pub(crate) fn close_if_in_doubt(&mut self) {
+        if self.in_doubt {
+            self.close();
+        }
+    }
+
     /// Closes the connection, whatever goes on there.
     pub(crate) fn close(&mut self) {
         self.in_doubt = false;
@@ -99,8 +106,6 @@ impl<DB: Dialect> Session<DB> {
 
 impl<DB: Dialect> Drop for Session<DB> {
     fn drop(&mut self) {
-        if self.in_doubt {
-            self.close();
-        }
+        self.close_if_in_doubt();
     }
 }

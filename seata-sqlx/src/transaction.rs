@@ -108,6 +108,7 @@ impl<'c, DB: Dialect> AtTransaction<'c, DB> {
         if let Err(error) = checked {
             self.is_open = false;
             self.transaction = None;
+            self.session.close_if_in_doubt();
             return Err(error);
         }
         let committed = self.commit_local(&caller).await;
@@ -135,6 +136,7 @@ impl<'c, DB: Dialect> AtTransaction<'c, DB> {
 
 impl<DB: Dialect> AtConnection<DB> {
     async fn begin_local(&mut self, caller: &Caller) -> Result<(), Error> {
+        self.session.close_if_in_doubt();
         self.core.check_known(&caller.mode)?;
         let statement = if caller.mode == Mode::Plain { DB::BEGIN } else { DB::BEGIN_WRITING };
         self.session.begin(statement).await?;

@@ -1,8 +1,10 @@
 //! What users of AT mode depend on, end to end on real files.
 
+mod cancellation;
 mod conflicts;
 mod contexts;
 mod golden;
+mod phase_two;
 mod refusals;
 mod statements;
 mod usage;

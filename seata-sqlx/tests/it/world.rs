@@ -13,7 +13,7 @@ use seata_context::{
     BeginRequest, BranchAnswer, BranchRegistration, BranchTask, Client, CoordinationError, Finisher,
     Resource, ResourceManager, Scoped, Snapshot, TransactionManager,
 };
-use seata_protocol::{BranchId, BranchStatus, GlobalStatus, RowLock, TransactionId, Xid};
+use seata_protocol::{BranchId, BranchStatus, GlobalStatus, ResourceId, RowLock, TransactionId, Xid};
 use seata_sqlx::{AtPool, AtPoolBuilder};
 use sqlx::{
     AssertSqlSafe, Row, Sqlite, SqlitePool, TypeInfo, ValueRef,
@@ -108,7 +108,11 @@ impl FakeCoordinator {
     }
 
     pub(crate) fn resource(&self, registration: &BranchRegistration) -> Arc<dyn Resource> {
-        self.state.lock().unwrap().resources[registration.resource.as_str()].clone()
+        self.resource_named(&registration.resource)
+    }
+
+    pub(crate) fn resource_named(&self, resource: &ResourceId) -> Arc<dyn Resource> {
+        self.state.lock().unwrap().resources[resource.as_str()].clone()
     }
 
     fn finish(&self, xid: &Xid, answers: &[BranchAnswer]) {
