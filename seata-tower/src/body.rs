@@ -32,11 +32,11 @@ pin_project! {
 
     impl<B> PinnedDrop for Source<B> {
         fn drop(this: Pin<&mut Self>) {
-            if let SourceProjection::Handler { scope, span, mut body } = this.project() {
-                if body.is_some() {
-                    let _entered = span.enter();
-                    scope.enter(|| body.set(None));
-                }
+            if let SourceProjection::Handler { scope, span, mut body } = this.project()
+                && body.is_some()
+            {
+                let _entered = span.enter();
+                scope.enter(|| body.set(None));
             }
         }
     }
