@@ -41,6 +41,8 @@ mod event;
 mod ids;
 mod participants;
 mod runner;
+#[cfg(all(test, feature = "journal"))]
+mod tests;
 
 /// What a starter says of its new global transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -30,7 +30,7 @@ mod open;
 mod rows;
 mod shared;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod writer;
 
 /// A [`Store`] whose acknowledged steps survive the death of the process and of the machine.

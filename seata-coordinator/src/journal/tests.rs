@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use crate::{journal::JournalStore, store::suite};
 
-mod disk;
+pub(crate) mod disk;
 mod faults;
 
 /// A journal in a directory of its own.

@@ -10,7 +10,7 @@ use redb::StorageBackend;
 
 /// A disk with a write cache: what was not synced is lost when the power goes.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Disk {
+pub(crate) struct Disk {
     state: Arc<Mutex<State>>,
 }
 
@@ -32,14 +32,14 @@ struct State {
 
 /// What is on the disk if the power goes between two syncs.
 #[derive(Clone, Debug)]
-pub(super) struct Moment {
+pub(crate) struct Moment {
     synced: Vec<u8>,
     unsynced: Vec<(u64, Vec<u8>)>,
 }
 
 impl Disk {
     /// A disk that already holds something.
-    pub(super) fn with(bytes: Vec<u8>) -> Self {
+    pub(crate) fn with(bytes: Vec<u8>) -> Self {
         let disk = Self::default();
         disk.state().cached.clone_from(&bytes);
         disk.state().synced = bytes;
@@ -47,41 +47,41 @@ impl Disk {
     }
 
     /// A disk that remembers what a loss of power at each sync would have left.
-    pub(super) fn recording() -> Self {
+    pub(crate) fn recording() -> Self {
         let disk = Self::default();
         disk.state().history = Some(Vec::new());
         disk
     }
 
     /// Its syncs do nothing from now on.
-    pub(super) fn ignore_syncs(&self) {
+    pub(crate) fn ignore_syncs(&self) {
         self.state().ignores_sync = true;
     }
 
     /// It has no room behind what it holds now.
-    pub(super) fn fill_up(&self) {
+    pub(crate) fn fill_up(&self) {
         let mut state = self.state();
         state.capacity = Some(state.cached.len() as u64);
     }
 
     /// How many syncs there were.
-    pub(super) fn syncs(&self) -> usize {
+    pub(crate) fn syncs(&self) -> usize {
         self.state().history.as_ref().map_or(0, Vec::len)
     }
 
     /// What would be left if the power had gone just before sync number `index`.
-    pub(super) fn before_sync(&self, index: usize) -> Moment {
+    pub(crate) fn before_sync(&self, index: usize) -> Moment {
         self.state().history.as_ref().expect("the disk records")[index].clone()
     }
 
     /// What would be left if the power went now.
-    pub(super) fn now(&self) -> Moment {
+    pub(crate) fn now(&self) -> Moment {
         let state = self.state();
         Moment { synced: state.synced.clone(), unsynced: state.unsynced.clone() }
     }
 
     /// Everything, as after an orderly end.
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         self.state().cached.clone()
     }
 
@@ -92,12 +92,12 @@ impl Disk {
 
 impl Moment {
     /// The disk with all that was not synced lost.
-    pub(super) fn lost(&self) -> Disk {
+    pub(crate) fn lost(&self) -> Disk {
         Disk::with(self.synced.clone())
     }
 
     /// The disk on which some of the unsynced writes arrived, chosen by `seed`, the last of them torn.
-    pub(super) fn torn(&self, seed: u64) -> Disk {
+    pub(crate) fn torn(&self, seed: u64) -> Disk {
         let mut bytes = self.synced.clone();
         // SplitMix64.
         let mut state = seed;

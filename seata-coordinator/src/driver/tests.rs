@@ -1,0 +1,295 @@
+//! The driver under a clock that the tests turn by hand.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use seata_protocol::{BranchId, BranchStatus, BranchType, GlobalStatus, ResourceId, RowKey, RowLock, Xid};
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{
+    driver::{BeginRequest, BranchRequest, BranchTask, Clock, Driver, Participants, Reached},
+    journal::{JournalStore, tests::disk::Disk},
+    record::Millis,
+    settings::Settings,
+    store::{MemoryStore, Store, StoreError},
+};
+
+use participants::Scripted;
+
+mod participants;
+mod simulation;
+
+/// Stands still until it is turned.
+#[derive(Clone, Debug)]
+struct HandClock {
+    now: watch::Sender<Millis>,
+}
+
+impl HandClock {
+    fn at(now: Millis) -> Self {
+        Self { now: watch::Sender::new(now) }
+    }
+
+    /// Turns the clock in small steps, so that whoever sleeps wakes in time.
+    async fn advance(&self, by: Duration) {
+        for _ in 0..by.as_millis() / 100 {
+            self.now.send_modify(|now| *now += 100);
+            settle().await;
+        }
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Millis {
+        *self.now.borrow()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        let mut now = self.now.subscribe();
+        let until = *now.borrow() + duration.as_millis() as Millis;
+        let _ = now.wait_for(|now| *now >= until).await;
+    }
+}
+
+/// Lets every other task run until it waits.
+async fn settle() {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+}
+
+type Running = JoinHandle<Result<(), StoreError>>;
+
+async fn start<S: Store, P: Participants>(
+    store: S,
+    participants: P,
+    clock: &HandClock,
+) -> (Driver<S, HandClock>, Running) {
+    let settings = Settings { ids_per_block: 128, ..Settings::default() };
+    let (driver, runner) =
+        Driver::start(store, participants, clock.clone(), Box::new(|| 0.0), settings).await.unwrap();
+    (driver, tokio::spawn(runner.run()))
+}
+
+async fn in_memory(
+    participants: &Arc<Scripted>,
+    clock: &HandClock,
+) -> (Driver<MemoryStore, HandClock>, Running) {
+    start(MemoryStore::new("test", 100), Arc::clone(participants), clock).await
+}
+
+const NOON: Millis = 1_700_000_000_000;
+const HOUR: Millis = 3_600_000;
+
+fn begin(is_local: bool) -> BeginRequest {
+    BeginRequest {
+        application: "shop".into(),
+        group: "default_tx_group".into(),
+        name: "buy".into(),
+        timeout: Duration::from_secs(60),
+        is_local,
+    }
+}
+
+fn branch(xid: &Xid, branch_type: BranchType, resource: &str, keys: &[&str]) -> BranchRequest {
+    let resource = ResourceId::from(resource);
+    let lock = |key: &&str| RowLock {
+        resource: resource.clone(),
+        table: "stock".into(),
+        key: RowKey::from_text(*key).unwrap(),
+    };
+    BranchRequest {
+        xid: xid.clone(),
+        branch_type,
+        locks: keys.iter().map(lock).collect(),
+        resource,
+        application_data: "".into(),
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_times_out_when_its_time_has_come_and_not_before() {
+    let (participants, clock) = (Scripted::new(), HandClock::at(NOON));
+    let (driver, _running) = in_memory(&participants, &clock).await;
+    let xid = driver.begin(begin(true)).await.unwrap();
+    driver.register_branch(branch(&xid, BranchType::At, "db", &["1"])).await.unwrap();
+    clock.advance(Duration::from_secs(60)).await;
+    assert_eq!(driver.status(&xid).await, Ok(GlobalStatus::Begin));
+    clock.advance(Duration::from_secs(1)).await;
+    assert_eq!(driver.status(&xid).await, Ok(GlobalStatus::TimeoutRollbacked));
+}
+
+#[tokio::test]
+async fn a_commit_after_the_time_out_is_told_so_and_rolls_back() {
+    let (participants, clock) = (Scripted::new(), HandClock::at(NOON));
+    let (driver, _running) = in_memory(&participants, &clock).await;
+    let xid = driver.begin(begin(true)).await.unwrap();
+    driver.register_branch(branch(&xid, BranchType::At, "db", &["1"])).await.unwrap();
+    clock.now.send_modify(|now| *now += 60_001);
+    assert_eq!(driver.commit(&xid).await, Ok(GlobalStatus::TimeoutRollbacking));
+    settle().await;
+    assert_eq!(driver.commit(&xid).await, Ok(GlobalStatus::TimeoutRollbacked));
+}
+
+#[tokio::test]
+async fn pauses_between_tries_double_up_to_their_limit() {
+    let (participants, clock) = (Scripted::new(), HandClock::at(NOON));
+    let (driver, _running) = in_memory(&participants, &clock).await;
+    let xid = driver.begin(begin(true)).await.unwrap();
+    let id = driver.register_branch(branch(&xid, BranchType::At, "db", &["1"])).await.unwrap();
+    for _ in 0..9 {
+        let reason = "no connection".to_owned();
+        participants.will(id, Reached::Unreachable { reason });
+    }
+    let started = clock.now();
+    assert_eq!(driver.rollback(&xid).await, Ok(GlobalStatus::RollbackRetrying));
+    let view = driver.transactions(10).await.unwrap().remove(0);
+    assert_eq!(view.reason.as_deref(), Some(&*format!("branch {id} on db: no connection")));
+    let mut tries = Vec::new();
+    while driver.status(&xid).await == Ok(GlobalStatus::RollbackRetrying) {
+        clock.advance(Duration::from_millis(100)).await;
+        let count = participants.calls().len();
+        if count > tries.len() + 1 {
+            tries.push((clock.now() - started) / 1000);
+        }
+    }
+    assert_eq!(tries, [1, 3, 7, 15, 31, 63, 123, 183, 243]);
+}
+
+#[tokio::test]
+async fn a_resource_that_never_answers_is_asked_again() {
+    let (participants, clock) = (Scripted::new(), HandClock::at(NOON));
+    let (driver, _running) = in_memory(&participants, &clock).await;
+    let xid = driver.begin(begin(true)).await.unwrap();
+    let id = driver.register_branch(branch(&xid, BranchType::At, "db", &["1"])).await.unwrap();
+    participants.hang_once(id);
+    let caller = tokio::spawn({
+        let (driver, xid) = (driver.clone(), xid.clone());
+        async move { driver.rollback(&xid).await }
+    });
+    settle().await;
+    clock.advance(Duration::from_secs(16)).await;
+    assert_eq!(caller.await.unwrap(), Ok(GlobalStatus::RollbackRetrying));
+    clock.advance(Duration::from_secs(2)).await;
+    assert_eq!(driver.status(&xid).await, Ok(GlobalStatus::Rollbacked));
+}
+
+#[tokio::test]
+async fn at_commits_of_one_resource_are_handed_over_together() {
+    let (participants, clock) = (Scripted::new(), HandClock::at(NOON));
+    participants.lose_resource("db");
+    let (driver, _running) = in_memory(&participants, &clock).await;
+    for key in 0..50 {
+        let xid = driver.begin(begin(true)).await.unwrap();
+        driver.register_branch(branch(&xid, BranchType::At, "db", &[&key.to_string()])).await.unwrap();
+        assert_eq!(driver.commit(&xid).await, Ok(GlobalStatus::Committed));
+    }
+    settle().await;
+    participants.find_resource("db");
+    let before = participants.batches();
+    driver.resource_available(&"db".into()).await;
+    settle().await;
+    assert!(driver.transactions(100).await.unwrap().is_empty());
+    assert_eq!(participants.batches() - before, 1);
+}
+
+#[tokio::test]
+async fn no_crash_and_no_clock_repeats_an_xid() {
+    let clock = HandClock::at(NOON);
+    let mut disk = Disk::default();
+    let mut seen = HashSet::new();
+    for life in 0..3 {
+        let store = JournalStore::open_on(disk.clone(), 0).unwrap();
+        let (driver, running) = start(store, Scripted::new(), &clock).await;
+        for _ in 0..1_000 {
+            let xid = driver.begin(begin(true)).await.unwrap();
+            assert!(seen.insert(xid.clone()), "{xid} came twice, in life {life}");
+        }
+        disk = disk.now().lost();
+        clock.now.send_modify(|now| *now -= HOUR);
+        running.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_clock_set_back_prolongs_no_transaction() {
+    let clock = HandClock::at(NOON);
+    let disk = Disk::default();
+    let store = JournalStore::open_on(disk.clone(), 0).unwrap();
+    let (driver, running) = start(store, Scripted::new(), &clock).await;
+    let xid = driver.begin(begin(false)).await.unwrap();
+    driver.register_branch(branch(&xid, BranchType::At, "db", &["1"])).await.unwrap();
+    running.abort();
+
+    let clock = HandClock::at(NOON - HOUR);
+    let store = JournalStore::open_on(disk.now().lost(), 100).unwrap();
+    let (driver, _running) = start(store, Scripted::new(), &clock).await;
+    assert_eq!(driver.status(&xid).await, Ok(GlobalStatus::Begin));
+    clock.advance(Duration::from_secs(61)).await;
+    for _ in 0..500 {
+        if driver.status(&xid).await == Ok(GlobalStatus::TimeoutRollbacked) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it is still {:?}", driver.status(&xid).await);
+}
+
+#[tokio::test]
+async fn a_store_that_fails_ends_the_runner_and_is_named_to_everybody() {
+    let clock = HandClock::at(NOON);
+    let disk = Disk::default();
+    let store = JournalStore::open_on(disk.clone(), 0).unwrap();
+    let (driver, running) = start(store, Scripted::new(), &clock).await;
+    let xid = driver.begin(begin(true)).await.unwrap();
+    driver.register_branch(branch(&xid, BranchType::Tcc, "tcc", &[])).await.unwrap();
+    disk.fill_up();
+    let error = driver.commit(&xid).await.unwrap_err();
+    assert!(error.to_string().contains("journal cannot be written"), "{error}");
+    assert!(driver.begin(begin(true)).await.is_err());
+    drop(driver);
+    running.abort();
+}
+
+#[tokio::test]
+async fn a_saga_ends_as_its_starter_says() {
+    let (participants, clock) = (Scripted::new(), HandClock::at(NOON));
+    let (driver, _running) = in_memory(&participants, &clock).await;
+    let xid = driver.begin(begin(true)).await.unwrap();
+    driver.register_branch(branch(&xid, BranchType::Saga, "shop#default_tx_group", &[])).await.unwrap();
+    assert_eq!(driver.report(&xid, GlobalStatus::Committed).await, Ok(GlobalStatus::Committed));
+    assert_eq!(driver.status(&xid).await, Ok(GlobalStatus::Committed));
+    let other = driver.begin(begin(true)).await.unwrap();
+    assert_eq!(driver.report(&other, GlobalStatus::Committed).await, Ok(GlobalStatus::Begin));
+}
+
+#[tokio::test]
+async fn limits_are_checked_before_anything_changes() {
+    let (participants, clock) = (Scripted::new(), HandClock::at(NOON));
+    let (driver, _running) = in_memory(&participants, &clock).await;
+    let mut long = begin(true);
+    long.name = "n".repeat(2_000).into();
+    let error = driver.begin(long).await.unwrap_err();
+    assert_eq!(error.to_string(), "the name is 2000 bytes long, at most 1024 are allowed");
+    let xid = driver.begin(begin(true)).await.unwrap();
+    let mut big = branch(&xid, BranchType::At, "db", &["1"]);
+    big.application_data = "d".repeat(64_001).into();
+    let error = driver.register_branch(big).await.unwrap_err();
+    assert_eq!(error.to_string(), "the application data is 64001 bytes long, at most 64000 are allowed");
+    let mut foreign = branch(&xid, BranchType::At, "db", &["1"]);
+    foreign.locks[0].resource = "other".into();
+    let error = driver.register_branch(foreign).await.unwrap_err();
+    assert_eq!(error.to_string(), "row stock:1 in other cannot be locked by a branch on db");
+    assert!(driver.locks(10).await.unwrap().is_empty());
+    assert!(driver.report_branch(&xid, BranchId(1), BranchStatus::PhaseOneDone, None).await.is_err());
+}
+
+fn done(phase: crate::session::Phase) -> BranchStatus {
+    match phase {
+        crate::session::Phase::Commit => BranchStatus::PhaseTwoCommitted,
+        crate::session::Phase::Rollback => BranchStatus::PhaseTwoRollbacked,
+    }
+}
+
+fn task_name(task: &BranchTask) -> String {
+    format!("branch {} of {}", task.branch, task.xid)
+}
