@@ -79,12 +79,7 @@ impl Service<http::Request<Body>> for Storage {
             "/test.Storage/Panic" => {
                 let unary = tower::service_fn(|_: Request<Text>| async {
                     tokio::task::yield_now().await;
-                    let seen = seen().text;
-                    if seen.is_empty() {
-                        Ok::<_, Status>(Response::new(Text::new("")))
-                    } else {
-                        panic!("in {seen}")
-                    }
+                    panicking()
                 });
                 async move { Ok(grpc.unary(unary, request).await) }.boxed()
             }
@@ -101,6 +96,10 @@ impl Service<http::Request<Body>> for Storage {
             _ => async { Ok(Status::unimplemented("").into_http()) }.boxed(),
         }
     }
+}
+
+fn panicking() -> Result<Response<Text>, Status> {
+    panic!("in {}", seen().text)
 }
 
 struct DropGuard(mpsc::UnboundedSender<String>);
