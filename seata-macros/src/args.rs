@@ -289,3 +289,102 @@ fn nearest(word: &str, known: &[&'static str]) -> Option<&'static str> {
 fn quoted<'a>(words: impl Iterator<Item = &'a str>) -> String {
     words.map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+
+    use super::*;
+
+    fn parse(args: proc_macro2::TokenStream) -> std::result::Result<TransactionArgs, String> {
+        syn::parse2(args).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn durations_carry_their_unit() {
+        for (text, expected) in [
+            ("250ms", 250),
+            ("30s", 30_000),
+            (" 2 m ", 120_000),
+            ("1h", 3_600_000),
+            ("2147483647ms", LONGEST_MILLIS),
+        ] {
+            assert_eq!(millis(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bad_duration_names_its_fault() {
+        for (value, fault) in [
+            (quote!(""), "not a whole number"),
+            (quote!("s"), "no number"),
+            (quote!("30"), "no unit"),
+            (quote!("1.5s"), "not a whole number"),
+            (quote!("-1s"), "not a whole number"),
+            (quote!("30 sec"), "not a whole number"),
+            (quote!("0s"), "zero"),
+            (quote!("2147483648ms"), "too long"),
+            (quote!("99999999999999999999s"), "too long"),
+            (quote!("9223372036854775807h"), "too long"),
+            (quote!(99999999999999999999), "too long"),
+            (quote!(-1), "negative"),
+            (quote!(true), "takes a duration"),
+            (quote!(thirty), "takes a duration"),
+        ] {
+            let error =
+                parse(quote!(timeout = #value)).err().unwrap_or_else(|| panic!("{value} was accepted"));
+            assert!(error.contains(fault), "{value}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_propagation_has_four_spellings() {
+        for value in [
+            quote!(NotSupported),
+            quote!(seata::Propagation::NotSupported),
+            quote!(NOT_SUPPORTED),
+            quote!("NOT_SUPPORTED"),
+        ] {
+            let args = parse(quote!(propagation = #value)).unwrap_or_else(|error| panic!("{value}: {error}"));
+            assert_eq!(args.propagation.unwrap(), "NotSupported", "{value}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_key_finds_the_one_meant() {
+        for (key, meant) in [
+            ("tiemout", "timeout"),
+            ("timeoutMills", "timeout"),
+            ("rollbackFor", "rollback_for"),
+            ("noRollbackFor", "no_rollback_for"),
+            ("lock_retry_time", "lock_retry_times"),
+            ("lockStrategyMode", "lock_strategy"),
+            ("clinet", "client"),
+        ] {
+            let ident = Ident::new(key, Span::call_site());
+            let error = parse(quote!(#ident = 1)).err().unwrap();
+            assert_eq!(error, format!("unknown argument `{key}`; did you mean `{meant}`?"));
+        }
+        assert!(parse(quote!(xa = 1)).err().unwrap().contains("known arguments are `name`, "));
+    }
+
+    #[test]
+    fn a_rule_is_a_pattern_a_guarded_pattern_or_a_closure() {
+        let rule =
+            |tokens| parse(quote!(no_rollback_for = #tokens, name = "n")).unwrap().no_rollback_for.unwrap();
+        assert!(matches!(rule(quote!(E::A | E::B(_))), Rule::Pattern { guard: None, .. }));
+        assert!(matches!(rule(quote!(_)), Rule::Pattern { guard: None, .. }));
+        assert!(matches!(rule(quote!(SoldOut)), Rule::Pattern { guard: None, .. }));
+        assert!(matches!(rule(quote!(e if e.is_a(1, 2))), Rule::Pattern { guard: Some(_), .. }));
+        assert!(matches!(rule(quote!(|e| e.is_a(1, 2))), Rule::Predicate(_)));
+        assert!(matches!(rule(quote!(move |e: &E| { e.is_a() })), Rule::Predicate(_)));
+    }
+
+    #[test]
+    fn commas_separate_and_may_trail() {
+        assert!(parse(quote!(name = "a", timeout = 1,)).is_ok());
+        assert!(parse(quote!()).is_ok());
+        assert_eq!(parse(quote!(name = "a" timeout = 1)).err().unwrap(), "expected `,`");
+        assert_eq!(parse(quote!(name = , timeout = 1)).err().unwrap(), "`name` needs a value: `name = …`");
+    }
+}

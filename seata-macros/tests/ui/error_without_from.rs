@@ -11,7 +11,7 @@ async fn purchase() -> Result<(), ShopError> {
 }
 
 #[global_transactional]
-fn boxed() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> {
+fn boxed() -> Pin<Box<dyn Future<Output = Result<(), ShopError>> + Send>> {
     Box::pin(async move { Ok(()) })
 }
 
