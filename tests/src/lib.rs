@@ -1,1 +1,14 @@
-//! Whole-system tests of Apache Seata for Rust.
+//! What the whole-system tests share: a bank whose books must balance, seeds, and waiting with a limit.
+
+#![forbid(unsafe_code)]
+
+pub mod bank;
+pub mod books;
+pub mod polls;
+pub mod seed;
+pub mod wait;
+
+/// How much of something a test does: `short` by default, `long` with the feature of that name.
+pub const fn amount(short: usize, long: usize) -> usize {
+    if cfg!(feature = "long") { long } else { short }
+}

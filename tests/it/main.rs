@@ -1,0 +1,5 @@
+//! The whole system: applications, databases and the coordinator together.
+
+#![forbid(unsafe_code)]
+
+mod transfers;

@@ -1,0 +1,55 @@
+//! Many transfers at once, on few rows.
+
+use std::collections::BTreeSet;
+
+use seata_tests::{
+    amount,
+    bank::{Bank, Plan, TransferError},
+    seed,
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn money_is_kept_under_64_concurrent_transfers() {
+    const TELLERS: u64 = 64;
+    let seed = seed::seed();
+    let directory = tempfile::tempdir().unwrap();
+    let plan = Plan { offices: 3, accounts: 4, ..Plan::default() };
+    let bank = Bank::open(directory.path(), plan).await.unwrap();
+
+    let mut tellers = tokio::task::JoinSet::new();
+    for teller in 0..TELLERS {
+        let bank = bank.clone();
+        tellers.spawn(async move {
+            let mut numbers = seed::numbers(seed, teller);
+            let mut ends = Vec::new();
+            for number in 0..amount(3, 50) {
+                let transfer = plan.any_transfer(format!("{teller}-{number}"), &mut numbers);
+                let end = bank.transfer(&transfer).await;
+                ends.push((transfer, end));
+            }
+            ends
+        });
+    }
+    let ends: Vec<_> = tellers.join_all().await.into_iter().flatten().collect();
+
+    let books = bank.settle().await;
+    books.assert_balanced("after all transfers");
+    let mut made = BTreeSet::new();
+    let mut conflicts = 0;
+    for (transfer, end) in &ends {
+        match end {
+            Ok(()) => assert!(made.insert(transfer.id.as_str())),
+            Err(TransferError::Declined) => assert!(transfer.is_declined),
+            Err(TransferError::Locked { row, holder }) => {
+                assert!(row.contains(":") && holder.starts_with("tc-"), "{row} {holder}");
+                conflicts += 1;
+            }
+            Err(TransferError::Busy | TransferError::NoFunds(_)) => {}
+            Err(error) => panic!("transfer {} ended with {error:?}", transfer.id),
+        }
+    }
+    assert_eq!(books.made(), made, "what is in the ledger, and what was acknowledged");
+    println!("{} made, {conflicts} gave way, of {}", made.len(), ends.len());
+    assert!(!made.is_empty());
+    bank.close().await;
+}

@@ -1,0 +1,29 @@
+//! Waiting for a condition, never for the clock.
+
+use std::{
+    fmt::Display,
+    future::Future,
+    time::{Duration, Instant},
+};
+
+/// Longer than anything that goes well takes, even on a busy machine.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// Asks again and again until there is an answer.
+///
+/// # Panics
+/// With the last reason why there was none, after [`LIMIT`].
+pub async fn until<T, R: Display, F>(what: &str, mut check: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, R>>,
+{
+    const PAUSE: Duration = Duration::from_millis(2);
+    let began = Instant::now();
+    loop {
+        match check().await {
+            Ok(answer) => return answer,
+            Err(reason) => assert!(began.elapsed() < LIMIT, "{what} did not come within {LIMIT:?}: {reason}"),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
