@@ -322,6 +322,7 @@ async fn global_lock_needs_no_result_and_no_coordinator() {
         assert!(!inside());
     }
     #[global_lock(lock_retry_times = 0)]
+    #[allow(clippy::manual_async_fn)]
     fn opaque() -> impl Future<Output = Option<u32>> {
         async { RootContext::lock_retry().times.or(RootContext::global_lock()?.times) }
     }
