@@ -35,8 +35,17 @@ pub(crate) fn selecting<DB: Dialect>(rows: &Rows, table: &Table, columns: &[&str
     let qualifier = DB::quote(rows.alias.as_deref().unwrap_or(&table.name));
     let columns: Vec<String> =
         columns.iter().map(|column| format!("{qualifier}.{}", DB::quote(column))).collect();
-    let condition = rows.condition.as_ref().map_or(String::new(), |condition| format!(" WHERE {condition}"));
-    format!("SELECT {} FROM {}{condition}{}", columns.join(", "), rows.from, rows.tail)
+    let mut sql = format!("SELECT {} FROM {}", columns.join(", "), table.reference);
+    if rows.alias.is_some() {
+        sql.push_str(&format!(" AS {qualifier}"));
+    }
+    if let Some(condition) = &rows.condition {
+        sql.push_str(&format!(" WHERE {condition}"));
+    }
+    if !rows.tail.is_empty() {
+        sql.push_str(&format!(" {}", rows.tail));
+    }
+    sql
 }
 
 /// The rows that a query of [`selecting`] or the like gives.

@@ -151,7 +151,6 @@ impl<DB: Dialect> Undo<'_, DB> {
             schema: Some("main".to_owned()),
             table: table.to_owned(),
             alias: None,
-            from: String::new(),
             condition: None,
             tail: String::new(),
         };

@@ -89,6 +89,38 @@ mod tests {
         }
     }
 
+    /// The driver itself is asked: a statement and its rewritten form get the same values.
+    #[tokio::test]
+    async fn the_driver_binds_the_same_values() {
+        use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqliteConnection};
+
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        for sql in [
+            "SELECT ?, ?, ?",
+            "SELECT ?, ?, ?, ?2",
+            "SELECT ?3, ?, ?1",
+            "SELECT ?2, ?",
+            "SELECT $3, $1, $3",
+            "SELECT ?, $2, ?, $1",
+            "SELECT ?5, ?",
+        ] {
+            let mut tokens = Tokenizer::new(&SQLiteDialect {}, sql).tokenize_with_location().unwrap();
+            let highest = number(&mut tokens).unwrap();
+            let rewritten: String = tokens.iter().map(|token| token.token.to_string()).collect();
+            let mut results = Vec::new();
+            for text in [sql, &rewritten] {
+                let mut query = sqlx::query(AssertSqlSafe(text));
+                for argument in 1..=highest {
+                    query = query.bind(argument as i64);
+                }
+                let row = query.fetch_one(&mut connection).await.unwrap();
+                let values: Vec<Option<i64>> = (0..row.len()).map(|column| row.get(column)).collect();
+                results.push(values);
+            }
+            assert_eq!(results[0], results[1], "{sql} became {rewritten}");
+        }
+    }
+
     #[test]
     fn a_name_that_sqlx_does_not_bind_is_refused() {
         assert_eq!(numbered("SELECT $a"), Err(Refusal::NamedParameter("$a".into())));

@@ -1,5 +1,7 @@
 //! What can be seen from a statement's words alone.
 
+use std::ops::Range;
+
 use sqlparser::{
     dialect::Dialect,
     tokenizer::{Location, Token, TokenWithSpan, Tokenizer},
@@ -31,21 +33,51 @@ pub(super) fn offset(sql: &str, location: Location) -> usize {
     sql[line_start..].char_indices().nth(column).map_or(sql.len(), |(index, _)| line_start + index)
 }
 
-/// Whether `part` stands in `whole` word for word: what the syntax tree printed is then what was written.
-pub(super) fn quotes(whole: &[TokenWithSpan], part: &[TokenWithSpan]) -> bool {
-    part.is_empty()
-        || whole
-            .windows(part.len())
-            .any(|window| window.iter().zip(part).all(|(a, b)| same(&a.token, &b.token)))
+/// Where the clauses that choose rows stand among a statement's words.
+#[derive(Debug, Default)]
+pub(super) struct Clauses {
+    /// Behind WHERE.
+    pub(super) condition: Range<usize>,
+    /// ORDER BY and LIMIT, these words included.
+    pub(super) tail: Range<usize>,
 }
 
-fn same(a: &Token, b: &Token) -> bool {
-    match (a, b) {
-        (Token::Word(a), Token::Word(b)) if a.quote_style.is_none() && b.quote_style.is_none() => {
-            a.value.eq_ignore_ascii_case(&b.value)
+impl Clauses {
+    pub(super) fn find(tokens: &[TokenWithSpan]) -> Self {
+        let mut depth = 0;
+        let mut clauses = Self::default();
+        let mut current: Option<&mut Range<usize>> = None;
+        for (index, token) in tokens.iter().enumerate() {
+            match token.token {
+                Token::LParen => depth += 1,
+                Token::RParen => depth -= 1,
+                Token::SemiColon if depth == 0 => break,
+                _ => {}
+            }
+            let word = if depth == 0 { keyword(&token.token) } else { String::new() };
+            match word.as_str() {
+                "WHERE" => {
+                    clauses.condition = index + 1..index + 1;
+                    current = Some(&mut clauses.condition);
+                }
+                "ORDER" | "LIMIT" => {
+                    if clauses.tail.is_empty() {
+                        clauses.tail = index..index;
+                    }
+                    current = Some(&mut clauses.tail);
+                    extend(&mut current, index);
+                }
+                "RETURNING" | "GROUP" | "HAVING" | "WINDOW" => current = None,
+                _ => extend(&mut current, index),
+            }
         }
-        (Token::DoubleEq | Token::Eq, Token::DoubleEq | Token::Eq) => true,
-        _ => a == b,
+        clauses
+    }
+}
+
+fn extend(clause: &mut Option<&mut Range<usize>>, index: usize) {
+    if let Some(clause) = clause {
+        clause.end = index + 1;
     }
 }
 

@@ -3,6 +3,7 @@
 mod cancellation;
 mod conflicts;
 mod contexts;
+mod generated;
 mod golden;
 mod phase_two;
 mod refusals;
