@@ -78,12 +78,13 @@ impl Branch {
 /// Rows of one resource, each once, in a compact form: a million transactions may hold some.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct LockSet {
-    /// For each row its length (four bytes, little-endian), then [`row_text`].
+    /// For each row its length (four bytes, little-endian), then what `row_text` makes of it.
     bytes: Box<[u8]>,
 }
 
 impl LockSet {
-    /// The rows of `locks`, which are all of one resource. A row that occurs twice is kept once.
+    /// The rows of `locks`, which are all of one resource and of tables without a NUL in their names. A row
+    /// that occurs twice is kept once.
     pub fn new(locks: &[RowLock]) -> Self {
         let mut rows: Vec<String> =
             locks.iter().map(|lock| row_text(&lock.table, lock.key.as_str())).collect();
@@ -110,7 +111,7 @@ impl LockSet {
         self.rows().map(|row| row_lock(resource, row))
     }
 
-    /// Table and key of each row, as [`row_text`] writes them.
+    /// Table and key of each row, as `row_text` writes them.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &str> {
         let mut rest = &self.bytes[..];
         std::iter::from_fn(move || {
@@ -145,8 +146,8 @@ impl fmt::Debug for LockSet {
     }
 }
 
-/// A row within its resource as one text. No database allows a NUL in the name of a table, and
-/// [`check`](crate::store::check_locks) refuses one, so two rows never share a text.
+/// A row within its resource as one text. No database allows a NUL in the name of a table, and the driver
+/// refuses one, so two rows never share a text.
 pub(crate) fn row_text(table: &str, key: &str) -> String {
     let mut text = String::with_capacity(table.len() + 1 + key.len());
     text.push_str(table);
