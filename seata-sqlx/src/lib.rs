@@ -1,4 +1,65 @@
-//! AT mode on sqlx.
+//! AT mode on sqlx: the data source whose changes a global transaction commits or undoes.
+//!
+//! An [`AtPool`] takes the place of a [`sqlx::Pool`]; the SQL stays as it is. Inside a global transaction
+//! each change is wrapped in two images of its rows; they are written, as an undo log, in the same
+//! local transaction as the change itself, and the rows are locked with the coordinator before
+//! that commits. A rollback reads the undo log and puts the rows back.
+//!
+//! ```
+//! use seata_sqlx::AtPool;
+//! use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+//!
+//! # async fn connect(client: seata_context::Client) -> Result<(), Box<dyn std::error::Error>> {
+//! let options = SqliteConnectOptions::new().filename("stock.db").create_if_missing(true);
+//! let pool = AtPool::new(SqlitePool::connect_with(options).await?, client).await?;
+//!
+//! // A statement by itself is a branch of its own …
+//! sqlx::query("UPDATE stock SET n = n - 1 WHERE id = ?").bind(7).execute(&pool).await?;
+//!
+//! // … and a local transaction is one branch.
+//! let mut tx = pool.begin().await?;
+//! sqlx::query("INSERT INTO sale (stock) VALUES (?)").bind(7).execute(&mut *tx).await?;
+//! sqlx::query("UPDATE stock SET sold = sold + 1 WHERE id = ?").bind(7).execute(&mut *tx).await?;
+//! tx.commit().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is undone
+//! | statement | inside a global transaction |
+//! |---|---|
+//! | `INSERT` of one row or many, with or without a column list, `DEFAULT VALUES`, `… SELECT`, `OR IGNORE`, `ON CONFLICT DO NOTHING` | undone; the keys come back from the statement itself |
+//! | `INSERT … ON CONFLICT DO UPDATE`; any `INSERT … RETURNING` | undone; run once to see which rows it touches, taken back, and run again |
+//! | `UPDATE`, `DELETE`, with alias, sub-queries, `RETURNING`, `OR IGNORE` | undone |
+//! | `SELECT`, `VALUES`, `EXPLAIN`, `WITH … SELECT`, `PRAGMA` that only tells | passed on |
+//! | [`pool.global_committed()`](AtPool::global_committed) | a `SELECT` that sees no undecided row |
+//! | `REPLACE`, `OR REPLACE`, `OR FAIL`, `OR ROLLBACK`, `UPDATE … FROM`, `WITH` before a change, changes of a key | refused |
+//! | DDL, `ATTACH`, `VACUUM`, `PRAGMA` that sets, `BEGIN` and its like, several statements in one call | refused |
+//! | tables without a declared key, views, virtual, temporary and attached tables | refused |
+//! | a change that fires a trigger or a referential action (`CASCADE`, `SET NULL`, `SET DEFAULT`), or whose undo would | refused |
+//!
+//! Refused means an [`AtError::Refused`] that quotes the statement and names a way out, before anything has run. A
+//! statement that picks other rows each time it runs (`random()` in `WHERE`) is seen by its images and rolled back.
+//!
+//! Outside a global transaction everything passes, but see [`Outside`].
+//!
+//! # Which transaction
+//! The context is read when the executor is called. `Query::execute` and `Query::fetch_one` of sqlx call it
+//! when they are polled first, `fetch` and [`AtPool::begin`] at once.
+//!
+//! # Waiting
+//! A row that another global transaction holds is waited for as the [builder](AtPoolBuilder::lock_retry) says, and
+//! neither the file nor a connection of the pool is held meanwhile: a statement by itself is rolled
+//! back, and run anew with new images. A local transaction cannot be run anew from here: it gets the conflict at once.
+//!
+//! # Cancellation
+//! Every future here may be dropped at any time. Up to COMMIT the connection is closed and the
+//! database rolls back; from then on the branch is registered and its undo log decides in phase two.
+//!
+//! # The undo table
+//! `undo_log` is created when it is missing, with the columns that Java Seata has, and holds the
+//! documents that Java's jackson serializer writes ([`undo`]). In SQLite they carry a storage class as a JDBC type:
+//! INTEGER −5, REAL 8, TEXT 12 (bytes, if they are no UTF-8), BLOB −4, NULL 0.
 #![forbid(unsafe_code)]
 
 mod branch;

@@ -81,13 +81,14 @@ async fn a_suspended_statement_stays_when_the_transaction_is_rolled_back() {
 async fn the_context_is_read_when_the_call_is_made() {
     let world = World::new(SCHEMA).await;
     let xid = world.coordinator.begin();
-    let execute = inside(&xid, async { (&world.pool).execute(UPDATE) }).await;
+    let scope = Snapshot::empty().with_xid(xid.clone()).into_scope();
+    let execute = scope.enter(|| (&world.pool).execute(UPDATE));
     outside(execute).await.unwrap();
     assert_eq!(world.coordinator.branches(&xid).len(), 1);
-    let execute = outside(async { (&world.pool).execute(UPDATE) }).await;
+    let execute = Snapshot::empty().into_scope().enter(|| (&world.pool).execute(UPDATE));
     inside(&xid, execute).await.unwrap();
     assert_eq!(world.coordinator.branches(&xid).len(), 1);
-    let begin = inside(&xid, async { world.pool.begin() }).await;
+    let begin = scope.enter(|| world.pool.begin());
     let mut tx = outside(begin).await.unwrap();
     inside(&xid, async {
         sqlx::query("UPDATE t SET n = 9 WHERE id = 2").execute(&mut tx).await.unwrap();
