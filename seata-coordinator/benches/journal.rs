@@ -16,7 +16,7 @@ use seata_coordinator::{
     driver::{BeginRequest, BranchAnswer, BranchRequest, BranchTask},
     settings::Settings,
 };
-use seata_protocol::{BranchStatus, BranchType, RowKey, RowLock};
+use seata_protocol::{BranchStatus, BranchType, RowKey, RowLock, Xid};
 
 const RECORD: usize = 200;
 const TABLE: redb::TableDefinition<i64, &[u8]> = redb::TableDefinition::new("records");
@@ -28,6 +28,7 @@ fn main() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     flushes(directory.path(), time);
     transactions(directory.path(), time);
+    open_transactions(directory.path(), if is_bench { 100_000 } else { 100 });
 }
 
 /// Batches of records, one flush each. The engine also removes the batch before last, so that both keep
@@ -152,38 +153,96 @@ fn transactions(directory: &Path, time: Duration) {
     }
 }
 
+/// What open transactions cost: memory, file, restart. Two branches with two locks each.
+fn open_transactions(directory: &Path, count: usize) {
+    const CONCURRENT: usize = 512;
+    let path = directory.join("open");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build().expect("a runtime");
+    runtime.block_on(async {
+        let tc = Coordinator::open(&path).await.expect("a coordinator");
+        let before = resident();
+        let start = Instant::now();
+        let mut workers = tokio::task::JoinSet::new();
+        for worker in 0..CONCURRENT {
+            let tc = tc.clone();
+            workers.spawn(async move {
+                for number in (worker..count).step_by(CONCURRENT) {
+                    open_one(&tc, worker, number, 2).await;
+                }
+            });
+        }
+        workers.join_all().await;
+        let (opened, used) = (start.elapsed(), resident().saturating_sub(before));
+        tc.shutdown(Duration::from_secs(5)).await.expect("an orderly end");
+        drop(tc);
+        let file = std::fs::metadata(path.join("journal.redb")).expect("a file").len();
+        let start = Instant::now();
+        let tc = Coordinator::open(&path).await.expect("a coordinator");
+        let restarted = start.elapsed();
+        println!(
+            "{count} open transactions: begun in {opened:.1?}, {} bytes of memory and {} bytes of file each, \
+             restart in {restarted:.1?}",
+            used / count as u64,
+            file / count as u64
+        );
+        // They are of a dead life: all roll back.
+        tc.attach("db".into(), Arc::new(Willing)).await;
+        let start = Instant::now();
+        while !tc.transactions().await.expect("a listing").is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let rolled_back = start.elapsed();
+        tc.shutdown(Duration::from_secs(5)).await.expect("an orderly end");
+        let file = std::fs::metadata(path.join("journal.redb")).expect("a file").len();
+        println!("all rolled back in {rolled_back:.1?}; the file then has {file} bytes");
+    });
+}
+
+/// Resident memory of this process in bytes.
+fn resident() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    statm
+        .split_whitespace()
+        .nth(1)
+        .and_then(|pages| pages.parse::<u64>().ok())
+        .map_or(0, |pages| pages * 4096)
+}
+
 async fn work(tc: Coordinator, worker: usize, branches: usize, until: Instant) -> u64 {
-    let (application, group, name) = (Arc::from("bench"), Arc::from("default_tx_group"), Arc::from("buy"));
-    let (resource, table): (seata_protocol::ResourceId, Arc<str>) = ("db".into(), "stock".into());
     let mut done = 0;
     while Instant::now() < until {
-        let request = BeginRequest {
-            application: Arc::clone(&application),
-            group: Arc::clone(&group),
-            name: Arc::clone(&name),
-            timeout: Duration::from_secs(60),
-            is_local: true,
-        };
-        let xid = tc.begin(request).await.expect("a transaction");
-        for branch in 0..branches {
-            let lock = |row: usize| RowLock {
-                resource: resource.clone(),
-                table: Arc::clone(&table),
-                key: RowKey::from_text(format!("{worker}-{done}-{branch}-{row}")).expect("not empty"),
-            };
-            let request = BranchRequest {
-                xid: xid.clone(),
-                branch_type: BranchType::At,
-                resource: resource.clone(),
-                locks: vec![lock(0), lock(1)],
-                application_data: "".into(),
-            };
-            tc.register_branch(request).await.expect("a branch");
-        }
+        let xid = open_one(&tc, worker, done, branches).await;
         tc.commit(&xid).await.expect("a commit");
         done += 1;
     }
-    done
+    done as u64
+}
+
+async fn open_one(tc: &Coordinator, worker: usize, number: usize, branches: usize) -> Xid {
+    let request = BeginRequest {
+        application: "bench".into(),
+        group: "default_tx_group".into(),
+        name: "buy".into(),
+        timeout: Duration::from_secs(600),
+        is_local: true,
+    };
+    let xid = tc.begin(request).await.expect("a transaction");
+    for branch in 0..branches {
+        let lock = |row: usize| RowLock {
+            resource: "db".into(),
+            table: "stock".into(),
+            key: RowKey::from_text(format!("{worker}-{number}-{branch}-{row}")).expect("not empty"),
+        };
+        let request = BranchRequest {
+            xid: xid.clone(),
+            branch_type: BranchType::At,
+            resource: "db".into(),
+            locks: vec![lock(0), lock(1)],
+            application_data: "".into(),
+        };
+        tc.register_branch(request).await.expect("a branch");
+    }
+    xid
 }
 
 /// User and system time of this process.

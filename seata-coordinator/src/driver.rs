@@ -442,7 +442,11 @@ impl<S: Store, C: Clock> Driver<S, C> {
             return Ok(status);
         }
         tokio::select! {
-            outcome = outcome => outcome.map_err(|_| Unavailable::Stopping),
+            outcome = outcome => match outcome {
+                Ok(status) => Ok(status),
+                // The runner has ended; the decision stands.
+                Err(_) => self.status(xid).await,
+            },
             () = shared.clock.sleep(shared.settings.answer_limit) => self.status(xid).await,
         }
     }

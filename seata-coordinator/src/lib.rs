@@ -1,4 +1,32 @@
-//! The transaction coordinator: state machine, lock table, driver, stores.
+//! The transaction coordinator (TC) as a library: it decides the outcome of global transactions, holds
+//! their row locks, and carries every decision out, whoever crashes.
+//!
+//! ```text
+//!   requests ──▶ driver ──▶ store      one durable step each: begin, register, decide, …
+//!                  │ ▲
+//!                  ▼ │ effects / inputs
+//!                session               pure: (state, input, now) → effects
+//!                  │
+//!                  ▼
+//!             participants             phase two: commit or roll back a branch
+//! ```
+//!
+//! - [`session`] is the state machine of one global transaction, without clock, runtime or IO.
+//! - [`store`] is where records live: a trait, its guarantees, and a store in memory.
+//! - `journal` (feature `journal`) is the store in one file, with one flush for many callers.
+//! - `driver` (feature `driver`) takes requests, watches the time and runs phase two. It is generic over
+//!   the store, the clock and the way to resource managers.
+//! - `Coordinator` (feature `embedded`) is all of it inside the caller's own process.
+//!
+//! Without features the crate needs no runtime.
+//!
+//! # What is promised
+//! - A branch that was registered, a lock, and a decision survive the death of the process and of the
+//!   machine. What is unfinished goes on at the next start.
+//! - No answer tells of something that a crash could undo.
+//! - A late registration is refused as a whole; a conflict names the row and its holder.
+//! - Rollback goes strictly backwards through the branches, also after a restart.
+//! - A transaction that cannot finish is parked: visible, with its reason and its locks, never dropped.
 
 #![forbid(unsafe_code)]
 

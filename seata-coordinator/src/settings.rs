@@ -9,7 +9,8 @@ use crate::session::RetryLimits;
 #[non_exhaustive]
 pub struct Settings {
     /// `host` and `port` in the XIDs given out: where a server can be reached. Default: the store's own
-    /// identity (`tc-5f3a9c1e`) and port 0, which says that it does not listen.
+    /// identity (`tc-5f3a9c1e`) and port 0, which says that it does not listen. Change it only when nothing is open: the XIDs of the old address are
+    /// not known any more, and their transactions end by their time-outs.
     pub address: Option<(String, u16)>,
     /// How late a time-out may be noticed. Shorter costs idle wake-ups. Default: 200 ms.
     pub timeout_check_period: Duration,
