@@ -35,6 +35,9 @@ const LOCK_NAME: &str = "lock";
 /// The tables are in memory: the engine's own cache only has to hold the upper pages of its trees.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
 
+/// A smaller file is not worth being made smaller yet.
+const SMALL_FILE: u64 = 8 * 1024 * 1024;
+
 /// Why a data directory could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -151,7 +154,7 @@ pub(super) fn backend(
 ) -> Result<JournalStore, OpenError> {
     let tracked = Tracked::new(inner);
     let at = |error: redb::Error| damaged(name, tracked.last_read(), error);
-    let (database, recovery) = database(&tracked, name)?;
+    let (mut database, recovery) = database(&tracked, name)?;
     if recovery == Recovery::TornTail {
         tracing::warn!(journal = %name.display(), "the last flush was torn by a crash and is undone");
     }
@@ -160,6 +163,7 @@ pub(super) fn backend(
         HeadError::Engine(error) => at(error),
     })?;
     let tables = load(&database, history).map_err(at)?;
+    shrink(&mut database, &tracked).map_err(at)?;
     let shared = Arc::new(Shared::new(tables, head.next_id));
     let thread = std::thread::Builder::new().name("seata-journal".into());
     let for_writer = Arc::clone(&shared);
@@ -290,6 +294,20 @@ fn load(database: &Database, history: usize) -> Result<Tables, redb::Error> {
     let mut tables = Tables::new(history);
     snapshots.into_values().for_each(|snapshot| tables.restore(snapshot));
     Ok(tables)
+}
+
+/// Gives back what a file that was once much fuller still occupies.
+fn shrink(database: &mut Database, file: &Tracked) -> Result<(), redb::Error> {
+    if file.len()? < SMALL_FILE {
+        return Ok(());
+    }
+    let transaction = database.begin_write()?;
+    let used = transaction.stats()?.stored_bytes();
+    transaction.abort()?;
+    if used.saturating_mul(4) < file.len()? {
+        database.compact()?;
+    }
+    Ok(())
 }
 
 /// The lock on the directory, or who has it.

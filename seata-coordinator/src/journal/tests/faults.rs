@@ -288,6 +288,30 @@ async fn finished_transactions_leave_no_trace_in_the_file() {
     assert_eq!(sizes[1], sizes[3], "{sizes:?}");
 }
 
+/// A file that was once full gives its room back at the next start.
+#[tokio::test]
+async fn a_journal_that_was_once_full_becomes_small_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let size = || fs::metadata(directory.path().join("journal.redb")).unwrap().len();
+    let store = JournalStore::open(directory.path(), 0).unwrap();
+    for id in 1..=300 {
+        let mut large = branch(id * 10, id);
+        large.application_data = "d".repeat(60_000).into();
+        Step::Begin(id).run(&store).await.unwrap();
+        store.register(large).await.unwrap();
+    }
+    for id in 1..300 {
+        Step::Finish(id).run(&store).await.unwrap();
+    }
+    let expected = dump(&store).await;
+    drop(store);
+    let before = size();
+    assert!(before > 8 * 1024 * 1024, "{before}");
+    let store = JournalStore::open(directory.path(), 0).unwrap();
+    assert!(size() < before / 4, "{before} bytes became {}", size());
+    assert_eq!(dump(&store).await, expected);
+}
+
 async fn dump(store: &impl Store) -> Vec<Snapshot> {
     store.page(None, usize::MAX).await.unwrap()
 }
