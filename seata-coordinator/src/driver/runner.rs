@@ -1,14 +1,16 @@
 //! The owner of all sessions.
 
 use std::{
+    any::Any,
     collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry},
     future::Future,
+    panic::AssertUnwindSafe,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use seata_protocol::{BranchId, BranchStatus, GlobalStatus, ResourceId, TransactionId};
 use tokio::sync::{mpsc, oneshot};
 
@@ -305,7 +307,9 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
             self.jobs.push(Box::pin(async move {
                 let limit = shared.settings.call_limit;
                 let answers = tokio::select! {
-                    answers = ask(&*participants, &calls) => answers,
+                    answers = AssertUnwindSafe(ask(&*participants, &calls)).catch_unwind() => {
+                        answers.unwrap_or_else(|panic| vec![panicked(&*panic); calls.len()])
+                    }
                     () = shared.clock.sleep(limit) => {
                         let reason = format!("no answer within {limit:?}");
                         vec![Reached::Unreachable { reason }; calls.len()]
@@ -486,6 +490,14 @@ async fn ask<P: Participants>(participants: &P, calls: &[Call]) -> Vec<Reached> 
         [call] => vec![participants.commit(call.task()).await],
         calls => participants.commit_many(calls.iter().map(Call::task).collect()).await,
     }
+}
+
+/// A resource manager's panic is its own: nobody else's phase two ends with it.
+fn panicked(panic: &(dyn Any + Send)) -> Reached {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text =
+        text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a text");
+    Reached::Unreachable { reason: format!("the resource manager panicked: {text}") }
 }
 
 impl<S, P, C> std::fmt::Debug for Runner<S, P, C> {

@@ -1,10 +1,17 @@
 //! One coordinator in one process: the life of a transaction, and what a restart keeps.
 
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use seata_coordinator::{
-    Coordinator,
-    driver::{EventKind, RegisterError, ReportError},
+    Coordinator, Participant,
+    driver::{BranchAnswer, BranchTask, EventKind, RegisterError, ReportError},
     journal::OpenError,
     session::{Decision, Phase},
     settings::Settings,
@@ -317,6 +324,37 @@ async fn a_second_open_is_refused_with_the_holder_and_works_once_the_first_is_go
     Coordinator::open(directory.path()).await.unwrap();
 }
 
+struct Panicking;
+
+impl Participant for Panicking {
+    fn commit(&self, _: BranchTask) -> Pin<Box<dyn Future<Output = BranchAnswer> + Send + '_>> {
+        panic!("confirm is broken")
+    }
+
+    fn rollback(&self, _: BranchTask) -> Pin<Box<dyn Future<Output = BranchAnswer> + Send + '_>> {
+        Box::pin(async { panic!("cancel is broken") })
+    }
+}
+
+#[tokio::test]
+async fn a_resource_that_panics_harms_only_its_own_transactions() {
+    let tc = Coordinator::in_memory_with(impatient());
+    tc.attach("broken".into(), Arc::new(Panicking)).await;
+    for commits in [true, false] {
+        let xid = tc.begin(begin("buy")).await.unwrap();
+        tc.register_branch(tcc(&xid, "broken")).await.unwrap();
+        let (status, retrying) = match commits {
+            true => (tc.commit(&xid).await, GlobalStatus::CommitRetrying),
+            false => (tc.rollback(&xid).await, GlobalStatus::RollbackRetrying),
+        };
+        assert_eq!(status, Ok(retrying));
+    }
+    let view = tc.transactions().await.unwrap().remove(0);
+    assert!(view.reason.as_ref().unwrap().ends_with("panicked: confirm is broken"), "{view:?}");
+    attach(&tc, "broken").await;
+    eventually("the end", || is_empty(&tc)).await;
+}
+
 #[tokio::test]
 async fn requests_after_shutdown_are_refused() {
     let tc = Coordinator::in_memory();
@@ -324,5 +362,41 @@ async fn requests_after_shutdown_are_refused() {
     tc.shutdown(LIMIT).await.unwrap();
     assert_eq!(tc.begin(begin("late")).await.unwrap_err().to_string(), "the coordinator is shutting down");
     assert!(tc.commit(&xid).await.is_err());
+    tc.shutdown(LIMIT).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_row_ever_has_two_holders() {
+    let directory = tempfile::tempdir().unwrap();
+    let tc = Coordinator::open(directory.path()).await.unwrap();
+    attach(&tc, DB).await;
+    let held: Arc<[AtomicBool; 4]> = Arc::default();
+    let mut workers = tokio::task::JoinSet::new();
+    for worker in 0..16 {
+        let (tc, held) = (tc.clone(), Arc::clone(&held));
+        workers.spawn(async move {
+            let mut conflicts = 0;
+            for round in 0..30 {
+                let row = (worker + round) % held.len();
+                let xid = tc.begin(begin("contended")).await.unwrap();
+                match tc.register_branch(at(&xid, DB, &[&row.to_string()])).await {
+                    Ok(_) => {
+                        assert!(!held[row].swap(true, Ordering::SeqCst), "row {row} has two holders");
+                        tokio::task::yield_now().await;
+                        held[row].store(false, Ordering::SeqCst);
+                    }
+                    Err(RegisterError::LockConflict(_)) => conflicts += 1,
+                    Err(error) => panic!("{error}"),
+                }
+                let status =
+                    if round % 3 == 0 { tc.rollback(&xid).await } else { tc.commit(&xid).await }.unwrap();
+                assert!(status.is_complete(), "{status}");
+            }
+            conflicts
+        });
+    }
+    let conflicts: usize = workers.join_all().await.into_iter().sum();
+    assert!(conflicts > 0, "the test is to contend");
+    eventually("the end", || is_empty(&tc)).await;
     tc.shutdown(LIMIT).await.unwrap();
 }
