@@ -210,8 +210,7 @@ impl<DB: Dialect> Change<'_, DB> {
         let sql = self.call.sql.as_str();
         let end = self.write.returning_at.unwrap_or(sql.len());
         let clause = if self.write.has_returning { "," } else { " RETURNING" };
-        let mut call = self.call.with_sql(format!("{}{clause} {}", &sql[..end], quoted.join(", ")));
-        call.persistent = self.call.persistent;
+        let call = self.call.with_sql(format!("{}{clause} {}", &sql[..end], quoted.join(", ")));
         let outputs = collect(self.connection, call).await.map_err(|error| self.failed(error))?;
         let mut keys = Vec::new();
         for row in outputs.iter().filter_map(|output| output.as_ref().right()) {

@@ -251,7 +251,8 @@ impl<DB: Dialect> Core<DB> {
     pub(crate) fn look_outside(&self, caller: &Caller, statement: &str) -> Result<(), AtError> {
         /// More statement texts than a program has call sites; those beyond are not warned of.
         const WARNINGS: usize = 1024;
-        if caller.presence != Presence::NoScope || !self.analysis(statement).changes_rows {
+        let is_seen = caller.presence == Presence::NoScope && self.options.outside != Outside::Pass;
+        if !is_seen || !self.analysis(statement).changes_rows {
             return Ok(());
         }
         match self.options.outside {

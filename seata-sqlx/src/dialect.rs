@@ -115,7 +115,8 @@ impl<DB: Dialect> Call<DB> {
         Self {
             sql: AssertSqlSafe(sql).into_sql_str(),
             arguments: Some(self.arguments.clone().unwrap_or_default()),
-            persistent: self.persistent,
+            // A text without arguments holds its values, and hardly comes a second time.
+            persistent: self.persistent && self.arguments.is_some(),
         }
     }
 }

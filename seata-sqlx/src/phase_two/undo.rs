@@ -41,6 +41,17 @@ impl UndoError {
     pub(super) fn is_final(&self) -> bool {
         matches!(self, Self::Dirty(_) | Self::Kind(_))
     }
+
+    /// Another row stands in the way, and may be gone when the others are done.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Referred(_) => true,
+            Self::Database(error) => error
+                .as_database_error()
+                .is_some_and(|error| error.is_unique_violation() || error.is_foreign_key_violation()),
+            _ => false,
+        }
+    }
 }
 
 /// An undo row of a transaction that is not finished.
@@ -106,6 +117,14 @@ fn read_log<DB: Dialect>(row: &DB::Row) -> Result<undo::BranchUndoLog, UndoError
     Ok(undo::decode(&content)?)
 }
 
+/// What is done with each row of an image.
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Remove(&'a Structure),
+    Add(&'a str),
+    Restore(&'a str),
+}
+
 /// One statement on its way back.
 struct Undo<'a, DB: Dialect> {
     connection: &'a mut DB::Connection,
@@ -139,11 +158,12 @@ impl<DB: Dialect> Undo<'_, DB> {
             }
         }
         let table = &structure.table.reference;
-        match statement.sql_type {
-            SqlType::Insert => self.remove(table, &after.rows, &structure).await,
-            SqlType::Delete => self.add(table, &before.rows).await,
-            _ => self.restore(table, &before.rows).await,
-        }
+        let step = match statement.sql_type {
+            SqlType::Insert => Step::Remove(&structure),
+            SqlType::Delete => Step::Add(table),
+            _ => Step::Restore(table),
+        };
+        self.each(step, &wanted.rows).await
     }
 
     async fn structure(&mut self, table: &str) -> Result<Structure, UndoError> {
@@ -168,16 +188,43 @@ impl<DB: Dialect> Undo<'_, DB> {
         })
     }
 
-    async fn remove(&mut self, table: &str, rows: &[Row], structure: &Structure) -> Result<(), UndoError> {
-        for row in rows.iter().rev() {
-            self.check_not_referred(row, structure).await?;
-            let mut values = Vec::new();
-            let condition = key_condition::<DB>(row, &mut values);
-            let call = Call::<DB>::new(format!("DELETE FROM {table} WHERE {condition}"), &values)?;
-            let removed = execute(self.connection, call).await?;
-            self.expect_one(removed, row)?;
+    /// Row by row. Unique columns and references between the rows may let them go one order only: what
+    /// clashes is tried again after the others.
+    async fn each(&mut self, step: Step<'_>, rows: &[Row]) -> Result<(), UndoError> {
+        let mut left: Vec<&Row> = rows.iter().rev().collect();
+        while !left.is_empty() {
+            let mut clashed = Vec::new();
+            let mut clash = None;
+            for row in &left {
+                let done = match step {
+                    Step::Remove(structure) => self.remove(structure, row).await,
+                    Step::Add(table) => self.add(table, row).await,
+                    Step::Restore(table) => self.restore(table, row).await,
+                };
+                match done {
+                    Ok(()) => {}
+                    Err(error) if error.may_pass() => {
+                        clashed.push(*row);
+                        clash = Some(error);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            match clash {
+                Some(error) if clashed.len() == left.len() => return Err(error),
+                _ => left = clashed,
+            }
         }
         Ok(())
+    }
+
+    async fn remove(&mut self, structure: &Structure, row: &Row) -> Result<(), UndoError> {
+        self.check_not_referred(row, structure).await?;
+        let mut values = Vec::new();
+        let condition = key_condition::<DB>(row, &mut values);
+        let sql = format!("DELETE FROM {} WHERE {condition}", structure.table.reference);
+        let removed = execute(self.connection, Call::<DB>::new(sql, &values)?).await?;
+        self.expect_one(removed, row)
     }
 
     /// Rows of others that refer to this one would go with it, and no image holds them.
@@ -210,47 +257,17 @@ impl<DB: Dialect> Undo<'_, DB> {
         Ok(())
     }
 
-    async fn add(&mut self, table: &str, rows: &[Row]) -> Result<(), UndoError> {
-        for row in rows {
-            let columns: Vec<String> = row.fields.iter().map(|field| DB::quote(&field.name)).collect();
-            let values: Vec<&Value> = row.fields.iter().map(|field| &field.value).collect();
-            let parameters: Vec<String> =
-                row.fields.iter().enumerate().map(|(index, field)| DB::parameter(index + 1, field)).collect();
-            let sql =
-                format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), parameters.join(", "));
-            let added = execute(self.connection, Call::<DB>::new(sql, &values)?).await?;
-            self.expect_one(added, row)?;
-        }
-        Ok(())
+    async fn add(&mut self, table: &str, row: &Row) -> Result<(), UndoError> {
+        let columns: Vec<String> = row.fields.iter().map(|field| DB::quote(&field.name)).collect();
+        let values: Vec<&Value> = row.fields.iter().map(|field| &field.value).collect();
+        let parameters: Vec<String> =
+            row.fields.iter().enumerate().map(|(index, field)| DB::parameter(index + 1, field)).collect();
+        let sql = format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), parameters.join(", "));
+        let added = execute(self.connection, Call::<DB>::new(sql, &values)?).await?;
+        self.expect_one(added, row)
     }
 
-    /// Unique columns may let the rows back in one order only: what clashes is tried again after the others.
-    async fn restore(&mut self, table: &str, rows: &[Row]) -> Result<(), UndoError> {
-        let mut left: Vec<&Row> = rows.iter().rev().collect();
-        while !left.is_empty() {
-            let mut clashed = Vec::new();
-            let mut clash = None;
-            for row in &left {
-                match self.restore_row(table, row).await {
-                    Ok(()) => {}
-                    Err(UndoError::Database(error)) if is_unique_violation(&error) => {
-                        clashed.push(*row);
-                        clash = Some(error);
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-            if let Some(error) = clash
-                && clashed.len() == left.len()
-            {
-                return Err(error.into());
-            }
-            left = clashed;
-        }
-        Ok(())
-    }
-
-    async fn restore_row(&mut self, table: &str, row: &Row) -> Result<(), UndoError> {
+    async fn restore(&mut self, table: &str, row: &Row) -> Result<(), UndoError> {
         let mut values = Vec::new();
         let mut assignments = Vec::new();
         for field in row.fields.iter().filter(|field| !field.is_key) {
@@ -277,10 +294,6 @@ impl<DB: Dialect> Undo<'_, DB> {
             }
         }
     }
-}
-
-fn is_unique_violation(error: &Error) -> bool {
-    error.as_database_error().is_some_and(|error| error.is_unique_violation())
 }
 
 /// Whether two images hold the same rows with the same values, in whatever order. Only the columns of

@@ -1,6 +1,7 @@
 //! What users of AT mode depend on, end to end on real files.
 
 mod cancellation;
+mod concurrency;
 mod conflicts;
 mod contexts;
 mod generated;
