@@ -225,12 +225,12 @@ impl<S: Store, C: Clock> Driver<S, C> {
             resource,
         };
         let seen = (shared.events.receiver_count() > 0).then(|| branch.clone());
-        match shared.store.register(branch).await? {
-            Registered::Done => {}
+        let transaction = match shared.store.register(branch).await? {
+            Registered::Done(transaction) => transaction,
             Registered::Conflict(conflict) => return Err(RegisterError::LockConflict(conflict)),
             Registered::NotActive(status) => return Err(RegisterError::NotActive { xid, status }),
             Registered::Unknown => return Err(RegisterError::UnknownTransaction { xid }),
-        }
+        };
         tracing::debug!(%xid, branch = %id, locks = locks.len(), "branch registered");
         if let Some(branch) = seen {
             let kind = EventKind::BranchRegistered {
@@ -239,7 +239,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
                 resource: branch.resource,
                 locks,
             };
-            shared.emit_for(&xid, transaction, kind).await;
+            shared.emit(&transaction, || kind);
         }
         Ok(id)
     }
@@ -519,14 +519,6 @@ impl<S: Store, C: Clock> Shared<S, C> {
                 kind: kind(),
             });
         }
-    }
-
-    async fn emit_for(&self, xid: &Xid, id: TransactionId, kind: EventKind) {
-        let application = match self.store.find(id).await {
-            Ok(Found::Open(snapshot)) => Arc::clone(&snapshot.transaction.application),
-            _ => Arc::default(),
-        };
-        let _ = self.events.send(Event { at: self.now(), xid: xid.clone(), application, kind });
     }
 
     fn emit_decided(&self, snapshot: &crate::record::Snapshot, decision: Decision) {

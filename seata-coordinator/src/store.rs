@@ -153,8 +153,8 @@ pub enum StoreError {
 /// What became of a registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Registered {
-    /// The branch is there and holds its locks.
-    Done,
+    /// The branch is there and holds its locks. This is the transaction that it joined.
+    Done(Arc<Transaction>),
     /// Another transaction holds one of the rows; nothing was changed.
     Conflict(Conflict),
     /// The transaction takes no more branches; nothing was changed.

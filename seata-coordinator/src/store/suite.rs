@@ -153,8 +153,8 @@ async fn a_store_knows_who_it_is_and_counts_its_lives<S: Subject>(mut case: Case
 async fn a_branch_is_there_with_its_locks<S: Subject>(mut case: Case<'_, S>) {
     case.begin(1).await;
     case.begin(1).await;
-    assert_eq!(case.register(11, 1, &["a", "b"]).await, Registered::Done);
-    assert_eq!(case.register(11, 1, &["a", "b"]).await, Registered::Done, "again");
+    assert_eq!(case.register(11, 1, &["a", "b"]).await, Registered::Done(transaction(1)));
+    assert_eq!(case.register(11, 1, &["a", "b"]).await, Registered::Done(transaction(1)), "again");
     let snapshot = case.snapshot(1).await;
     assert_eq!(snapshot.transaction, transaction(1));
     assert_eq!(snapshot.status, GlobalStatus::Begin);
@@ -182,7 +182,7 @@ async fn a_conflict_names_row_and_holder_and_changes_nothing<S: Subject>(mut cas
 async fn a_transaction_never_conflicts_with_itself<S: Subject>(mut case: Case<'_, S>) {
     case.begin(1).await;
     case.register(11, 1, &["a"]).await;
-    assert_eq!(case.register(12, 1, &["a", "b"]).await, Registered::Done);
+    assert_eq!(case.register(12, 1, &["a", "b"]).await, Registered::Done(transaction(1)));
     assert_eq!(case.holder(Some(1), "a").await, None);
     assert_eq!(case.holder(Some(2), "a").await, Some(1));
     assert_eq!(case.lock_count().await, 2);
@@ -215,7 +215,7 @@ async fn a_commit_frees_all_locks_and_stands<S: Subject>(mut case: Case<'_, S>) 
     case.register(12, 1, &["b"]).await;
     let Decided::Now(snapshot) = case.decide(1, Decision::Commit, NOW).await else { panic!("it was open") };
     assert_eq!((snapshot.status, snapshot.branches.len()), (GlobalStatus::AsyncCommitting, 2));
-    assert_eq!(case.register(21, 2, &["a", "b"]).await, Registered::Done);
+    assert_eq!(case.register(21, 2, &["a", "b"]).await, Registered::Done(transaction(2)));
     for decision in [Decision::Commit, Decision::Rollback, Decision::Timeout] {
         let unchanged = Decided::Unchanged(GlobalStatus::AsyncCommitting);
         assert_eq!(case.decide(1, decision, LATE).await, unchanged);
@@ -263,7 +263,7 @@ async fn a_time_out_comes_not_too_early<S: Subject>(mut case: Case<'_, S>) {
     case.begin(1).await;
     let unchanged = Decided::Unchanged(GlobalStatus::Begin);
     assert_eq!(case.decide(1, Decision::Timeout, NOW).await, unchanged);
-    assert_eq!(case.register(11, 1, &["a"]).await, Registered::Done);
+    assert_eq!(case.register(11, 1, &["a"]).await, Registered::Done(transaction(1)));
 }
 
 async fn a_transaction_without_work_ends_with_its_decision<S: Subject>(mut case: Case<'_, S>) {

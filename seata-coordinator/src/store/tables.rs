@@ -126,7 +126,7 @@ impl Tables {
             };
         };
         if entry.position(branch.id).is_some() {
-            return Registered::Done;
+            return Registered::Done(Arc::clone(&entry.transaction));
         }
         if entry.status != GlobalStatus::Begin {
             return Registered::NotActive(entry.status);
@@ -141,7 +141,7 @@ impl Tables {
         changes.add_branch(&branch);
         let at = entry.branches.partition_point(|earlier| earlier.id < branch.id);
         entry.branches.insert(at, branch);
-        Registered::Done
+        Registered::Done(Arc::clone(&entry.transaction))
     }
 
     /// See [`Store::report`](crate::store::Store::report).
