@@ -2,4 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod conflicts;
+mod drops;
+mod kill;
 mod transfers;

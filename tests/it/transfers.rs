@@ -13,7 +13,7 @@ async fn money_is_kept_under_64_concurrent_transfers() {
     const TELLERS: u64 = 64;
     let seed = seed::seed();
     let directory = tempfile::tempdir().unwrap();
-    let plan = Plan { offices: 3, accounts: 4, ..Plan::default() };
+    let plan = Plan { offices: 3, accounts: 8, lock_times: 10, ..Plan::default() };
     let bank = Bank::open(directory.path(), plan).await.unwrap();
 
     let mut tellers = tokio::task::JoinSet::new();
@@ -22,7 +22,7 @@ async fn money_is_kept_under_64_concurrent_transfers() {
         tellers.spawn(async move {
             let mut numbers = seed::numbers(seed, teller);
             let mut ends = Vec::new();
-            for number in 0..amount(3, 50) {
+            for number in 0..amount(5, 50) {
                 let transfer = plan.any_transfer(format!("{teller}-{number}"), &mut numbers);
                 let end = bank.transfer(&transfer).await;
                 ends.push((transfer, end));

@@ -29,6 +29,7 @@ pub struct Bank {
     pub seata: Seata,
     /// Its databases.
     pub offices: Vec<Office>,
+    plan: Plan,
 }
 
 /// One database.
@@ -142,7 +143,7 @@ impl Bank {
                 .await?;
             offices.push(Office { at, raw });
         }
-        Ok(Self { seata, offices })
+        Ok(Self { seata, offices, plan })
     }
 
     /// Makes a transfer, wholly or not at all.
@@ -158,25 +159,25 @@ impl Bank {
 
     /// Two statements in one local transaction. A conflict ends it at once, so it is up to us to try again.
     async fn withdraw(&self, transfer: &Transfer) -> Result<(), TransferError> {
-        const TIMES: u32 = 20;
         let mut tried = 0;
         loop {
             match self.try_withdraw(transfer).await {
-                Err(TransferError::Locked { .. }) if tried < TIMES => tried += 1,
+                Err(TransferError::Locked { .. }) if tried < self.plan.lock_times => tried += 1,
                 result => return result,
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(self.plan.lock_interval).await;
         }
     }
 
     async fn try_withdraw(&self, transfer: &Transfer) -> Result<(), TransferError> {
         let Transfer { id, from, amount, .. } = transfer;
         let mut local = self.offices[from.office].at.begin().await?;
-        let paid = sqlx::query("UPDATE account SET balance = balance - ?1 WHERE number = ?2 AND balance >= ?1")
-            .bind(amount)
-            .bind(from.number)
-            .execute(&mut local)
-            .await?;
+        let paid =
+            sqlx::query("UPDATE account SET balance = balance - ?1 WHERE number = ?2 AND balance >= ?1")
+                .bind(amount)
+                .bind(from.number)
+                .execute(&mut local)
+                .await?;
         if paid.rows_affected() == 0 {
             return Err(TransferError::NoFunds(*from));
         }
@@ -265,7 +266,7 @@ impl Bank {
     ///
     /// # Panics
     /// When something is still open after [`LIMIT`].
-    pub async fn close(self) {
+    pub async fn close(&self) {
         self.seata.shutdown(LIMIT).await.expect("nothing is open");
         self.seata.coordinator().shutdown(LIMIT).await.expect("the journal is well");
         for office in &self.offices {

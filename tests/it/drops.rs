@@ -1,0 +1,47 @@
+//! A purchase dropped at every one of its awaits.
+
+use seata_tests::{
+    amount,
+    bank::{Account, Bank, Plan, Transfer},
+    polls::{Drop, poll_at_most},
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transfer_dropped_at_any_await_is_made_wholly_or_not_at_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let bank = Bank::open(directory.path(), Plan::default()).await.unwrap();
+    for round in 0..amount(2, 20) {
+        for drop in [Drop::AtOnce, Drop::OnceWoken] {
+            let awaits = drop_at_each_await(&bank, drop, round).await;
+            println!("{drop:?}: {awaits} awaits");
+            assert!(
+                awaits > 10,
+                "two databases and a coordinator are waited for more often than {awaits} times"
+            );
+        }
+    }
+    bank.close().await;
+}
+
+/// Returns how many there are.
+async fn drop_at_each_await(bank: &Bank, drop: Drop, round: usize) -> usize {
+    for polls in 0.. {
+        let transfer = Transfer {
+            id: format!("{round}-{drop:?}-{polls}"),
+            from: Account { office: 0, number: 1 },
+            to: Account { office: 1, number: 1 },
+            amount: 1,
+            is_declined: false,
+        };
+        let done = bank.seata.scope(poll_at_most(polls, drop, bank.transfer(&transfer))).await;
+
+        let books = bank.settle().await;
+        books.assert_balanced(&format!("dropped {drop:?} after {polls} polls"));
+        if let Some(result) = done {
+            result.unwrap();
+            assert!(books.made().contains(transfer.id.as_str()), "it was acknowledged");
+            return polls;
+        }
+    }
+    unreachable!("a transfer is done sooner or later")
+}
