@@ -5,4 +5,6 @@
 mod conflicts;
 mod drops;
 mod kill;
+mod propagation;
+mod recovery;
 mod transfers;
