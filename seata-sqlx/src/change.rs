@@ -55,7 +55,7 @@ pub(crate) async fn run<DB: Dialect>(
 ) -> Result<Changed<DB>, ChangeError> {
     let statement = call.sql.as_str();
     let refused = |reason| ChangeError::Unchanged(AtError::refused(reason, statement).into());
-    check_arguments(call, write)?;
+    check_arguments(call, write.rows.parameters).map_err(|error| ChangeError::Unchanged(error.into()))?;
     if write.rows.table.eq_ignore_ascii_case(surroundings.undo_table) {
         return Err(refused(Refusal::UndoTable(write.rows.table.clone())));
     }
@@ -71,16 +71,13 @@ pub(crate) async fn run<DB: Dialect>(
     }
 }
 
-fn check_arguments<DB: Dialect>(call: &Call<DB>, write: &Write) -> Result<(), ChangeError> {
+pub(crate) fn check_arguments<DB: Dialect>(call: &Call<DB>, expected: usize) -> Result<(), AtError> {
     use sqlx::Arguments as _;
     let found = call.arguments.as_ref().map_or(0, |arguments| arguments.len());
-    if found >= write.parameters {
+    if found >= expected {
         return Ok(());
     }
-    let statement = shorten(call.sql.as_str());
-    Err(ChangeError::Unchanged(
-        AtError::MissingArguments { expected: write.parameters, found, statement }.into(),
-    ))
+    Err(AtError::MissingArguments { expected, found, statement: shorten(call.sql.as_str()) })
 }
 
 struct Change<'a, DB: Dialect> {

@@ -9,9 +9,10 @@ use seata_protocol::RowLock;
 use sqlx::Error;
 
 use crate::{
-    AtPool,
+    AtConnection, AtPool,
     branch::{Conflict, FinishError, Patience},
     caller::{Caller, Mode},
+    change::check_arguments,
     data_source::Core,
     dialect::{Call, Dialect, Output, collect},
     error::{AtError, shorten},
@@ -21,10 +22,11 @@ use crate::{
 };
 
 /// An executor whose SELECTs see no row that an undecided global transaction has changed, from
-/// [`AtPool::global_committed`].
-pub struct GlobalCommitted<'p, DB: Dialect> {
+/// [`AtPool::global_committed`] or [`AtConnection::global_committed`].
+pub struct GlobalCommitted<'c, DB: Dialect> {
     pub(crate) core: Arc<Core<DB>>,
-    pool: std::marker::PhantomData<&'p AtPool<DB>>,
+    /// Without one, a connection of the pool for each try.
+    connection: Option<&'c mut AtConnection<DB>>,
 }
 
 impl<DB: Dialect> AtPool<DB> {
@@ -45,48 +47,102 @@ impl<DB: Dialect> AtPool<DB> {
     /// [`AtError::LockConflict`] when a row is still held after the last try; [`AtError::Refused`] for
     /// anything but a SELECT from one table with a primary key.
     pub fn global_committed(&self) -> GlobalCommitted<'_, DB> {
-        GlobalCommitted { core: self.core.clone(), pool: std::marker::PhantomData }
+        GlobalCommitted { core: self.core.clone(), connection: None }
     }
 }
 
-impl<DB: Dialect> GlobalCommitted<'_, DB> {
+impl<DB: Dialect> AtConnection<DB> {
+    /// As [`AtPool::global_committed`], on this connection. Inside a local transaction, which holds
+    /// the file, nothing is waited for: a conflict comes at once, and the local transaction is rolled back.
+    ///
+    /// # Errors
+    /// As [`AtPool::global_committed`]; [`AtError::Refused`] also in a local transaction that began outside any
+    /// global one and outside `#[global_lock]`: others may write between its read and the question.
+    pub fn global_committed(&mut self) -> GlobalCommitted<'_, DB> {
+        GlobalCommitted { core: self.core.clone(), connection: Some(self) }
+    }
+
+    async fn read_in_transaction(
+        &mut self,
+        caller: &Caller,
+        call: &Call<DB>,
+        rows: &Rows,
+    ) -> Result<Vec<Output<DB>>, Error> {
+        self.continue_transaction(caller).await?;
+        if caller.mode == Mode::Plain {
+            let reason = Refusal::NotLockable(
+                "in a local transaction of its own nobody is kept out; read on the pool",
+            );
+            return Err(AtError::refused(reason, call.sql.as_str()).into());
+        }
+        match look(&self.core, caller, &mut self.session, call, rows).await {
+            Ok(outputs) => Ok(outputs),
+            Err(FinishError::Other(error)) => Err(error),
+            Err(FinishError::Conflict(conflict)) => {
+                let error = Patience::none(conflict);
+                self.end_transaction(&error.to_string()).await;
+                Err(error.into())
+            }
+        }
+    }
+}
+
+impl<'c, DB: Dialect> GlobalCommitted<'c, DB> {
     pub(crate) fn run(
         self,
         caller: Caller,
         call: Result<Call<DB>, Error>,
-    ) -> BoxStream<'static, Result<Output<DB>, Error>> {
-        let core = self.core;
+    ) -> BoxStream<'c, Result<Output<DB>, Error>> {
         let outputs = async move {
-            let outputs = read(&core, &caller, call?).await?;
+            let outputs = self.read(&caller, call?).await?;
             Ok::<_, Error>(stream::iter(outputs.into_iter().map(Ok)))
         };
         stream::once(outputs).try_flatten().boxed()
     }
-}
 
-async fn read<DB: Dialect>(
-    core: &Core<DB>,
-    caller: &Caller,
-    call: Call<DB>,
-) -> Result<Vec<Output<DB>>, Error> {
-    core.check_known(&caller.mode)?;
-    let statement = call.sql.as_str();
-    let (rows, _) =
-        committed_read(DB::grammar(), statement).map_err(|reason| AtError::refused(reason, statement))?;
-    let mut patience = Patience::new(core, caller);
-    loop {
-        let mut session = Session::new(core.pool.clone());
-        // No phase two fits between the read and the question: it needs the file too.
-        session.begin(DB::BEGIN_WRITING).await?;
-        let outputs = look(core, caller, &mut session, &call, &rows).await;
-        session.rollback().await;
-        drop(session);
-        match outputs {
-            Ok(outputs) => return Ok(outputs),
-            Err(FinishError::Conflict(conflict)) => patience.wait(conflict).await?,
-            Err(FinishError::Other(error)) => return Err(error),
+    async fn read(mut self, caller: &Caller, call: Call<DB>) -> Result<Vec<Output<DB>>, Error> {
+        self.core.check_known(&caller.mode)?;
+        let statement = call.sql.as_str();
+        let rows = committed_read(DB::grammar(), statement);
+        let rows = rows.map_err(|reason| AtError::refused(reason, statement))?;
+        check_arguments(&call, rows.parameters)?;
+        if let Some(connection) = &mut self.connection
+            && connection.transaction.is_some()
+        {
+            return connection.read_in_transaction(caller, &call, &rows).await;
+        }
+        let mut patience = Patience::new(&self.core, caller);
+        loop {
+            let tried = match &mut self.connection {
+                Some(connection) => try_read(&self.core, caller, &mut connection.session, &call, &rows).await,
+                // Given back before the wait.
+                None => {
+                    let mut session = Session::new(self.core.pool.clone());
+                    try_read(&self.core, caller, &mut session, &call, &rows).await
+                }
+            };
+            match tried {
+                Ok(outputs) => return Ok(outputs),
+                Err(FinishError::Conflict(conflict)) => patience.wait(conflict).await?,
+                Err(FinishError::Other(error)) => return Err(error),
+            }
         }
     }
+}
+
+/// One read, and the question for its locks, while nobody else can write: no phase two fits between.
+async fn try_read<DB: Dialect>(
+    core: &Core<DB>,
+    caller: &Caller,
+    session: &mut Session<DB>,
+    call: &Call<DB>,
+    rows: &Rows,
+) -> Result<Vec<Output<DB>>, FinishError> {
+    session.close_if_in_doubt();
+    session.begin(DB::BEGIN_WRITING).await.map_err(FinishError::Other)?;
+    let outputs = look(core, caller, session, call, rows).await;
+    session.rollback().await;
+    outputs
 }
 
 async fn look<DB: Dialect>(

@@ -173,6 +173,7 @@ impl<DB: Dialect> Undo<'_, DB> {
             alias: None,
             condition: None,
             tail: String::new(),
+            parameters: 0,
         };
         Ok(DB::structure(self.connection, self.structures, &rows).await??)
     }

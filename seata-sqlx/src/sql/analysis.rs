@@ -44,8 +44,6 @@ pub(crate) struct Write {
     pub(crate) has_returning: bool,
     /// Where in the text a RETURNING clause ends, or would stand; `None` where one cannot be put.
     pub(crate) returning_at: Option<usize>,
-    /// How many arguments it needs.
-    pub(crate) parameters: usize,
 }
 
 /// The kinds of change.
@@ -73,6 +71,8 @@ pub struct Rows {
     pub(crate) condition: Option<String>,
     /// ORDER BY and LIMIT, likewise.
     pub(crate) tail: String,
+    /// How many arguments the whole statement needs.
+    pub(crate) parameters: usize,
 }
 
 /// Analyses a statement. Costs a full parse.
@@ -190,7 +190,7 @@ fn write(dialect: &dyn Dialect, sql: &str, mut tokens: Vec<TokenWithSpan>) -> Re
     let parameters = parameters::number(&mut tokens)?;
     let end = tokens.iter().rfind(|token| token.token != Token::SemiColon).map(|token| token.span.end);
     let returning_at = end.map(|end| offset(sql, end));
-    let context = Context { dialect, sql, tokens: &tokens };
+    let context = Context { dialect, sql, tokens: &tokens, parameters };
     let (kind, rows, or, has_returning) = match parse(dialect, tokens.clone())? {
         ast::Statement::Insert(insert) => context.insert(insert)?,
         ast::Statement::Update(update) => context.update(update)?,
@@ -206,7 +206,7 @@ fn write(dialect: &dyn Dialect, sql: &str, mut tokens: Vec<TokenWithSpan>) -> Re
     };
     // SQLite wants RETURNING before ORDER BY and LIMIT.
     let returning_at = if rows.tail.is_empty() { returning_at } else { None };
-    Ok(Write { kind, rows, may_skip, has_returning, returning_at, parameters })
+    Ok(Write { kind, rows, may_skip, has_returning, returning_at })
 }
 
 type Parts = (Kind, Rows, Option<SqliteOnConflict>, bool);
@@ -215,6 +215,7 @@ struct Context<'a> {
     dialect: &'a dyn Dialect,
     sql: &'a str,
     tokens: &'a [TokenWithSpan],
+    parameters: usize,
 }
 
 impl Context<'_> {
@@ -239,7 +240,8 @@ impl Context<'_> {
             Some(_) => return Err(Refusal::NotUnderstood("it has an unknown ON clause".to_owned())),
         };
         let (schema, table) = names(name)?;
-        let rows = Rows { schema, table, alias: None, condition: None, tail: String::new() };
+        let parameters = self.parameters;
+        let rows = Rows { schema, table, alias: None, condition: None, tail: String::new(), parameters };
         Ok((kind, rows, insert.or, insert.returning.is_some()))
     }
 
@@ -282,7 +284,7 @@ impl Context<'_> {
         }
         let tail = self.text(&self.tokens[clauses.tail]);
         let condition = condition.map(|_| self.text(&self.tokens[clauses.condition]));
-        Ok(Rows { schema, table, alias, condition, tail })
+        Ok(Rows { schema, table, alias, condition, tail, parameters: self.parameters })
     }
 
     /// The words found must mean what the statement means: a word mistaken for the end of the
@@ -320,10 +322,10 @@ impl Context<'_> {
 
 /// The rows whose locks a global-committed read asks for. ORDER BY and LIMIT are left out where they
 /// count something else than rows of the table; more rows are then looked at than are read.
-pub(crate) fn committed_read(dialect: &dyn Dialect, sql: &str) -> Result<(Rows, usize), Refusal> {
+pub(crate) fn committed_read(dialect: &dyn Dialect, sql: &str) -> Result<Rows, Refusal> {
     let mut tokens = significant(dialect, sql).map_err(Refusal::NotUnderstood)?;
     let parameters = parameters::number(&mut tokens)?;
-    let context = Context { dialect, sql, tokens: &tokens };
+    let context = Context { dialect, sql, tokens: &tokens, parameters };
     let ast::Statement::Query(query) = parse(dialect, tokens.clone())? else {
         return Err(Refusal::NotLockable("this is another statement"));
     };
@@ -345,7 +347,7 @@ pub(crate) fn committed_read(dialect: &dyn Dialect, sql: &str) -> Result<(Rows, 
     if grouped {
         rows.tail.clear();
     }
-    Ok((rows, parameters))
+    Ok(rows)
 }
 
 /// Anything but a plain column may be an aggregate, or an alias that ORDER BY refers to.
@@ -529,7 +531,7 @@ mod tests {
 
     #[test]
     fn a_committed_read_names_the_rows_of_one_table() {
-        let rows = |sql| committed_read(&SQLiteDialect {}, sql).map(|(rows, _)| (rows.condition, rows.tail));
+        let rows = |sql| committed_read(&SQLiteDialect {}, sql).map(|rows| (rows.condition, rows.tail));
         assert_eq!(
             rows("SELECT n FROM t WHERE id = ? ORDER BY n LIMIT 3"),
             Ok((Some("id = ?1".into()), "ORDER BY n LIMIT 3".into()))

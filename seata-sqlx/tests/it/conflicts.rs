@@ -65,7 +65,7 @@ async fn a_statement_gives_up_after_the_tries_it_is_set_to() {
 /// Whoever waits for a row must not keep others from the file.
 #[tokio::test]
 async fn the_file_is_free_while_a_row_is_waited_for() {
-    let world = World::with(SCHEMA, 2, |builder| builder.lock_retry(Duration::from_millis(100), 4)).await;
+    let world = World::with(SCHEMA, 2, |builder| builder.lock_retry(Duration::from_millis(800), 1)).await;
     world.coordinator.hold(world.lock("account", "1"));
     let (waiting, other) = (world.coordinator.begin(), world.coordinator.begin());
     let began = Instant::now();
@@ -76,7 +76,7 @@ async fn the_file_is_free_while_a_row_is_waited_for() {
     };
     let (given_up, written) = tokio::join!(inside(&waiting, take(1).execute(&world.pool)), write);
     assert!(is_conflict(&given_up.unwrap_err()));
-    assert!(written < Duration::from_millis(95), "the other row took {written:?}");
+    assert!(written < Duration::from_millis(700), "the other row took {written:?}");
 }
 
 #[tokio::test]
@@ -126,8 +126,8 @@ async fn transfers_that_cross_end_within_one_lock_wait() {
     };
     let began = Instant::now();
     tokio::join!(transfer(1, 2), transfer(2, 1));
-    // 30 tries 10 ms apart, and the work itself.
-    assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
+    // 30 tries 10 ms apart and the work itself, on however busy a machine.
+    assert!(began.elapsed() < Duration::from_millis(3000), "{:?}", began.elapsed());
     let sum: i64 = sqlx::query_scalar("SELECT sum(money) FROM account").fetch_one(&world.raw).await.unwrap();
     assert_eq!(sum, 300);
     assert!(world.coordinator.locks().is_empty());
@@ -203,7 +203,26 @@ async fn a_committed_read_waits_for_the_holder_of_its_rows() {
     let (money, _) = tokio::join!(outside(read(1)), undo);
     assert_eq!(money.unwrap(), 100, "the undecided 99 must not be seen");
 
-    world.coordinator.hold(world.lock("account", "3"));
+    let other = world.coordinator.begin();
+    let held = inside(&other, async {
+        let mut tx = world.pool.begin().await.unwrap();
+        let query = sqlx::query_scalar::<_, i64>("SELECT money FROM account WHERE id = 1");
+        assert_eq!(query.fetch_one(tx.global_committed()).await.unwrap(), 100);
+        take(2).execute(&mut tx).await.unwrap();
+        world.coordinator.hold(world.lock("account", "3"));
+        let query = sqlx::query_scalar::<_, i64>("SELECT money FROM account WHERE id = 3");
+        query.fetch_one(tx.global_committed()).await.unwrap_err()
+    });
+    assert!(is_conflict(&held.await), "a transaction holds the file and may not wait");
+    let mut connection = world.pool.connection();
+    let free = sqlx::query_scalar::<_, i64>("SELECT money FROM account WHERE id = 2");
+    assert_eq!(outside(free.fetch_one(connection.global_committed())).await.unwrap(), 100);
+    let mut tx = outside(world.pool.begin()).await.unwrap();
+    let plain = sqlx::query_scalar::<_, i64>("SELECT money FROM account WHERE id = 2");
+    let error = outside(plain.fetch_one(tx.global_committed())).await.unwrap_err();
+    assert!(error.to_string().contains("on the pool"), "{error}");
+    drop(tx);
+
     let sum = sqlx::query_scalar::<_, i64>("SELECT sum(money) FROM account");
     let error = outside(sum.fetch_one(world.pool.global_committed())).await.unwrap_err();
     assert!(is_conflict(&error), "{error}");
