@@ -282,6 +282,33 @@ async fn a_refused_commit_is_reported_as_failed() {
     world.assert_clean("after").await;
 }
 
+/// With a rollback journal a reader keeps a COMMIT out; the transaction is still open then.
+#[tokio::test]
+async fn a_commit_that_finds_the_file_busy_is_reported_as_failed() {
+    let world = World::new(SCHEMA).await;
+    world.pool.close().await;
+    world.raw.close().await;
+    let options = SqliteConnectOptions::new()
+        .filename(world.path())
+        .pragma("journal_mode", "DELETE")
+        .busy_timeout(std::time::Duration::from_millis(50));
+    let raw = SqlitePool::connect_with(options).await.unwrap();
+    let pool = AtPool::new(raw.clone(), world.client.clone()).await.unwrap();
+    let mut reader = raw.begin().await.unwrap();
+    sqlx::query("SELECT * FROM t").fetch_all(&mut *reader).await.unwrap();
+    let xid = world.coordinator.begin();
+    let update = || sqlx::query("UPDATE t SET n = 0").execute(&pool);
+    let error = inside(&xid, update()).await.unwrap_err();
+    assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("5"), "{error}");
+    assert_eq!(world.coordinator.reports(), [BranchStatus::PhaseOneFailed]);
+    assert!(world.coordinator.locks().is_empty());
+    reader.rollback().await.unwrap();
+    inside(&xid, update()).await.unwrap();
+    assert_eq!(world.coordinator.rollback(&xid).await, [BranchAnswer::rollbacked()]);
+    let n: i64 = sqlx::query_scalar("SELECT sum(n) FROM t").fetch_one(&raw).await.unwrap();
+    assert_eq!(n, 60);
+}
+
 #[tokio::test]
 async fn texts_that_are_no_utf8_come_back_as_they_were() {
     let world = World::new(
