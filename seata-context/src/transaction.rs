@@ -1,6 +1,6 @@
 //! One global transaction, in the hands of who began it or joined it.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use futures_core::future::BoxFuture;
 use seata_protocol::{GlobalStatus, Xid};
@@ -259,6 +259,15 @@ impl GlobalTransaction {
         let limit = self.client.settings().request_timeout;
         let answer = timeout(limit, call).await.unwrap_or_else(|_| Err(no_answer(limit)));
         answer.map_err(|cause| TransactionError::Query { xid: self.xid.clone(), cause })
+    }
+}
+
+impl fmt::Debug for GlobalTransaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GlobalTransaction")
+            .field("xid", &self.xid)
+            .field("is_launcher", &self.is_launcher())
+            .finish_non_exhaustive()
     }
 }
 
