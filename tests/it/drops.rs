@@ -2,7 +2,7 @@
 
 use seata_tests::{
     amount,
-    bank::{Account, Bank, Plan, Transfer},
+    bank::{Account, Bank, Plan, Transfer, TransferError},
     polls::{Drop, poll_at_most},
 };
 
@@ -44,4 +44,25 @@ async fn drop_at_each_await(bank: &Bank, drop: Drop, round: usize) -> usize {
         }
     }
     unreachable!("a transfer is done sooner or later")
+}
+
+#[seata::global_transactional(name = "panicking", client = bank.seata)]
+async fn panicking(bank: Bank, transfer: Transfer) -> Result<(), TransferError> {
+    bank.transfer(&transfer).await?;
+    panic!("on purpose, after {}", transfer.id)
+}
+
+#[tokio::test]
+async fn a_transfer_that_panics_is_not_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let bank = Bank::open(directory.path(), Plan::default()).await.unwrap();
+    let from = Account { office: 0, number: 1 };
+    let to = Account { office: 1, number: 1 };
+    let transfer = Transfer { id: "panics".to_owned(), from, to, amount: 1, is_declined: false };
+    let ended = tokio::spawn(panicking(bank.clone(), transfer)).await;
+    assert!(ended.unwrap_err().is_panic());
+    let books = bank.settle().await;
+    books.assert_balanced("after a panic");
+    assert!(books.transfers.is_empty());
+    bank.close().await;
 }

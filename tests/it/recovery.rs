@@ -28,8 +28,7 @@ fn crash_after<T>(life: impl Future<Output = T>) -> T {
 /// on a task of its own.
 async fn phase_one(directory: &Path) -> (Bank, GlobalTransaction) {
     let bank = Bank::open(directory, Plan::default()).await.unwrap();
-    let transfer =
-        Transfer { id: "half".to_owned(), from: FROM, to: TO, amount: AMOUNT, is_declined: false };
+    let transfer = Transfer { id: "half".to_owned(), from: FROM, to: TO, amount: AMOUNT, is_declined: false };
     let begun = async {
         let transaction = GlobalTransaction::begin(TransactionOptions::new("transfer")).await.unwrap();
         // It joins.
@@ -99,7 +98,11 @@ fn a_decided_commit_goes_on_when_its_resources_are_back() {
         let (bank, mut transaction) = phase_one(directory.path()).await;
         detach(&bank);
         assert_eq!(transaction.commit().await, Ok(GlobalStatus::Committed));
-        assert_eq!(bank.seata.coordinator().locks().await.unwrap(), [], "locks are free from the decision on");
+        assert_eq!(
+            bank.seata.coordinator().locks().await.unwrap(),
+            [],
+            "locks are free from the decision on"
+        );
         assert_eq!(bank.books().await.unfinished, 3, "an undo row for each branch");
         transaction.xid().clone()
     });
