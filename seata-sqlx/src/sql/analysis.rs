@@ -11,7 +11,7 @@ use sqlparser::{
 };
 
 use super::{
-    Refusal, parameters,
+    Refusal, gaps, parameters,
     tokens::{Clauses, keyword, offset, significant},
 };
 
@@ -189,6 +189,7 @@ fn parse(dialect: &dyn Dialect, tokens: Vec<TokenWithSpan>) -> Result<ast::State
 fn write(dialect: &dyn Dialect, sql: &str, mut tokens: Vec<TokenWithSpan>) -> Result<Write, Refusal> {
     let parameters = parameters::number(&mut tokens)?;
     let end = tokens.iter().rfind(|token| token.token != Token::SemiColon).map(|token| token.span.end);
+    let tokens = gaps::bridge(tokens);
     let returning_at = end.map(|end| offset(sql, end));
     let context = Context { dialect, sql, tokens: &tokens, parameters };
     let (kind, rows, or, has_returning) = match parse(dialect, tokens.clone())? {
@@ -325,6 +326,7 @@ impl Context<'_> {
 pub(crate) fn committed_read(dialect: &dyn Dialect, sql: &str) -> Result<Rows, Refusal> {
     let mut tokens = significant(dialect, sql).map_err(Refusal::NotUnderstood)?;
     let parameters = parameters::number(&mut tokens)?;
+    let tokens = gaps::bridge(tokens);
     let context = Context { dialect, sql, tokens: &tokens, parameters };
     let ast::Statement::Query(query) = parse(dialect, tokens.clone())? else {
         return Err(Refusal::NotLockable("this is another statement"));
@@ -431,6 +433,25 @@ mod tests {
                 "",
             ),
             ("DELETE FROM s WHERE a -- one\n = 1 -- two", "a -- one\n = 1", ""),
+            // What the parser does not know is copied all the same.
+            (
+                "DELETE FROM s WHERE a IS ? AND b IS NOT ? OR c ISNULL",
+                "a IS ?1 AND b IS NOT ?2 OR c ISNULL",
+                "",
+            ),
+            (
+                "DELETE FROM s WHERE a IS NULL AND b IS NOT NULL AND c IS TRUE",
+                "a IS NULL AND b IS NOT NULL AND c IS TRUE",
+                "",
+            ),
+            ("DELETE FROM s WHERE a << 1 = 2 AND b NOT GLOB 'x*'", "a << 1 = 2 AND b NOT GLOB 'x*'", ""),
+            (
+                "DELETE FROM s WHERE a NOT IN t2 OR a IN main.t3 OR a IN (1)",
+                "a NOT IN t2 OR a IN main.t3 OR a IN (1)",
+                "",
+            ),
+            ("UPDATE s INDEXED BY i SET a = b IS c WHERE d", "d", ""),
+            ("DELETE FROM s NOT INDEXED WHERE NOT a", "NOT a", ""),
             ("DELETE FROM s WHERE a = 1 RETURNING a, (SELECT 1 WHERE 2)", "a = 1", ""),
             ("DELETE FROM s WHERE a = 1 ORDER BY b LIMIT ?", "a = 1", "ORDER BY b LIMIT ?1"),
         ] {
@@ -452,6 +473,12 @@ mod tests {
         assert_eq!(columns("UPDATE t SET a = 1, t.b = 2"), ["a", "b"]);
         assert_eq!(columns("UPDATE t SET (a, \"B\") = (1, 2)"), ["a", "B"]);
         assert_eq!(columns("INSERT INTO t (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET b = 1"), ["b"]);
+        assert_eq!(
+            columns(
+                "INSERT INTO main.t AS x (a) VALUES (1) ON CONFLICT (a) WHERE a > (0) DO UPDATE SET b = 1 WHERE x.b < 3"
+            ),
+            ["b"]
+        );
         assert_eq!(written("INSERT INTO t DEFAULT VALUES").kind, Kind::Insert);
         assert_eq!(written("INSERT INTO t VALUES (1), (2) ON CONFLICT DO NOTHING").kind, Kind::Insert);
         assert_eq!(written("INSERT INTO t SELECT * FROM u WHERE true").kind, Kind::Insert);

@@ -2,6 +2,7 @@
 
 mod analysis;
 mod cache;
+mod gaps;
 mod parameters;
 mod refusal;
 mod tokens;

@@ -51,6 +51,8 @@ const CASES: &[Case] = &[
     ("UPDATE pair SET v = 'new' WHERE b = 1", &[], &["pair:1_x", "pair:1_y"]),
     ("UPDATE \"Odd \"\"Name\" SET \"Ünï\" = 'v' WHERE \"select\" = 1", &[], &["Odd \"Name:1"]),
     ("UPDATE ranked SET place = place + 10", &[], &["ranked:1", "ranked:2", "ranked:3"]),
+    ("UPDATE stock SET n = 3 WHERE n IS ?1 OR name IS NOT ?2 AND id << 1 = 2", &["1", "x"], &["stock:1"]),
+    ("UPDATE stock SET n = 3 WHERE n ISNULL AND name NOT GLOB 'x*'", &[], &["stock:2"]),
     ("DELETE FROM stock WHERE id = ?", &["3"], &["stock:3"]),
     ("DELETE FROM stock", &[], &["stock:1", "stock:2", "stock:3", "stock:4"]),
     ("DELETE FROM stock AS s WHERE s.n IS NULL RETURNING *", &[], &["stock:2"]),
