@@ -1,9 +1,5 @@
 use seata::global_transactional;
 
-fn is_fatal(_: &seata::Error) -> bool {
-    true
-}
-
 #[global_transactional(rollback_for = is_fatal)]
 async fn function() -> Result<(), seata::Error> {
     Ok(())
@@ -11,16 +7,6 @@ async fn function() -> Result<(), seata::Error> {
 
 #[global_transactional(rollback_for = "ShopError")]
 async fn name() -> Result<(), seata::Error> {
-    Ok(())
-}
-
-#[global_transactional(no_rollback_for = Some(_))]
-async fn other_type() -> Result<(), seata::Error> {
-    Ok(())
-}
-
-#[global_transactional(no_rollback_for = |error| is_fatal(error) as u8)]
-async fn no_bool() -> Result<(), seata::Error> {
     Ok(())
 }
 

@@ -16,11 +16,4 @@ fn boxed() -> Pin<Box<dyn Future<Output = Option<u32>>>> {
     Box::pin(async move { None })
 }
 
-type Count = u32;
-
-#[global_transactional]
-async fn alias() -> Count {
-    1
-}
-
 fn main() {}
