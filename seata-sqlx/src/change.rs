@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use seata_protocol::{ResourceId, RowKey, RowLock};
+use seata_protocol::{ResourceId, RowLock};
 use sqlx::Error;
 
 use crate::{
@@ -138,12 +138,8 @@ impl<DB: Dialect> Change<'_, DB> {
             self.text(RELEASE).await?;
         }
         let mut keys = keys?.1;
-        let mut seen = self.keys(&[])?;
-        for row in std::mem::take(&mut keys) {
-            if seen.insert(self.key(&row)?) {
-                keys.push(row);
-            }
-        }
+        let mut seen = HashSet::new();
+        keys.retain(|row| seen.insert(image::identity(row)));
         let before = match self.write.kind {
             Kind::Upsert { .. } => self.read_by_keys(&keys).await?,
             _ => Vec::new(),
@@ -175,10 +171,10 @@ impl<DB: Dialect> Change<'_, DB> {
             )));
         }
         let locks = self.locks(&after).map_err(|error| self.doubtful(error))?;
-        let old = self.keys(&before)?;
+        let old: HashSet<String> = before.iter().map(image::identity).collect();
         let (mut updated, mut inserted) = (Vec::new(), Vec::new());
         for row in after {
-            if old.contains(&self.key(&row)?) { updated.push(row) } else { inserted.push(row) }
+            if old.contains(&image::identity(&row)) { updated.push(row) } else { inserted.push(row) }
         }
         let mut logs = Vec::new();
         if !updated.is_empty() {
@@ -235,14 +231,6 @@ impl<DB: Dialect> Change<'_, DB> {
         rows.iter().map(|row| image::lock(self.surroundings.resource, self.table, row)).collect()
     }
 
-    fn key(&self, row: &Row) -> Result<RowKey, ChangeError> {
-        image::key_of(self.table, row).map_err(|error| self.doubtful(error))
-    }
-
-    fn keys(&self, rows: &[Row]) -> Result<HashSet<RowKey>, ChangeError> {
-        rows.iter().map(|row| self.key(row)).collect()
-    }
-
     /// The statement must have changed exactly the rows of its image; where rows may be passed over, no others.
     fn check_touched(
         &self,
@@ -256,14 +244,11 @@ impl<DB: Dialect> Change<'_, DB> {
             return Err(self.mismatch(&format!("{expected} rows selected, {affected} changed")));
         }
         let Some(touched) = touched else { return Ok(()) };
-        let selected = self.keys(before)?;
-        for row in &touched {
-            let key = self.key(row)?;
-            if !selected.contains(&key) {
-                return Err(self.mismatch(&format!("row {key} was not selected")));
-            }
+        let selected: HashSet<String> = before.iter().map(image::identity).collect();
+        match touched.iter().map(image::identity).find(|row| !selected.contains(row)) {
+            None => Ok(()),
+            Some(row) => Err(self.mismatch(&format!("row {row} was not selected"))),
         }
-        Ok(())
     }
 
     fn mismatch(&self, detail: &str) -> ChangeError {

@@ -135,13 +135,33 @@ pub(crate) fn same_key(a: &Row, b: &Row) -> bool {
     same && count > 0 && count == b.key().count()
 }
 
+/// What tells a row from all others, in words for operators. Unlike a lock's key it keeps the types, and
+/// where one part ends and the next begins.
+pub(crate) fn identity(row: &Row) -> String {
+    let mut parts: Vec<String> = row
+        .key()
+        .map(|field| format!("{}={}", field.name.to_ascii_lowercase(), full(&field.value)))
+        .collect();
+    parts.sort();
+    parts.join(", ")
+}
+
+/// Long values are not shortened here: two of them must not look alike.
+fn full(value: &Value) -> String {
+    match value {
+        Value::Text(text) => format!("'{}'", text.replace('\'', "''")),
+        Value::Bytes(bytes) => format!("{bytes:?}"),
+        other => other.to_string(),
+    }
+}
+
 /// The lock on a row.
 pub(crate) fn lock(resource: &ResourceId, table: &Table, row: &Row) -> Result<RowLock, ImageError> {
     Ok(RowLock { resource: resource.clone(), table: table.name.as_str().into(), key: key_of(table, row)? })
 }
 
 /// The key of a row in the key's own order, as locks have it.
-pub(crate) fn key_of(table: &Table, row: &Row) -> Result<RowKey, ImageError> {
+fn key_of(table: &Table, row: &Row) -> Result<RowKey, ImageError> {
     let parts = table.key.iter().map(|column| match row.value(column) {
         Some(Value::Long(value)) => Ok(KeyPart::Integer(*value)),
         Some(Value::Integer(value)) => Ok(KeyPart::Integer(i64::from(*value))),

@@ -116,10 +116,11 @@ impl<'c, DB: Dialect> AtTransaction<'c, DB> {
         committed
     }
 
-    /// Rolls back the transaction, or to the savepoint.
+    /// Rolls back the transaction, or to the savepoint. It may be called anywhere, also outside the global transaction.
     ///
     /// # Errors
-    /// As the database reports. The connection is then closed, which rolls back as well.
+    /// For a savepoint as the database reports; the whole local transaction is then rolled back. A transaction
+    /// whose ROLLBACK the database does not confirm is rolled back by closing the connection, which is no error.
     pub async fn rollback(mut self) -> Result<(), Error> {
         let depth = self.depth;
         if depth > 0 {

@@ -9,7 +9,7 @@ use crate::{
     branch::undo_row,
     data_source::Options,
     dialect::{Call, Dialect, execute, rows},
-    image::{self, ImageError, key_condition},
+    image::{self, ImageError, identity, key_condition},
     sql::{Refusal, Rows},
     structure::{Structure, StructureCache},
     undo::{self, DecodeError, Row, SqlType, SqlUndoLog, TableRecords, Value},
@@ -250,7 +250,7 @@ impl<DB: Dialect> Undo<'_, DB> {
                 return Err(UndoError::Referred(format!(
                     "rows of {} refer to the inserted row {} of {} and would be changed with it",
                     reference.child,
-                    shown_key(row),
+                    identity(row),
                     structure.table.name
                 )));
             }
@@ -291,7 +291,7 @@ impl<DB: Dialect> Undo<'_, DB> {
             0 if !self.options.data_validation => Ok(()),
             _ => {
                 let table = self.statement.table_name.clone();
-                Err(UndoError::Unexpected { table, changed, row: shown_key(row) })
+                Err(UndoError::Unexpected { table, changed, row: identity(row) })
             }
         }
     }
@@ -305,40 +305,21 @@ fn same_rows(a: &[Row], b: &[Row]) -> bool {
     }
     let b = by_key(b);
     a.iter().all(|row| {
-        b.get(&shown_key(row)).is_some_and(|other| {
+        b.get(&identity(row)).is_some_and(|other| {
             row.fields.iter().all(|field| other.value(&field.name) == Some(&field.value))
         })
     })
 }
 
 fn by_key(rows: &[Row]) -> HashMap<String, &Row> {
-    rows.iter().map(|row| (shown_key(row), row)).collect()
-}
-
-/// The key as operators read it. Column names are part of it, and values keep their type.
-fn shown_key(row: &Row) -> String {
-    let mut parts: Vec<String> = row
-        .key()
-        .map(|field| format!("{}={}", field.name.to_ascii_lowercase(), full(&field.value)))
-        .collect();
-    parts.sort();
-    parts.join(", ")
-}
-
-/// Long values are not shortened here: two of them must not look alike.
-fn full(value: &Value) -> String {
-    match value {
-        Value::Text(text) => format!("'{text}'"),
-        Value::Bytes(bytes) => format!("{bytes:?}"),
-        other => other.to_string(),
-    }
+    rows.iter().map(|row| (identity(row), row)).collect()
 }
 
 /// The first row and column that is neither as it was left nor as it was found.
 fn difference(structure: &Structure, before: &[Row], after: &[Row], current: &[Row]) -> String {
     let table = &structure.table.name;
     let (befores, afters, currents) = (by_key(before), by_key(after), by_key(current));
-    let keys = before.iter().chain(after).chain(current).map(shown_key);
+    let keys = before.iter().chain(after).chain(current).map(identity);
     for key in keys {
         let (was, left, now) = (befores.get(&key), afters.get(&key), currents.get(&key));
         match (left, now) {

@@ -151,6 +151,31 @@ async fn all_statements_in_one_transaction_are_undone_exactly() {
     assert_eq!(world.dump().await, before);
 }
 
+/// Rows whose keys read alike as locks are one lock, but never one row.
+#[tokio::test]
+async fn rows_whose_locks_look_alike_are_told_apart() {
+    let schema = "CREATE TABLE pair (a TEXT, b TEXT, v, PRIMARY KEY (a, b)) WITHOUT ROWID;
+        INSERT INTO pair VALUES ('a_b', 'c', 1);
+        CREATE TABLE loose (k PRIMARY KEY NOT NULL, v);
+        INSERT INTO loose VALUES (1, 'number')";
+    let world = World::new(schema).await;
+    let before = world.dump().await;
+    let xid = world.coordinator.begin();
+    for sql in [
+        "INSERT INTO pair VALUES ('a_b', 'c', 2), ('a', 'b_c', 2) ON CONFLICT DO UPDATE SET v = excluded.v RETURNING *",
+        "INSERT INTO loose VALUES ('1', 'new'), (1, 'changed') ON CONFLICT DO UPDATE SET v = excluded.v",
+        "UPDATE pair SET v = 3",
+        "DELETE FROM loose",
+    ] {
+        inside(&xid, sqlx::query(sql).execute(&world.pool)).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+    }
+    assert_eq!(world.coordinator.locks(), ["loose:1", "pair:a_b_c"]);
+    for answer in world.coordinator.rollback(&xid).await {
+        assert_eq!(answer, seata_context::BranchAnswer::rollbacked());
+    }
+    assert_eq!(world.dump().await, before);
+}
+
 #[tokio::test]
 async fn a_commit_leaves_the_change_and_deletes_the_undo_row() {
     let world = World::new(SCHEMA).await;
