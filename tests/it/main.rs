@@ -7,5 +7,6 @@ mod conflicts;
 mod drops;
 mod kill;
 mod propagation;
+mod readme;
 mod recovery;
 mod transfers;
