@@ -16,6 +16,11 @@ use seata_tests::{
 /// How many transfers are under way at a time.
 const TELLERS: u64 = 8;
 
+/// Enough accounts that most transfers are made, few enough that some are in each other's way.
+fn plan() -> Plan {
+    Plan { accounts: 12, lock_times: 10, ..Plan::default() }
+}
+
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -36,7 +41,7 @@ async fn main() -> ExitCode {
 
 async fn run(directory: &Path, seed: &str) -> Result<(), Box<dyn Error>> {
     let seed: u64 = seed.parse()?;
-    let bank = Bank::open(directory, Plan::default()).await?;
+    let bank = Bank::open(directory, plan()).await?;
     println!("open");
     let mut tellers = tokio::task::JoinSet::new();
     for teller in 0..TELLERS {
@@ -51,7 +56,7 @@ async fn run(directory: &Path, seed: &str) -> Result<(), Box<dyn Error>> {
 async fn serve(bank: Bank, seed: u64, teller: u64) {
     let mut numbers = seed::numbers(seed, teller);
     for number in 0_u64.. {
-        let transfer = Plan::default().any_transfer(format!("{seed}-{teller}-{number}"), &mut numbers);
+        let transfer = plan().any_transfer(format!("{seed}-{teller}-{number}"), &mut numbers);
         match bank.transfer(&transfer).await {
             Ok(()) => println!("committed {}", transfer.id),
             // What an error of the transaction itself means is not always known.
@@ -62,7 +67,7 @@ async fn serve(bank: Bank, seed: u64, teller: u64) {
 }
 
 async fn recover(directory: &Path) -> Result<(), Box<dyn Error>> {
-    let bank = Bank::open(directory, Plan::default()).await?;
+    let bank = Bank::open(directory, plan()).await?;
     bank.settle().await;
     bank.close().await;
     Ok(())
