@@ -114,9 +114,16 @@ impl<DB: Dialect> AtConnection<DB> {
         call: &Call<DB>,
         write: &Write,
     ) -> Result<Vec<Output<DB>>, Error> {
+        /// Of our own: when `INSERT OR IGNORE` fails on a type of a STRICT table, SQLite leaves the
+        /// rows before that one behind.
+        const BEGIN: &[&str] = &["SAVEPOINT seata_statement"];
+        const KEEP: &[&str] = &["RELEASE seata_statement"];
+        const TAKE_BACK: &[&str] = &["ROLLBACK TO seata_statement", "RELEASE seata_statement"];
         self.set_changing(true);
+        self.all_or_end(BEGIN).await?;
         match self.change(call, write).await {
             Ok((outputs, mut work)) => {
+                self.all_or_end(KEEP).await?;
                 if let Some(transaction) = &mut self.transaction {
                     transaction.work.logs.append(&mut work.logs);
                     transaction.work.locks.append(&mut work.locks);
@@ -125,6 +132,7 @@ impl<DB: Dialect> AtConnection<DB> {
                 Ok(outputs)
             }
             Err(ChangeError::Unchanged(error)) => {
+                self.all_or_end(TAKE_BACK).await?;
                 self.set_changing(false);
                 Err(error)
             }
@@ -133,6 +141,17 @@ impl<DB: Dialect> AtConnection<DB> {
                 Err(error)
             }
         }
+    }
+
+    /// Runs all of these, or rolls back the local transaction.
+    async fn all_or_end(&mut self, statements: &[&str]) -> Result<(), Error> {
+        for statement in statements {
+            if let Err(error) = self.text((*statement).to_owned()).await {
+                self.end_transaction(&error.to_string()).await;
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     fn set_changing(&mut self, is_changing: bool) {

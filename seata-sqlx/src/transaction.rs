@@ -218,7 +218,7 @@ impl<DB: Dialect> AtConnection<DB> {
         Ok(())
     }
 
-    async fn text(&mut self, sql: String) -> Result<(), Error> {
+    pub(crate) async fn text(&mut self, sql: String) -> Result<(), Error> {
         execute::<DB>(self.session.connection().await?, Call::text(sql)).await.map(drop)
     }
 }

@@ -118,6 +118,24 @@ async fn a_transaction_goes_on_after_a_refusal() {
     assert_eq!(n, 1);
 }
 
+/// SQLite itself leaves the first row behind here.
+#[tokio::test]
+async fn a_statement_that_fails_half_way_leaves_nothing_in_its_transaction() {
+    let world = World::new("CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, n INTEGER) STRICT").await;
+    let xid = world.coordinator.begin();
+    inside(&xid, async {
+        let mut tx = world.pool.begin().await.unwrap();
+        let insert = sqlx::query("INSERT OR IGNORE INTO t VALUES ('a', 1), ('b', 'no number')");
+        insert.execute(&mut tx).await.unwrap_err();
+        sqlx::query("INSERT INTO t VALUES ('c', 3)").execute(&mut tx).await.unwrap();
+        tx.commit().await.unwrap();
+    })
+    .await;
+    assert_eq!(world.coordinator.locks(), ["t:c"]);
+    let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM t").fetch_all(&world.raw).await.unwrap();
+    assert_eq!(ids, ["c"]);
+}
+
 #[tokio::test]
 async fn a_transaction_whose_images_failed_is_rolled_back_and_says_so() {
     let world = World::with(SCHEMA, 2, |builder| builder.max_image_rows(3)).await;
