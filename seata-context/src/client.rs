@@ -2,13 +2,16 @@
 
 use std::{
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use once_cell::sync::OnceCell;
 use seata_protocol::Xid;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 use crate::{
     FailureHandler, LogAndWatch, ResourceManager, Scope, Scoped, Snapshot, TransactionHook,
@@ -39,6 +42,7 @@ struct Inner {
     failure_handler: Arc<dyn FailureHandler>,
     jobs: mpsc::Sender<Job>,
     closing: Arc<Notify>,
+    under_way: Arc<AtomicUsize>,
 }
 
 /// What a [`Client`] can be told. Every field has a default.
@@ -113,7 +117,9 @@ impl Client {
     /// Makes this the client of everything in the process that names no other. A later call replaces it.
     pub fn install(&self) {
         let installed = INSTALLED.get_or_init(|| RwLock::new(self.clone()));
-        *installed.write().unwrap_or_else(PoisonError::into_inner) = self.clone();
+        // The one before is dropped when the lock is free again.
+        let _replaced =
+            std::mem::replace(&mut *installed.write().unwrap_or_else(PoisonError::into_inner), self.clone());
     }
 
     /// Runs a future in a scope of its own, without a transaction, whose transactions use this client.
@@ -141,9 +147,11 @@ impl Client {
         self.0.transaction_manager.knows(xid)
     }
 
-    /// How many transactions that were begun here have not ended yet.
+    /// How many transactions that were begun here have not ended yet, those that were dropped and are being
+    /// ended in the background among them.
     pub fn open_transactions(&self) -> usize {
-        self.0.jobs.max_capacity() - self.0.jobs.capacity()
+        let reserved = self.0.jobs.max_capacity() - self.0.jobs.capacity();
+        reserved + self.0.under_way.load(Ordering::Relaxed)
     }
 
     /// Begins no more transactions. The [`Finisher`] ends when every open one has.
@@ -219,7 +227,7 @@ impl ClientBuilder {
     /// How many transactions may be open at once; who begins one more waits for a place, at most as
     /// long as a request may take. Default: 65 536.
     pub fn max_open_transactions(mut self, open: usize) -> Self {
-        self.settings.max_open = open.max(1);
+        self.settings.max_open = open.clamp(1, Semaphore::MAX_PERMITS);
         self
     }
 
@@ -239,8 +247,14 @@ impl ClientBuilder {
     pub fn build(self) -> (Client, Finisher) {
         let (jobs, receiver) = mpsc::channel(self.settings.max_open);
         let closing = Arc::new(Notify::new());
-        let finisher =
-            Finisher::new(receiver, closing.clone(), self.transaction_manager.clone(), &self.settings);
+        let under_way = Arc::new(AtomicUsize::new(0));
+        let finisher = Finisher::new(
+            receiver,
+            closing.clone(),
+            under_way.clone(),
+            self.transaction_manager.clone(),
+            &self.settings,
+        );
         let client = Client(Arc::new(Inner {
             application_id: self.application_id,
             transaction_manager: self.transaction_manager,
@@ -250,6 +264,7 @@ impl ClientBuilder {
             failure_handler: self.failure_handler,
             jobs,
             closing,
+            under_way,
         }));
         (client, finisher)
     }

@@ -36,7 +36,9 @@ pub enum TransactionError {
         xid: Xid,
     },
     /// `Propagation::Mandatory`, but there is no transaction.
-    #[error("{name} has propagation Mandatory, but was called outside any global transaction")]
+    #[error(
+        "{name} has propagation Mandatory, but was called outside any global transaction: begin one around it"
+    )]
     Mandatory {
         /// The function's transaction name.
         name: String,
@@ -54,7 +56,10 @@ pub enum TransactionError {
         timeout: Duration,
     },
     /// This client has as many open transactions as it may.
-    #[error("{open} global transactions are open in this client, which is its limit: none ended in time")]
+    #[error(
+        "{open} global transactions are open in this client, which is its limit, and none ended in time: \
+         end some, or raise `max_open_transactions`"
+    )]
     TooManyOpen {
         /// The limit, which is also the number of open ones.
         open: usize,
@@ -144,7 +149,8 @@ pub enum TransactionError {
         /// The answer.
         status: GlobalStatus,
     },
-    /// The request to commit got no answer. It is repeated in the background until there is one.
+    /// The request to commit got no answer. It is repeated in the background until there is one, or until
+    /// the coordinator has decided by time-out.
     #[error(
         "the commit of global transaction {xid} got no answer in {attempts} tries ({cause}); its outcome is not known yet"
     )]
@@ -155,6 +161,15 @@ pub enum TransactionError {
         attempts: u32,
         /// What the last try met.
         cause: CoordinationError,
+    },
+    /// A commit that was sent is not taken back, even though it got no answer.
+    #[error(
+        "global transaction {xid} cannot be rolled back: its commit has been sent and may have arrived; \
+         call `commit` again to learn the outcome"
+    )]
+    CommitSent {
+        /// The transaction.
+        xid: Xid,
     },
     /// The request to roll back got no answer. It is repeated in the background; without an answer
     /// the coordinator's time-out rolls back.

@@ -6,7 +6,13 @@
 //! task, which the client's owner runs and awaits at shutdown. If that task is gone, the coordinator's
 //! time-out decides.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_core::future::BoxFuture;
 use seata_protocol::{GlobalStatus, Xid};
@@ -62,6 +68,8 @@ impl Default for Watch {
 pub struct Finisher {
     jobs: mpsc::Receiver<Job>,
     closing: Arc<Notify>,
+    /// How many endings are under way, for [`Client::open_transactions`](crate::Client::open_transactions).
+    under_way: Arc<AtomicUsize>,
     worker: Worker,
 }
 
@@ -76,6 +84,7 @@ impl Finisher {
     pub(crate) fn new(
         jobs: mpsc::Receiver<Job>,
         closing: Arc<Notify>,
+        under_way: Arc<AtomicUsize>,
         transaction_manager: Arc<dyn TransactionManager>,
         settings: &Settings,
     ) -> Self {
@@ -84,7 +93,7 @@ impl Finisher {
             request_timeout: settings.request_timeout,
             retry_interval: settings.retry_interval,
         };
-        Self { jobs, closing, worker }
+        Self { jobs, closing, under_way, worker }
     }
 
     /// Works until the client is closed and every open transaction has ended.
@@ -93,6 +102,7 @@ impl Finisher {
         let mut watches = JoinSet::new();
         let mut closing = false;
         loop {
+            self.under_way.store(endings.len(), Ordering::Relaxed);
             tokio::select! {
                 job = self.jobs.recv(), if endings.len() < CONCURRENT_ENDINGS => match job {
                     None => break,
@@ -116,16 +126,21 @@ impl Finisher {
                 }
             }
         }
-        while endings.join_next().await.is_some() {}
+        while endings.join_next().await.is_some() {
+            self.under_way.store(endings.len(), Ordering::Relaxed);
+        }
     }
 }
 
 impl Worker {
     async fn end(self, job: Job) {
         match job {
-            Job::Begin(begin, timeout) => match begin.await {
-                Ok(xid) => self.drive(xid, Ending::Rollback, Instant::now() + timeout).await,
-                Err(error) => tracing::debug!(%error, "a dropped begin came to nothing"),
+            Job::Begin(begin, limit) => match timeout(self.request_timeout, begin).await {
+                Ok(Ok(xid)) => self.drive(xid, Ending::Rollback, Instant::now() + limit).await,
+                Ok(Err(error)) => tracing::debug!(%error, "a dropped begin came to nothing"),
+                Err(_) => tracing::warn!(
+                    "a dropped begin got no answer; its time-out decides, if it came to anything"
+                ),
             },
             Job::Rollback(xid, deadline) => self.drive(xid, Ending::Rollback, deadline).await,
             Job::Commit(xid, deadline) => self.drive(xid, Ending::Commit, deadline).await,
@@ -146,6 +161,10 @@ impl Worker {
             let error = match answer.await {
                 Ok(Ok(status)) => {
                     tracing::warn!(%xid, %status, asked = ?ending, "global transaction was dropped by its starter");
+                    return;
+                }
+                Ok(Err(CoordinationError::UnknownTransaction { .. })) => {
+                    tracing::warn!(%xid, asked = ?ending, "dropped global transaction is unknown to the coordinator");
                     return;
                 }
                 Ok(Err(error)) => error.to_string(),

@@ -21,7 +21,7 @@ pub struct TransactionOptions {
     pub(crate) timeout: Option<Duration>,
     pub(crate) propagation: Propagation,
     pub(crate) lock_retry: LockRetry,
-    pub(crate) lock_strategy: LockStrategy,
+    pub(crate) lock_strategy: Option<LockStrategy>,
     pub(crate) client: Option<Client>,
     pub(crate) hooks: Vec<Arc<dyn TransactionHook>>,
 }
@@ -34,7 +34,7 @@ impl TransactionOptions {
             timeout: None,
             propagation: Propagation::default(),
             lock_retry: LockRetry::default(),
-            lock_strategy: LockStrategy::default(),
+            lock_strategy: None,
             client: None,
             hooks: Vec::new(),
         }
@@ -58,9 +58,10 @@ impl TransactionOptions {
         self
     }
 
-    /// Whether row locks are looked at before they are taken. Default: they are.
+    /// Whether row locks are looked at before they are taken. Default: as in the transaction that is joined,
+    /// else they are.
     pub fn lock_strategy(mut self, lock_strategy: LockStrategy) -> Self {
-        self.lock_strategy = lock_strategy;
+        self.lock_strategy = Some(lock_strategy);
         self
     }
 

@@ -59,7 +59,7 @@ impl RootContext {
 
     /// Whether the caller runs in a global transaction, and if not, why not.
     pub fn presence() -> Presence {
-        Scope::current().map_or(Presence::NoScope, |scope| scope.presence())
+        Scope::with_current(|state| state.presence()).unwrap_or(Presence::NoScope)
     }
 
     /// Joins the innermost scope to a global transaction. Returns the one it was in before. Branch
@@ -69,9 +69,10 @@ impl RootContext {
     /// [`NoScope`] outside any scope.
     pub fn bind(xid: Xid) -> Result<Option<Xid>, NoScope> {
         Scope::with_current(|state| {
-            state.suspended = false;
-            std::mem::replace(&mut state.transaction, Binding { xid: Some(xid), ..Binding::default() }).xid
+            std::mem::replace(&mut state.transaction, Binding { xid: Some(xid), ..Binding::default() })
         })
+        // Out here, so that hooks are not dropped while the scope is locked.
+        .map(|replaced| replaced.xid)
         .ok_or(NoScope)
     }
 

@@ -54,6 +54,16 @@ pub(crate) struct State {
     pub(crate) client: Option<Client>,
 }
 
+impl State {
+    pub(crate) fn presence(&self) -> Presence {
+        match &self.transaction.xid {
+            Some(xid) => Presence::Bound(xid.clone()),
+            None if self.suspended => Presence::Suspended,
+            None => Presence::Idle,
+        }
+    }
+}
+
 /// All that belongs to a transaction, and so is suspended with it.
 #[derive(Clone, Default)]
 pub(crate) struct Binding {
@@ -100,16 +110,11 @@ impl Scope {
 
     /// Whether there is a transaction in this scope, and if not, why not.
     pub fn presence(&self) -> Presence {
-        let state = self.state();
-        match &state.transaction.xid {
-            Some(xid) => Presence::Bound(xid.clone()),
-            None if state.suspended => Presence::Suspended,
-            None => Presence::Idle,
-        }
+        self.state().presence()
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing that can panic runs under this lock, and a half-made change is not possible.
+        // No code of users runs under this lock, not even a drop, and a half-made change is not possible.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

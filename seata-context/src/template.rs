@@ -16,6 +16,7 @@
 use std::future::Future;
 
 use seata_protocol::{GlobalStatus, Xid};
+use tokio::sync::mpsc::error::TrySendError;
 use tracing::Instrument as _;
 
 use crate::{
@@ -54,7 +55,10 @@ where
     E: From<TransactionError>,
     R: FnOnce(&E) -> OnError,
 {
-    let outer = RootContext::capture();
+    let mut outer = RootContext::capture();
+    if let Some(client) = &options.client {
+        outer = outer.with_client(client.clone());
+    }
     let existing = outer.xid().cloned();
     match (options.propagation, existing) {
         (Propagation::Never, Some(xid)) => {
@@ -93,10 +97,7 @@ pub async fn run_with_global_lock<F: Future>(retry: LockRetry, body: F) -> F::Ou
 fn join(mut outer: Snapshot, options: TransactionOptions) -> Snapshot {
     let binding = &mut outer.0.transaction;
     binding.lock_retry = over(options.lock_retry, binding.lock_retry);
-    binding.lock_strategy = options.lock_strategy;
-    if let Some(client) = options.client {
-        outer.0.client = Some(client);
-    }
+    binding.lock_strategy = options.lock_strategy.unwrap_or(binding.lock_strategy);
     outer
 }
 
@@ -110,7 +111,7 @@ where
     E: From<TransactionError>,
     R: FnOnce(&E) -> OnError,
 {
-    let client = match options.client.clone().or_else(|| outer.0.client.clone()) {
+    let client = match outer.0.client.clone() {
         Some(client) => client,
         None => Client::current().map_err(TransactionError::from)?,
     };
@@ -128,7 +129,7 @@ where
     let xid = transaction.xid().clone();
     let mut inner = outer.with_xid(xid.clone()).with_client(client.clone());
     let binding = &mut inner.0.transaction;
-    (binding.lock_retry, binding.lock_strategy) = (lock_retry, lock_strategy);
+    (binding.lock_retry, binding.lock_strategy) = (lock_retry, lock_strategy.unwrap_or_default());
     binding.hooks = transaction.hooks().cloned();
 
     // The span carries the XID under our name and under the one that Java's log patterns use.
@@ -188,7 +189,11 @@ fn still_rolling_back(client: &Client, xid: &Xid, status: GlobalStatus) {
 fn tell(client: &Client, failure: &Failure<'_>) {
     let Some((watch, xid)) = client.failure_handler().handle(failure).zip(failure.xid()) else { return };
     // A full queue means that thousands of transactions are open: a watch more would not help.
-    if client.jobs().try_send(Job::Watch(xid.clone(), watch)).is_err() {
-        tracing::warn!(%xid, "not watched: too many transactions are open");
+    if let Err(error) = client.jobs().try_send(Job::Watch(xid.clone(), watch)) {
+        let why = match error {
+            TrySendError::Full(_) => "too many transactions are open",
+            TrySendError::Closed(_) => "the client is shutting down",
+        };
+        tracing::warn!(%xid, why, "not watched");
     }
 }

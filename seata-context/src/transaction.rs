@@ -80,19 +80,20 @@ impl GlobalTransaction {
         let mut transaction = Self::launch(client, options).await?;
         let Role::Launcher(launcher) = &mut transaction.role else { unreachable!("launch makes launchers") };
         {
+            let mut binding = Binding {
+                xid: Some(transaction.xid.clone()),
+                hooks: Some(launcher.hooks.clone()),
+                lock_retry,
+                lock_strategy: lock_strategy.unwrap_or_default(),
+                ..Binding::default()
+            };
             let mut state = scope.state();
             // Somebody else in this scope may have bound one while the coordinator was asked.
             if let Some(xid) = state.transaction.xid.clone() {
                 return Err(TransactionError::AlreadyBound { xid });
             }
-            state.suspended = false;
-            state.transaction = Binding {
-                xid: Some(transaction.xid.clone()),
-                hooks: Some(launcher.hooks.clone()),
-                lock_retry,
-                lock_strategy,
-                ..Binding::default()
-            };
+            // What is replaced is dropped when the scope is no longer locked.
+            std::mem::swap(&mut state.transaction, &mut binding);
         }
         launcher.bound = Some(scope);
         Ok(transaction)
@@ -154,23 +155,28 @@ impl GlobalTransaction {
     /// # Errors
     /// [`TimedOut`](TransactionError::TimedOut) when the time-out had passed: it is rolled back instead.
     /// [`RolledBack`](TransactionError::RolledBack) and others when the coordinator had decided otherwise.
-    /// [`CommitUnanswered`](TransactionError::CommitUnanswered) when no answer came: it is asked on in the
-    /// background, and calling this again asks too.
+    /// [`CommitUnanswered`](TransactionError::CommitUnanswered) when no answer came: calling this again asks
+    /// again, and after a drop it is asked on in the background.
     pub async fn commit(&mut self) -> Result<GlobalStatus, TransactionError> {
-        let timed_out = self.launcher()?.is_late();
-        if timed_out {
+        let launcher = self.launcher()?;
+        let is_first = launcher.guard.phase == Phase::Open;
+        // A commit that may have arrived in time is not for the time-out to reverse.
+        if is_first && launcher.is_late() {
             return Err(self.roll_back_late().await);
         }
         let (client, xid) = (self.client.clone(), self.xid.clone());
         let launcher = self.launcher()?;
-        launcher.hooks.each("before_commit", |hook| hook.before_commit(&xid));
+        if is_first {
+            launcher.hooks.each("before_commit", |hook| hook.before_commit(&xid));
+        }
         launcher.guard.phase = Phase::CommitSent;
         let manager = client.transaction_manager();
         let attempts = client.settings().commit_attempts;
         let answer = ask(&client, attempts, || manager.commit(&xid)).await;
-        let status = answer.map_err(|cause| match cause {
-            CoordinationError::UnknownTransaction { xid } => TransactionError::Unknown { xid },
-            cause => TransactionError::CommitUnanswered { xid: xid.clone(), attempts, cause },
+        let status = answer.map_err(|cause| TransactionError::CommitUnanswered {
+            xid: xid.clone(),
+            attempts,
+            cause,
         })?;
         launcher.end(status);
         let outcome = judge_commit(status, &xid, launcher);
@@ -184,19 +190,23 @@ impl GlobalTransaction {
     /// Decides to roll back. On success the decision stands; the status says whether every branch is undone.
     ///
     /// # Errors
+    /// [`CommitSent`](TransactionError::CommitSent) after a commit that got no answer: it is not taken back.
     /// [`RollbackFailed`](TransactionError::RollbackFailed) when a branch cannot be undone,
     /// [`RollbackUnanswered`](TransactionError::RollbackUnanswered) when no answer came.
     pub async fn rollback(&mut self) -> Result<GlobalStatus, TransactionError> {
         let (client, xid) = (self.client.clone(), self.xid.clone());
         let launcher = self.launcher()?;
+        if launcher.guard.phase == Phase::CommitSent {
+            return Err(TransactionError::CommitSent { xid });
+        }
         launcher.hooks.each("before_rollback", |hook| hook.before_rollback(&xid));
-        launcher.guard.phase = Phase::Open;
         let manager = client.transaction_manager();
         let attempts = client.settings().rollback_attempts;
         let answer = ask(&client, attempts, || manager.rollback(&xid)).await;
-        let status = answer.map_err(|cause| match cause {
-            CoordinationError::UnknownTransaction { xid } => TransactionError::Unknown { xid },
-            cause => TransactionError::RollbackUnanswered { xid: xid.clone(), attempts, cause },
+        let status = answer.map_err(|cause| TransactionError::RollbackUnanswered {
+            xid: xid.clone(),
+            attempts,
+            cause,
         })?;
         launcher.end(status);
         let outcome = judge_rollback(status, &xid);
@@ -285,9 +295,11 @@ impl Launcher {
 
     fn unbind(&mut self) {
         if let Some(scope) = self.bound.take() {
+            // Declared first, and so dropped when the scope is no longer locked.
+            let mut _unbound = Binding::default();
             let mut state = scope.state();
             if state.transaction.xid.as_ref() == Some(&self.guard.xid) {
-                state.transaction = Binding::default();
+                std::mem::swap(&mut state.transaction, &mut _unbound);
             }
         }
     }
@@ -382,7 +394,8 @@ async fn begin(
     answer.map(|xid| (xid, permit))
 }
 
-/// Asks up to `attempts` times, with pauses, until there is an answer.
+/// Asks up to `attempts` times, with pauses, until there is an answer. A transaction that the coordinator
+/// does not know is `Finished`, however it says so.
 async fn ask<'a, F>(client: &Client, attempts: u32, mut call: F) -> Result<GlobalStatus, CoordinationError>
 where
     F: FnMut() -> BoxFuture<'a, Result<GlobalStatus, CoordinationError>>,
@@ -393,7 +406,7 @@ where
     loop {
         let answer = timeout(limit, call()).await.unwrap_or_else(|_| Err(no_answer(limit)));
         match answer {
-            Err(error @ CoordinationError::UnknownTransaction { .. }) => return Err(error),
+            Err(CoordinationError::UnknownTransaction { .. }) => return Ok(GlobalStatus::Finished),
             Err(error) if attempt < attempts => {
                 tracing::warn!(%error, attempt, attempts, "the coordinator did not answer; asking again");
             }

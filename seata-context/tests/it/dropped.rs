@@ -173,3 +173,16 @@ async fn a_coordinator_that_hangs_is_given_up_and_a_late_begin_is_rolled_back() 
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(coordinator.calls(), ["begin pay 1", "rollback 1"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_begin_that_never_gets_an_answer_does_not_keep_the_finisher() {
+    let coordinator = Coordinator::new();
+    coordinator.delay(Duration::from_secs(1 << 30));
+    let (client, finisher) = coordinator.client();
+    let finisher = tokio::spawn(finisher.run());
+    let result = pay(&client).await;
+    assert!(matches!(&result, Err(Failed::Transaction(TransactionError::Begin { .. }))), "{result:?}");
+    client.close();
+    let ended = tokio::time::timeout(Duration::from_secs(3600), finisher).await;
+    ended.expect("it gives up in the end").unwrap();
+}

@@ -1,4 +1,7 @@
-use seata_context::{GlobalTransaction, OnError, Presence, Propagation, RootContext, TransactionError, run};
+use seata_context::{
+    Client, GlobalTransaction, LockRetry, LockStrategy, OnError, Presence, Propagation, RootContext,
+    TransactionError, run,
+};
 use seata_protocol::Xid;
 
 use crate::coordinator::{Coordinator, Failed, named};
@@ -111,4 +114,35 @@ async fn two_begins_in_one_scope_are_refused_and_the_first_goes_on() {
     assert_eq!(coordinator.calls(), ["begin first 1", "commit 1"]);
     let outside = GlobalTransaction::begin(named("third", &client)).await;
     assert!(matches!(outside.err(), Some(TransactionError::NoScope(_))));
+}
+
+#[tokio::test]
+async fn a_joined_function_keeps_the_lock_settings_that_it_does_not_name() {
+    let coordinator = Coordinator::new();
+    let client = coordinator.running_client();
+    let ours = LockRetry { interval: None, times: Some(3) };
+    let seen = || (RootContext::lock_strategy(), RootContext::lock_retry().times);
+    let plain = run(named("plain", &client), |_: &Failed| OnError::Rollback, async { Ok(seen()) });
+    let own = named("own", &client)
+        .lock_strategy(LockStrategy::Pessimistic)
+        .lock_retry(LockRetry { interval: None, times: Some(0) });
+    let own = run(own, |_: &Failed| OnError::Rollback, async { Ok(seen()) });
+    let outer = named("outer", &client).lock_strategy(LockStrategy::Optimistic).lock_retry(ours);
+    let outer = run(outer, |_: &Failed| OnError::Rollback, async { Ok((plain.await?, own.await?, seen())) });
+    let optimistic = (LockStrategy::Optimistic, Some(3));
+    assert_eq!(outer.await, Ok((optimistic, (LockStrategy::Pessimistic, Some(0)), optimistic)));
+}
+
+#[tokio::test]
+async fn the_client_that_a_function_names_is_its_bodys_with_and_without_a_transaction() {
+    use Propagation::*;
+    let coordinator = Coordinator::new();
+    let client = coordinator.running_client();
+    let other = Client::builder("other", coordinator.clone(), coordinator.clone()).build().0;
+    for propagation in [Required, RequiresNew, NotSupported, Supports, Never] {
+        let options = named("named", &client).propagation(propagation);
+        let body = async { Ok(Client::current().unwrap().application_id().to_owned()) };
+        let seen = other.scope(run(options, |_: &Failed| OnError::Rollback, body)).await;
+        assert_eq!(seen.unwrap(), "test", "{propagation:?}");
+    }
 }
