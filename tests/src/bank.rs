@@ -16,6 +16,7 @@ use sqlx::{
 
 use crate::{
     books::Books,
+    rest,
     wait::{self, LIMIT},
 };
 
@@ -222,24 +223,14 @@ impl Bank {
         .await
     }
 
-    /// What is still open, as a text.
     async fn leftovers(&self) -> Option<String> {
-        let coordinator = self.seata.coordinator();
-        let under_way = self.seata.client().open_transactions();
-        let open = coordinator.transactions().await.expect("the coordinator runs");
-        let locks = coordinator.locks().await.expect("the coordinator runs");
-        let unfinished = self.books().await.unfinished;
-        if under_way + open.len() + locks.len() + unfinished == 0 {
-            return None;
+        if let Some(open) = rest::open(&self.seata).await {
+            return Some(open);
         }
-        let open: Vec<String> = open
-            .iter()
-            .map(|view| {
-                let (transaction, status) = (&view.snapshot.transaction, view.snapshot.status);
-                format!("{} {status}, waits for {:?}, {:?}", transaction.xid, view.waits_for, view.reason)
-            })
-            .collect();
-        Some(format!("{under_way} under way; open: {open:?}; locks: {locks:?}; undo rows: {unfinished}"))
+        match self.books().await.unfinished {
+            0 => None,
+            unfinished => Some(format!("{unfinished} undo rows of open branches")),
+        }
     }
 
     /// What is written now.

@@ -5,6 +5,7 @@
 pub mod bank;
 pub mod books;
 pub mod polls;
+pub mod rest;
 pub mod seed;
 pub mod wait;
 
