@@ -3,13 +3,13 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use seata_context::{Client, ClientBuilder, FailureHandler, IntoClient, Scoped, TransactionHook};
 use seata_coordinator::{Coordinator, journal::OpenError, store::StoreError};
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::AbortHandle};
 
 use crate::embedded::Embedded;
 
@@ -21,8 +21,10 @@ const MAX_APPLICATION_ID: usize = 32;
 
 /// One application that begins global transactions or takes part in them.
 ///
-/// Cloning is cheap, and all clones are the same one. When the last clone is gone, transactions that
-/// are dropped from then on are decided by their time-out; [`shutdown`](Self::shutdown) ends in order.
+/// Cloning is cheap, and all clones are the same one. Keep one for as long as the application runs: when
+/// the last is gone, nothing more is begun, also where this one is installed or a layer has its client,
+/// and transactions that are dropped from then on are decided by their time-out.
+/// [`shutdown`](Self::shutdown) ends in order.
 ///
 /// ```
 /// use seata::{Coordinator, Seata};
@@ -41,7 +43,9 @@ pub struct Seata(Arc<Inner>);
 
 struct Inner {
     client: Client,
-    finisher: Mutex<Option<JoinHandle<()>>>,
+    finisher: AbortHandle,
+    /// Closed when the finisher has ended.
+    finished: watch::Receiver<()>,
     coordinator: Coordinator,
     owns_coordinator: bool,
 }
@@ -133,18 +137,16 @@ impl Seata {
     /// back, and closes the coordinator if it is this application's own. At most `limit` in all.
     ///
     /// # Errors
-    /// [`ShutdownError`] says what is left. A second call has nothing to do, and succeeds.
+    /// [`ShutdownError`] says what is left. A call after a complete one has nothing to do, and succeeds; a
+    /// call beside another waits for the same. Dropped half-way, what is under way goes on.
     pub async fn shutdown(&self, limit: Duration) -> Result<(), ShutdownError> {
         let begun = Instant::now();
         self.0.client.close();
-        let finisher = self.0.finisher.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut still_open = None;
-        if let Some(finisher) = finisher {
-            let mut finisher = AbortOnDrop(finisher);
-            if tokio::time::timeout(limit, &mut finisher.0).await.is_err() {
-                still_open =
-                    Some(ShutdownError::StillOpen { open: self.0.client.open_transactions(), limit });
-            }
+        let mut finished = self.0.finished.clone();
+        if tokio::time::timeout(limit, finished.changed()).await.is_err() {
+            still_open = Some(ShutdownError::StillOpen { open: self.0.client.open_transactions(), limit });
+            self.0.finisher.abort();
         }
         if self.0.owns_coordinator {
             let left = limit.saturating_sub(begun.elapsed());
@@ -154,20 +156,9 @@ impl Seata {
     }
 }
 
-/// A task that ends when nobody waits for it any more.
-struct AbortOnDrop(JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 impl Drop for Inner {
     fn drop(&mut self) {
-        if let Some(finisher) = self.finisher.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
-            finisher.abort();
-        }
+        self.finisher.abort();
     }
 }
 
@@ -278,8 +269,13 @@ impl SeataBuilder {
         let builder = Client::builder(self.application_id, embedded.clone(), embedded);
         let (client, finisher) =
             self.settings.into_iter().fold(builder, |client, setting| setting(client)).build();
-        let finisher = Mutex::new(Some(runtime.spawn(finisher.run())));
-        Ok(Seata(Arc::new(Inner { client, finisher, coordinator, owns_coordinator })))
+        let (running, finished) = watch::channel(());
+        let run = async move {
+            finisher.run().await;
+            drop(running);
+        };
+        let finisher = runtime.spawn(run).abort_handle();
+        Ok(Seata(Arc::new(Inner { client, finisher, finished, coordinator, owns_coordinator })))
     }
 
     fn with(mut self, setting: impl FnOnce(ClientBuilder) -> ClientBuilder + Send + 'static) -> Self {

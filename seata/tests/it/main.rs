@@ -1,0 +1,3 @@
+//! One application, from its start to its shutdown.
+
+mod shutdown;
