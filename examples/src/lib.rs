@@ -1,1 +1,35 @@
-//! Runnable examples of Apache Seata for Rust.
+//! The shop: four services with a database each, and purchases that change three of them as one.
+//!
+//! ```text
+//!                     ┌─────────── business ───────────┐   begins, commits and rolls back
+//!                     │ HTTP/1                   gRPC  │
+//!                     ▼                                ▼
+//!                  storage                           order
+//!              axum, storage.db                 tonic, order.db
+//!                                                      │ HTTP/1
+//!                                                      ▼
+//!                                                   account
+//!                                              hyper, account.db
+//! ```
+//!
+//! Each service is a file. `cargo run -p seata-examples --bin shop` plays purchases that commit, fail,
+//! are given up half-way and are killed.
+
+#![forbid(unsafe_code)]
+
+pub mod account;
+pub mod books;
+pub mod business;
+pub mod crash;
+pub mod database;
+pub mod error;
+pub mod http;
+pub mod life;
+pub mod order;
+pub mod scenes;
+pub mod server;
+pub mod shop;
+pub mod storage;
+
+pub use error::ShopError;
+pub use shop::Shop;

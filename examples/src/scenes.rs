@@ -1,0 +1,170 @@
+//! The scenes that the shop plays: what happens, what must come of it, and how it is shown.
+
+use std::{future::pending, path::PathBuf};
+
+use seata::{Coordinator, coordinator::TransactionView};
+use tokio::sync::oneshot;
+
+use crate::{
+    Shop, ShopError,
+    books::{Books, Comparison},
+    business::Purchase,
+    life::{Left, Lives},
+    server::ServeError,
+};
+
+/// A shop with somebody who watches it.
+#[derive(Debug)]
+pub struct Stage {
+    /// The shop.
+    pub shop: Shop,
+    /// What its coordinator tells.
+    pub lives: Lives,
+    /// Where its databases are.
+    pub directory: PathBuf,
+}
+
+/// Something that came out other than it must.
+#[derive(Debug, thiserror::Error)]
+#[error("scene {scene:?}: {found}")]
+pub struct WrongOutcome {
+    scene: &'static str,
+    found: String,
+}
+
+const CHAIRS: Purchase = Purchase { buyer: "alice", product: "chair", pieces: 2, price: 60 };
+const TOO_MANY_CHAIRS: Purchase = Purchase { pieces: 50, ..CHAIRS };
+
+impl Stage {
+    /// Opens the shop in this directory. What an earlier run left there is finished first, and shown.
+    ///
+    /// # Errors
+    /// What kept the shop from opening, or from finishing.
+    pub async fn open(directory: PathBuf) -> Result<Self, ServeError> {
+        let coordinator = Coordinator::open(directory.join("coordinator")).await?;
+        // No database is there yet, so phase two cannot have begun.
+        let left = coordinator.transactions().await?;
+        let lives = Lives::new(coordinator.events()).with_left(&left);
+        if left.is_empty() {
+            return Ok(Self { shop: Shop::start(coordinator, &directory).await?, lives, directory });
+        }
+        Self::recover(coordinator, lives, &left, directory).await
+    }
+
+    async fn recover(
+        coordinator: Coordinator,
+        mut lives: Lives,
+        left: &[TransactionView],
+        directory: PathBuf,
+    ) -> Result<Self, ServeError> {
+        println!("== An earlier run was killed; this one finishes its work\n");
+        left.iter().for_each(|view| println!("{}", Left(view)));
+        let before = Books::read(&directory).await?;
+        let shop = Shop::start(coordinator, &directory).await?;
+
+        let mut ended = Vec::new();
+        for _ in left {
+            ended.push(lives.ended().await?.to_string());
+        }
+        ended.sort(); // which of them ends first says nothing
+        println!("{}", ended.join("\n"));
+        let after = Books::read(&directory).await?;
+        println!("{}", Comparison { before, after });
+        let stage = Self { shop, lives, directory };
+        stage.check("recovery", after, after).await?;
+        Ok(stage)
+    }
+
+    /// Plays all scenes.
+    ///
+    /// # Errors
+    /// The first thing that came out other than it must.
+    pub async fn play(&mut self) -> Result<(), ServeError> {
+        self.commits().await?;
+        self.fails_in_the_last_service().await?;
+        self.is_given_up().await?;
+        self.leaves_a_note().await
+    }
+
+    async fn commits(&mut self) -> Result<(), ServeError> {
+        let scene = "1. A purchase that commits";
+        let before = self.begin(scene).await?;
+        let bought = self.shop.business.purchase(&CHAIRS).await;
+        println!("  alice buys 2 chairs: {}\n", told(&bought));
+        let after = Books {
+            chairs: before.chairs - 2,
+            orders: before.orders + 1,
+            ordered: before.ordered + 2,
+            paid: before.paid + 120,
+            money: before.money - 120,
+            ..before
+        };
+        self.end(scene, before, after).await
+    }
+
+    async fn fails_in_the_last_service(&mut self) -> Result<(), ServeError> {
+        let scene = "2. A purchase that fails in the last service";
+        let before = self.begin(scene).await?;
+        let refused = self.shop.business.purchase(&TOO_MANY_CHAIRS).await;
+        println!("  alice buys 50 chairs: {}\n", told(&refused));
+        self.end(scene, before, before).await
+    }
+
+    async fn is_given_up(&mut self) -> Result<(), ServeError> {
+        let scene = "3. A purchase whose caller is dropped half-way";
+        let before = self.begin(scene).await?;
+        let (asked, was_asked) = oneshot::channel();
+        let never_confirmed = async {
+            let _ = asked.send(());
+            pending().await
+        };
+        tokio::select! {
+            bought = self.shop.business.purchase_once(&CHAIRS, never_confirmed) => {
+                return Err(WrongOutcome { scene, found: told(&bought) }.into());
+            }
+            // The other future is dropped: the chairs are out of the stock, the order is not written.
+            _ = was_asked => println!("  alice leaves when she is asked to confirm\n"),
+        }
+        self.end(scene, before, before).await
+    }
+
+    async fn leaves_a_note(&mut self) -> Result<(), ServeError> {
+        let scene = "4. A purchase that rolls back, and an audit row that stays";
+        let before = self.begin(scene).await?;
+        let refused = self.shop.business.audited_purchase(&TOO_MANY_CHAIRS).await;
+        println!("  alice buys 50 chairs: {}\n", told(&refused));
+        self.end(scene, before, Books { notes: before.notes + 1, ..before }).await
+    }
+
+    async fn begin(&self, scene: &str) -> Result<Books, sqlx::Error> {
+        println!("== {scene}");
+        Books::read(&self.directory).await
+    }
+
+    async fn end(&mut self, scene: &'static str, before: Books, expected: Books) -> Result<(), ServeError> {
+        println!("{}", self.lives.ended().await?);
+        let after = Books::read(&self.directory).await?;
+        println!("{}", Comparison { before, after });
+        self.check(scene, after, expected).await
+    }
+
+    async fn check(&self, scene: &'static str, found: Books, expected: Books) -> Result<(), ServeError> {
+        found.check()?;
+        if found != expected {
+            let found = format!("the books say {found:?}, and should say {expected:?}");
+            return Err(WrongOutcome { scene, found }.into());
+        }
+        let locks = self.shop.coordinator().locks().await?;
+        if let Some(held) = locks.first() {
+            return Err(WrongOutcome { scene, found: format!("row {} is still locked", held.lock) }.into());
+        }
+        Ok(())
+    }
+}
+
+fn told(outcome: &Result<i64, ShopError>) -> String {
+    match outcome {
+        Ok(number) => format!("order {number}"),
+        Err(error) => format!("no, {error}"),
+    }
+}

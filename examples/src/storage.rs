@@ -1,0 +1,91 @@
+//! The storage service: what is in stock. HTTP/1, served by axum.
+
+use std::{future::Future, io, net::SocketAddr, path::Path};
+
+use axum::{Json, Router, extract::State, routing::post};
+use seata::{
+    Seata,
+    sqlx::{AtOpenError, AtPool},
+    tower::JoinTransactionLayer,
+};
+use serde::{Deserialize, Serialize};
+use sqlx::Sqlite;
+use tokio::net::TcpListener;
+
+use crate::{ShopError, database, http::JsonClient, server::Stop};
+
+const SCHEMA: &str = "
+    CREATE TABLE stock (product TEXT PRIMARY KEY NOT NULL, pieces INTEGER NOT NULL);
+    INSERT INTO stock VALUES ('chair', 100), ('lamp', 100);
+";
+
+/// What the service has: its database, in AT mode.
+#[derive(Clone, Debug)]
+pub struct Storage {
+    database: AtPool<Sqlite>,
+}
+
+/// What a caller sends.
+#[derive(Debug, Deserialize, Serialize)]
+struct Deduct {
+    product: String,
+    pieces: u32,
+}
+
+impl Storage {
+    /// Opens the service's database.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or cannot take part in global transactions.
+    pub async fn open(directory: &Path, seata: &Seata) -> Result<Self, AtOpenError> {
+        let pool = database::open(directory, "storage", SCHEMA).await?;
+        Ok(Self { database: seata.at(pool).await? })
+    }
+
+    /// Answers requests until it is told to stop. The layer runs each handler in its caller's transaction.
+    pub fn serve(
+        self,
+        seata: &Seata,
+        listener: TcpListener,
+        stop: Stop,
+    ) -> impl Future<Output = io::Result<()>> + Send + use<> {
+        let router = Router::new()
+            .route("/deduct", post(deduct))
+            .layer(JoinTransactionLayer::new(seata))
+            .with_state(self);
+        axum::serve(listener, router).with_graceful_shutdown(stop.requested()).into_future()
+    }
+}
+
+/// One ordinary statement. In a global transaction it is a branch: imaged, logged and locked.
+async fn deduct(State(storage): State<Storage>, Json(request): Json<Deduct>) -> Result<(), ShopError> {
+    let Deduct { product, pieces } = request;
+    let updated = sqlx::query("UPDATE stock SET pieces = pieces - ?1 WHERE product = ?2 AND pieces >= ?1")
+        .bind(pieces)
+        .bind(&product)
+        .execute(&storage.database)
+        .await?;
+    match updated.rows_affected() {
+        0 => Err(ShopError::Refused(format!("fewer than {pieces} of {product} in stock"))),
+        _ => Ok(()),
+    }
+}
+
+/// How other services reach this one.
+#[derive(Clone, Debug)]
+pub struct StorageClient(JsonClient);
+
+impl StorageClient {
+    /// A client of the service at this address.
+    pub fn new(address: SocketAddr) -> Self {
+        Self(JsonClient::new("storage", address))
+    }
+
+    /// Takes pieces out of the stock.
+    ///
+    /// # Errors
+    /// Refused when there are not as many.
+    pub async fn deduct(&self, product: &str, pieces: u32) -> Result<(), ShopError> {
+        self.0.post("/deduct", &Deduct { product: product.to_owned(), pieces }).await
+    }
+}
