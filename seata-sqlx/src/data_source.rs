@@ -265,7 +265,7 @@ impl<DB: Dialect> Core<DB> {
                         statement = shorten(statement),
                         resource = %self.resource,
                         "a change outside any transaction scope: if its caller is in a global transaction, carry \
-                         the context over with `seata_context::spawn` or `.in_current_transaction()`"
+                         the context over with `seata::spawn` or `.in_current_transaction()`"
                     );
                 }
             }

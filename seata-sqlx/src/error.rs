@@ -141,7 +141,7 @@ pub enum AtError {
     /// A statement was run where no transaction scope exists, and the data source is set to refuse that.
     #[error(
         "a write outside any transaction scope is refused by this data source: wrap the task in \
-         `seata_context::spawn` or `.in_current_transaction()`, or in `RootContext::scope(..)` if it is \
+         `seata::spawn` or `.in_current_transaction()`, or in `RootContext::scope(..)` if it is \
          meant to be outside; the statement was: {statement}"
     )]
     OutsideAnyScope {

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use crate::{
     data_source::Options,
     dialect::{Call, Dialect, execute},
-    phase_two::{commit::CommitQueue, undo::UndoError},
+    phase_two::undo::UndoError,
     structure::StructureCache,
     undo::Value,
 };
@@ -27,7 +27,6 @@ pub(crate) struct AtResource<DB: Dialect> {
     /// Never one of the user's pool: a pool of one, held by a transaction that waits for this phase two, would starve it.
     connection: Mutex<Option<DB::Connection>>,
     structures: StructureCache,
-    commits: CommitQueue,
 }
 
 impl<DB: Dialect> AtResource<DB> {
@@ -38,7 +37,6 @@ impl<DB: Dialect> AtResource<DB> {
             connect: pool.connect_options(),
             connection: Mutex::new(None),
             structures: StructureCache::default(),
-            commits: CommitQueue::default(),
         }
     }
 
@@ -125,10 +123,20 @@ impl<DB: Dialect> Resource for AtResource<DB> {
 
     fn commit(&self, task: BranchTask) -> BoxFuture<'_, BranchAnswer> {
         Box::pin(async move {
-            match self.delete_undo_row(&task).await {
+            match self.delete_undo_rows(&[task]).await {
                 Ok(()) => BranchAnswer::committed(),
-                Err(reason) => BranchAnswer::failed(BranchStatus::PhaseTwoCommitFailedRetryable, reason),
+                Err(error) => not_committed(&error),
             }
+        })
+    }
+
+    fn commit_many(&self, tasks: Vec<BranchTask>) -> BoxFuture<'_, Vec<BranchAnswer>> {
+        Box::pin(async move {
+            let answer = match self.delete_undo_rows(&tasks).await {
+                Ok(()) => BranchAnswer::committed(),
+                Err(error) => not_committed(&error),
+            };
+            vec![answer; tasks.len()]
         })
     }
 
@@ -148,4 +156,8 @@ impl<DB: Dialect> Resource for AtResource<DB> {
             }
         })
     }
+}
+
+fn not_committed(error: &Error) -> BranchAnswer {
+    BranchAnswer::failed(BranchStatus::PhaseTwoCommitFailedRetryable, error.to_string())
 }

@@ -343,9 +343,9 @@ async fn many_rows_and_a_large_one_come_back() {
     assert_eq!(world.dump().await, before);
 }
 
-/// Calls that come together share a DELETE; every one of them is answered.
+/// Also when callers lose patience and come again, and when some come a second time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn commits_that_come_together_are_all_answered() {
+async fn commits_one_by_one_and_together_are_all_answered() {
     let world = std::sync::Arc::new(World::new("CREATE TABLE t (id INTEGER PRIMARY KEY)").await);
     let mut xids = Vec::new();
     for id in 0..60 {
@@ -355,20 +355,30 @@ async fn commits_that_come_together_are_all_answered() {
         xids.push(xid);
     }
     assert_eq!(world.undo_rows().await, 60);
-    let commits = xids.into_iter().map(|xid| {
+    let one_by_one = xids[..30].iter().cloned().map(|xid| {
         let world = world.clone();
         tokio::spawn(async move {
-            // Some callers lose patience, and come again.
             let once =
                 tokio::time::timeout(std::time::Duration::from_micros(300), world.coordinator.commit(&xid));
             once.await.ok();
             world.coordinator.commit(&xid).await
         })
     });
-    for answers in futures_util::future::join_all(commits).await {
-        for answer in answers.unwrap() {
-            assert_eq!(answer, BranchAnswer::committed());
-        }
+    let answers = futures_util::future::join_all(one_by_one).await;
+    for answer in answers.into_iter().flat_map(Result::unwrap) {
+        assert_eq!(answer, BranchAnswer::committed());
+    }
+    assert_eq!(world.undo_rows().await, 30);
+
+    let tasks: Vec<BranchTask> = xids[20..]
+        .iter()
+        .flat_map(|xid| world.coordinator.branches(xid))
+        .map(|(branch, registration)| world.coordinator.task(branch, &registration))
+        .collect();
+    let resource = world.coordinator.resource_named(world.pool.resource_id());
+    for _ in 0..2 {
+        let answers = resource.commit_many(tasks.clone()).await;
+        assert_eq!(answers, vec![BranchAnswer::committed(); tasks.len()]);
     }
     assert_eq!(world.undo_rows().await, 0);
 }
