@@ -11,7 +11,8 @@ use crate::TransactionId;
 /// IPv4 or an IPv6 address (without brackets, as Java writes it). Port 0 marks a coordinator that
 /// does not listen: it lives inside a process, and the host is its identity.
 ///
-/// A value of this type is well formed and at most [`Xid::MAX_LENGTH`] bytes long. Cloning is cheap.
+/// A value of this type is well formed, at most [`Xid::MAX_LENGTH`] bytes long, and the only spelling of its
+/// transaction at that address. Cloning is cheap.
 ///
 /// ```
 /// use seata_protocol::Xid;
@@ -33,25 +34,28 @@ pub enum InvalidXid {
     /// There are not three parts.
     #[error("{found:?} is no XID: expected host:port:id")]
     Shape {
-        /// The text, shortened when long.
+        /// The text.
         found: String,
     },
     /// The host is empty, or holds something that is neither a name nor an address.
     #[error("{found:?} is no XID: its host is neither a name nor an IP address")]
     Host {
-        /// The text, shortened when long.
+        /// The text.
         found: String,
     },
-    /// The port is not a number from 0 to 65535.
-    #[error("{found:?} is no XID: its port is not a number from 0 to 65535")]
+    /// The port is not a number from 0 to 65535, without leading zeros.
+    #[error("{found:?} is no XID: its port is not a number from 0 to 65535 without leading zeros")]
     Port {
-        /// The text, shortened when long.
+        /// The text.
         found: String,
     },
-    /// The id is not a decimal 64-bit number without a sign.
-    #[error("{found:?} is no XID: its last part is not a decimal number from 0 to 9223372036854775807")]
+    /// The id is not a decimal 64-bit number without a sign and leading zeros.
+    #[error(
+        "{found:?} is no XID: its last part is not a decimal number from 0 to 9223372036854775807 \
+         without leading zeros"
+    )]
     Id {
-        /// The text, shortened when long.
+        /// The text.
         found: String,
     },
     /// The text is too long for Java's tables.
@@ -123,19 +127,21 @@ impl FromStr for Xid {
         if !is_host(host) {
             return Err(InvalidXid::Host { found: found() });
         }
-        if !is_digits(port) || port.parse::<u16>().is_err() {
+        if !is_plain_number(port) || port.parse::<u16>().is_err() {
             return Err(InvalidXid::Port { found: found() });
         }
-        if !is_digits(id) || id.parse::<i64>().is_err() {
+        if !is_plain_number(id) || id.parse::<i64>().is_err() {
             return Err(InvalidXid::Id { found: found() });
         }
         Ok(Self { text: text.into() })
     }
 }
 
-/// `parse` alone would take a leading `+`.
-fn is_digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+/// Digits without a leading zero, so that a transaction has one spelling only: undo logs are found by the
+/// text. `parse` alone would also take a leading `+`.
+fn is_plain_number(text: &str) -> bool {
+    let has_leading_zero = text.len() > 1 && text.starts_with('0');
+    !text.is_empty() && !has_leading_zero && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn is_host(host: &str) -> bool {
@@ -204,6 +210,8 @@ mod tests {
             ("host:8091:-1", |e| matches!(e, Id { .. })),
             ("host:8091:9223372036854775808", |e| matches!(e, Id { .. })),
             ("host:8091:1 ", |e| matches!(e, Id { .. })),
+            ("host:8091:01", |e| matches!(e, Id { .. })),
+            ("host:08091:1", |e| matches!(e, Port { .. })),
         ];
         for (text, expected) in cases {
             let error = text.parse::<Xid>().expect_err(text);
