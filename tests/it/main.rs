@@ -9,4 +9,5 @@ mod kill;
 mod propagation;
 mod readme;
 mod recovery;
+mod shop;
 mod transfers;

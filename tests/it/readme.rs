@@ -18,7 +18,8 @@ fn each_row_that_works_names_tests_that_exist_and_no_other_row_does() {
         for test in tests {
             works += 1;
             let text = fs::read_to_string(root.join(test)).unwrap_or_else(|error| panic!("{test}: {error}"));
-            let is_run = text.contains("#[test]") || text.contains("#[tokio::test") || text.contains("\nmod ");
+            let is_run =
+                text.contains("#[test]") || text.contains("#[tokio::test") || text.contains("\nmod ");
             assert!(is_run, "{test} holds no test");
         }
     }
