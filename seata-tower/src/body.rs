@@ -1,6 +1,7 @@
 //! The body of a response whose handler ran in a scope.
 
 use std::{
+    fmt,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -49,6 +50,22 @@ impl<B> ScopedBody<B> {
 
     pub(crate) fn refusal(text: Bytes) -> Self {
         Self { source: Source::Refusal { text: Some(text).filter(|text| !text.is_empty()) } }
+    }
+}
+
+/// An empty body, which other layers answer with when they do not ask the handler.
+impl<B> Default for ScopedBody<B> {
+    fn default() -> Self {
+        Self::refusal(Bytes::new())
+    }
+}
+
+impl<B: fmt::Debug> fmt::Debug for ScopedBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            Source::Handler { body, .. } => f.debug_tuple("ScopedBody").field(body).finish(),
+            Source::Refusal { text } => f.debug_tuple("ScopedBody").field(text).finish(),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use seata_context::{Presence, RootContext};
-use seata_tower::JoinTransactionLayer;
+use seata_tower::{JoinTransactionLayer, ScopedBody};
 use tower::{Layer as _, ServiceExt as _};
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -90,6 +90,24 @@ async fn a_streamed_body_runs_in_the_transaction_until_it_is_dropped() {
     assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(1), false));
     drop(body);
     assert_eq!(*notes.lock().unwrap(), ["poll tc:0:7", "drop tc:0:7"]);
+}
+
+#[tokio::test]
+async fn other_layers_can_answer_with_an_empty_body() {
+    let body = ScopedBody::<String>::default();
+    assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(0), true));
+    assert!(body.collect().await.unwrap().to_bytes().is_empty());
+}
+
+#[tokio::test]
+async fn requests_can_be_served_on_any_thread() {
+    fn is_send<T: Send>(value: T) -> T {
+        value
+    }
+    let handler = tower::service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(seen())) });
+    let service = is_send(JoinTransactionLayer::new(client()).layer(handler));
+    let response = is_send(service.oneshot(joining(7))).await.unwrap();
+    assert_eq!(is_send(response.into_body()).collect().await.unwrap().to_bytes(), "tc:0:7");
 }
 
 #[tokio::test]
