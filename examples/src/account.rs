@@ -20,8 +20,8 @@ use tower::{ServiceBuilder, service_fn};
 use crate::{ShopError, database, http::JsonClient, server::Stop};
 
 const SCHEMA: &str = "
-    CREATE TABLE account (owner TEXT PRIMARY KEY NOT NULL, money INTEGER NOT NULL);
-    INSERT INTO account VALUES ('alice', 1000);
+    CREATE TABLE IF NOT EXISTS account (owner TEXT PRIMARY KEY NOT NULL, money INTEGER NOT NULL);
+    INSERT INTO account VALUES ('alice', 1000) ON CONFLICT DO NOTHING;
 ";
 
 /// The longest request that is read, in bytes.

@@ -15,7 +15,7 @@ use crate::{
 };
 
 const SCHEMA: &str = "
-    CREATE TABLE audit (id INTEGER PRIMARY KEY, text TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS audit (id INTEGER PRIMARY KEY, text TEXT NOT NULL);
 ";
 
 /// What somebody wants to buy.

@@ -17,15 +17,12 @@ pub fn options(directory: &Path, service: &str) -> SqliteConnectOptions {
     SqliteConnectOptions::new().filename(file(directory, service)).journal_mode(SqliteJournalMode::Wal)
 }
 
-/// A pool on this service's database. A new file gets its tables and first rows from `schema`.
+/// A pool on this service's database. `schema` makes its tables and first rows where they are missing.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn open(directory: &Path, service: &str, schema: &'static str) -> Result<SqlitePool, sqlx::Error> {
-    let is_new = !file(directory, service).exists();
     let pool = SqlitePool::connect_with(options(directory, service).create_if_missing(true)).await?;
-    if is_new {
-        sqlx::raw_sql(schema).execute(&pool).await?;
-    }
+    sqlx::raw_sql(schema).execute(&pool).await?;
     Ok(pool)
 }

@@ -25,7 +25,7 @@ pub mod proto {
 }
 
 const SCHEMA: &str = "
-    CREATE TABLE orders (
+    CREATE TABLE IF NOT EXISTS orders (
         id      INTEGER PRIMARY KEY,
         buyer   TEXT NOT NULL,
         product TEXT NOT NULL,

@@ -89,8 +89,8 @@ impl Stage {
     async fn commits(&mut self) -> Result<(), ServeError> {
         let scene = "1. A purchase that commits";
         let before = self.begin(scene).await?;
-        let bought = self.shop.business.purchase(&CHAIRS).await;
-        println!("  alice buys 2 chairs: {}\n", told(&bought));
+        let order = self.shop.business.purchase(&CHAIRS).await?;
+        println!("  alice buys 2 chairs: order {order}\n");
         let after = Books {
             chairs: before.chairs - 2,
             orders: before.orders + 1,

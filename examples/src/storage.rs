@@ -15,8 +15,8 @@ use tokio::net::TcpListener;
 use crate::{ShopError, database, http::JsonClient, server::Stop};
 
 const SCHEMA: &str = "
-    CREATE TABLE stock (product TEXT PRIMARY KEY NOT NULL, pieces INTEGER NOT NULL);
-    INSERT INTO stock VALUES ('chair', 100), ('lamp', 100);
+    CREATE TABLE IF NOT EXISTS stock (product TEXT PRIMARY KEY NOT NULL, pieces INTEGER NOT NULL);
+    INSERT INTO stock VALUES ('chair', 100), ('lamp', 100) ON CONFLICT DO NOTHING;
 ";
 
 /// What the service has: its database, in AT mode.
