@@ -93,6 +93,10 @@ impl Shared {
         if let Some(error) = &state.ended {
             return Err(error.clone());
         }
+        // The writer may have looked for the last time.
+        if state.closing.is_some() {
+            return Err(StoreError::Closed);
+        }
         let answer = act(&mut state);
         let flushed = state.wait(wait);
         self.wake_writer(state);

@@ -1,6 +1,12 @@
 //! What is acknowledged survives; what does not fit or does not read is said.
 
-use std::{fs, io, sync::Arc};
+use std::{
+    fs,
+    future::Future,
+    io,
+    sync::Arc,
+    task::{Context, Waker},
+};
 
 use seata_protocol::{BranchId, BranchStatus, BranchType, GlobalStatus, RowKey, RowLock, TransactionId};
 
@@ -135,6 +141,17 @@ async fn a_full_disk_is_said_and_poisons_the_store_until_it_is_opened_again() {
     drop(store);
     let store = JournalStore::open_on(disk.now().lost(), 0).unwrap();
     assert_eq!(dump(&store).await, before);
+}
+
+/// Not even a lazy step is taken that the writer might not see any more.
+#[tokio::test]
+async fn nothing_is_acknowledged_once_the_store_is_closing() {
+    for _ in 0..50 {
+        let store = JournalStore::open_on(Disk::default(), 0).unwrap();
+        let mut closing = Box::pin(store.close());
+        let _ = closing.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(store.begin(transaction(1)).await, Err(StoreError::Closed));
+    }
 }
 
 #[tokio::test]
