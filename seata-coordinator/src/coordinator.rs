@@ -169,7 +169,7 @@ impl Coordinator {
     pub async fn attach(&self, resource: ResourceId, participant: Arc<dyn Participant>) {
         let replaced = self.inner.attached.write().insert(resource.clone(), participant);
         drop(replaced);
-        self.inner.driver.resource_available(&resource).await;
+        self.inner.driver.resource_available(&resource);
     }
 
     /// Takes a resource away, when its data source is closed: phase two then waits until it is back.

@@ -5,7 +5,7 @@
 //! runs in an application, behind the wire and in a simulation.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet, btree_map::Entry},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -16,7 +16,7 @@ use std::{
 use seata_protocol::{
     BranchId, BranchStatus, BranchType, GlobalStatus, ResourceId, RowLock, TransactionId, Xid,
 };
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 
 use crate::{
     record::{Branch, HeldLock, LockSet, Millis, Transaction},
@@ -95,15 +95,19 @@ struct Shared<S, C> {
     lag: AtomicU64,
     ids: Ids,
     deadlines: Mutex<Deadlines>,
+    /// Resources that became available and that the runner does not know of yet. Not in the inbox: telling of
+    /// one must neither wait nor be forgotten when the teller is dropped.
+    arrived: Mutex<HashSet<ResourceId>>,
+    arrival: Notify,
     events: broadcast::Sender<Event>,
     is_stopping: AtomicBool,
 }
 
-/// Undecided transactions by the time-out check at which they may be due. One that was decided since
+/// Undecided transactions by the time-out check at which they may be due. One whose decider was dropped
 /// stays until then.
 #[derive(Debug, Default)]
 struct Deadlines {
-    by_check: BTreeMap<u64, Vec<TransactionId>>,
+    by_check: BTreeMap<u64, HashSet<TransactionId>>,
 }
 
 impl<S: Store, C: Clock> Driver<S, C> {
@@ -129,6 +133,8 @@ impl<S: Store, C: Clock> Driver<S, C> {
             events: broadcast::Sender::new(settings.events),
             lag: AtomicU64::new(0),
             deadlines: Mutex::default(),
+            arrived: Mutex::default(),
+            arrival: Notify::new(),
             is_stopping: AtomicBool::new(false),
             store,
             clock,
@@ -354,8 +360,9 @@ impl<S: Store, C: Clock> Driver<S, C> {
     }
 
     /// Tells that a resource can be reached (again): phase two that waits for it goes on.
-    pub async fn resource_available(&self, resource: &ResourceId) {
-        let _ = self.inbox.send(Command::ResourceAvailable(resource.clone())).await;
+    pub fn resource_available(&self, resource: &ResourceId) {
+        self.shared.arrived.lock().expect("nothing panics under it").insert(resource.clone());
+        self.shared.arrival.notify_one();
     }
 
     /// Tries a parked transaction again, at an operator's wish. Returns whether it was parked.
@@ -406,7 +413,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
     async fn settle(&self, xid: &Xid, decision: Decision) -> Result<GlobalStatus, Unavailable> {
         self.check_running()?;
         let Some(id) = self.own(xid) else { return Ok(GlobalStatus::Finished) };
-        let permit = self.inbox.reserve().await.map_err(|_| Unavailable::Stopping)?;
+        let Ok(permit) = self.inbox.reserve().await else { return Err(self.why_ended().await) };
         let hand_over = HandOver::new(permit, id, decision);
         let shared = &*self.shared;
         let snapshot = match shared.store.decide(id, decision, shared.now()).await {
@@ -425,6 +432,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
             }
         };
         let status = snapshot.status;
+        shared.forget_deadline(&snapshot.transaction);
         shared.emit_decided(&snapshot, decision);
         if status.is_complete() {
             hand_over.cancel();
@@ -445,16 +453,29 @@ impl<S: Store, C: Clock> Driver<S, C> {
             outcome = outcome => match outcome {
                 Ok(status) => Ok(status),
                 // The runner has ended; the decision stands.
-                Err(_) => self.status(xid).await,
+                Err(_) => self.status(xid).await.map(answer_for),
             },
-            () = shared.clock.sleep(shared.settings.answer_limit) => self.status(xid).await,
+            () = shared.clock.sleep(shared.settings.answer_limit) => self.status(xid).await.map(answer_for),
         }
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Unavailable> {
         let (reply, answer) = oneshot::channel();
-        self.inbox.send(command(reply)).await.map_err(|_| Unavailable::Stopping)?;
-        answer.await.map_err(|_| Unavailable::Stopping)
+        if self.inbox.send(command(reply)).await.is_err() {
+            return Err(self.why_ended().await);
+        }
+        match answer.await {
+            Ok(answer) => Ok(answer),
+            Err(_) => Err(self.why_ended().await),
+        }
+    }
+
+    /// The runner has ended: on request, or because the store failed.
+    async fn why_ended(&self) -> Unavailable {
+        match self.shared.store.undecided(Vec::new()).await {
+            Err(error @ StoreError::Failed { .. }) => error.into(),
+            _ => Unavailable::Stopping,
+        }
     }
 
     fn own(&self, xid: &Xid) -> Option<TransactionId> {
@@ -499,10 +520,22 @@ impl<S: Store, C: Clock> Shared<S, C> {
     fn watch_deadline(&self, transaction: &Transaction) {
         let check = self.check_at(transaction.deadline()).saturating_add(1);
         let mut deadlines = self.deadlines.lock().expect("nothing panics under it");
-        deadlines.by_check.entry(check).or_default().push(transaction.id);
+        deadlines.by_check.entry(check).or_default().insert(transaction.id);
     }
 
-    /// The transactions whose deadline has come, most of them decided long since.
+    /// It is decided: its deadline is of no interest any more, however far away it is.
+    fn forget_deadline(&self, transaction: &Transaction) {
+        let check = self.check_at(transaction.deadline()).saturating_add(1);
+        let mut deadlines = self.deadlines.lock().expect("nothing panics under it");
+        if let Entry::Occupied(mut due) = deadlines.by_check.entry(check) {
+            due.get_mut().remove(&transaction.id);
+            if due.get().is_empty() {
+                due.remove();
+            }
+        }
+    }
+
+    /// The transactions whose deadline has come.
     fn due(&self, now: Millis) -> Vec<TransactionId> {
         let mut deadlines = self.deadlines.lock().expect("nothing panics under it");
         let later = deadlines.by_check.split_off(&(self.check_at(now) + 1));

@@ -178,7 +178,8 @@ pub enum Effect {
     Arm(Timer, u32),
     /// Whoever waits for the outcome may be told this much.
     Tell(GlobalStatus),
-    /// Nothing is left of the transaction: remove it, keep its outcome in the history.
+    /// Nothing is left of the transaction: remove it with its locks, keep its outcome in the history, and
+    /// only then tell whoever waits: the rows are free to one who was told so.
     Finish(GlobalStatus),
 }
 
@@ -221,7 +222,7 @@ impl Session {
     pub fn new(snapshot: Snapshot, limits: RetryLimits) -> Self {
         let Snapshot { transaction, status, parked, branches } = snapshot;
         assert!(status.is_commit() || status.is_rollback(), "a session begins with a decision, not {status}");
-        let progress = if parked.is_some() { Progress::Failed } else { Progress::Waiting };
+        let progress = if is_parked(status) { Progress::Failed } else { Progress::Waiting };
         let branches = branches.into_iter().map(|branch| Slot { branch, progress }).collect();
         Self { transaction, status, limits, branches, failures: 0, reason: parked, told: false }
     }
@@ -299,7 +300,6 @@ impl Session {
         }
         if self.branches.is_empty() {
             self.status = complete(self.status);
-            self.tell(out);
             out.push(Effect::Finish(self.status));
         } else if self.only_at_is_left() {
             if self.status == GlobalStatus::Committing {

@@ -1,6 +1,6 @@
 //! What is handed to the runner.
 
-use seata_protocol::{GlobalStatus, ResourceId, TransactionId};
+use seata_protocol::{GlobalStatus, TransactionId};
 use tokio::sync::{mpsc::Permit, oneshot};
 
 use crate::{driver::TransactionView, record::Snapshot, session::Decision};
@@ -17,7 +17,6 @@ pub(super) enum Command {
         id: TransactionId,
         decision: Decision,
     },
-    ResourceAvailable(ResourceId),
     Retry {
         id: TransactionId,
         reply: oneshot::Sender<bool>,

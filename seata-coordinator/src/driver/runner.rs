@@ -136,6 +136,9 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
             if self.pause().is_zero() && !self.is_stopping {
                 self.check_time().await?;
             }
+            if !self.is_stopping {
+                self.decide_some();
+            }
             let pause = self.pause();
             tokio::select! {
                 command = self.commands.recv(), if !self.is_stopping => match command {
@@ -143,11 +146,20 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                     Some(command) => self.obey(command).await?,
                 },
                 Some(done) = self.jobs.next() => self.take_in(done).await?,
+                () = self.shared.arrival.notified(), if !self.is_stopping => self.welcome(),
                 () = self.shared.clock.sleep(pause), if !self.is_stopping => {}
             }
             self.is_stopping |= self.shared.is_stopping.load(Ordering::Acquire);
-            if !self.is_stopping {
-                self.decide_some();
+        }
+    }
+
+    /// Calls that wait for a resource which has become available go on.
+    fn welcome(&mut self) {
+        let arrived = std::mem::take(&mut *self.shared.arrived.lock().expect("nothing panics under it"));
+        for resource in arrived {
+            if let Some(queue) = self.queues.get_mut(&resource) {
+                queue.become_available();
+                self.call(&resource);
             }
         }
     }
@@ -174,12 +186,6 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         match command {
             Command::Start { snapshot, outcome } => self.start(snapshot, outcome).await?,
             Command::Settle { id, decision } => self.undecided.push_back((id, decision)),
-            Command::ResourceAvailable(resource) => {
-                if let Some(queue) = self.queues.get_mut(&resource) {
-                    queue.become_available();
-                    self.call(&resource);
-                }
-            }
             Command::Retry { id, reply } => {
                 let is_parked = self.sessions.get(&id).is_some_and(|active| active.session.is_parked());
                 if is_parked {
@@ -282,10 +288,13 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                     }
                 }
                 Effect::Finish(status) => {
-                    self.sessions.remove(&id);
+                    let ended = self.sessions.remove(&id);
                     self.shared.store.finish(id, status, self.shared.now()).await?;
                     tracing::debug!(xid = %transaction.xid, %status, "finished");
                     self.shared.emit(&transaction, || EventKind::Finished { status });
+                    for outcome in ended.into_iter().flat_map(|active| active.outcome) {
+                        let _ = outcome.send(status);
+                    }
                 }
             }
         }
@@ -329,13 +338,17 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                 self.deciding -= 1;
                 match decided? {
                     Decided::Now(snapshot) => {
+                        self.shared.forget_deadline(&snapshot.transaction);
                         self.shared.emit_decided(&snapshot, decision);
                         if !snapshot.status.is_complete() {
                             self.start(snapshot, None).await?;
                         }
                     }
-                    // Decided by a caller that was dropped before it could hand the transaction over.
-                    Decided::Unchanged(status) if status != GlobalStatus::Begin => {
+                    // Decided by a caller that was dropped before it could hand the transaction over. A
+                    // time-out that came second has no part in it: the one who came first hands it over.
+                    Decided::Unchanged(status)
+                        if status != GlobalStatus::Begin && decision != Decision::Timeout =>
+                    {
                         if !self.sessions.contains_key(&id)
                             && let Found::Open(snapshot) = self.shared.store.find(id).await?
                         {
@@ -380,9 +393,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
             self.feed(call.transaction.id, Input::Answer { branch: call.branch.id, answer }).await?;
         }
         let Some(queue) = self.queues.get_mut(&resource) else { return Ok(()) };
-        let waiting: Vec<_> =
-            missing.iter().map(|call| (Arc::clone(&call.transaction), call.branch.id)).collect();
-        queue.answered(missing, generation);
+        let waiting = queue.answered(missing, generation);
         if queue.is_missing() {
             for (transaction, branch) in waiting {
                 self.note_waiting(&transaction, branch, &resource);

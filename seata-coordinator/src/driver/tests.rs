@@ -1,6 +1,12 @@
 //! The driver under a clock that the tests turn by hand.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    future::Future,
+    sync::Arc,
+    task::{Context, Waker},
+    time::Duration,
+};
 
 use seata_protocol::{BranchId, BranchStatus, BranchType, GlobalStatus, ResourceId, RowKey, RowLock, Xid};
 use tokio::{sync::watch, task::JoinHandle};
@@ -186,7 +192,7 @@ async fn at_commits_of_one_resource_are_handed_over_together() {
     settle().await;
     participants.find_resource("db");
     let before = participants.batches();
-    driver.resource_available(&"db".into()).await;
+    driver.resource_available(&"db".into());
     settle().await;
     assert!(driver.transactions(100).await.unwrap().is_empty());
     assert_eq!(participants.batches() - before, 1);
@@ -248,6 +254,103 @@ async fn a_store_that_fails_ends_the_runner_and_is_named_to_everybody() {
     assert!(driver.begin(begin(true)).await.is_err());
     drop(driver);
     running.abort();
+}
+
+#[tokio::test]
+async fn telling_of_a_resource_is_never_lost_in_a_full_inbox() {
+    let (participants, clock) = (Scripted::new(), HandClock::at(NOON));
+    participants.lose_resource("db");
+    let settings = Settings { inbox: 1, ..Settings::default() };
+    let store = MemoryStore::new("test", 100);
+    let started = Driver::start(store, Arc::clone(&participants), clock.clone(), Box::new(|| 0.0), settings);
+    let (driver, runner) = started.await.unwrap();
+    let _running = tokio::spawn(runner.run());
+    let xid = driver.begin(begin(true)).await.unwrap();
+    driver.register_branch(branch(&xid, BranchType::At, "db", &["1"])).await.unwrap();
+    assert_eq!(driver.rollback(&xid).await, Ok(GlobalStatus::Rollbacking));
+
+    // Nobody reads the inbox as long as this test does not wait.
+    let mut blocker = Box::pin(driver.retry(&xid));
+    assert!(blocker.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    participants.find_resource("db");
+    driver.resource_available(&"db".into());
+    drop(blocker);
+    settle().await;
+    assert_eq!(driver.status(&xid).await, Ok(GlobalStatus::Rollbacked));
+}
+
+#[tokio::test]
+async fn starters_behind_a_resource_that_nobody_has_are_told_to_go_on() {
+    let (participants, clock) = (Scripted::new(), HandClock::at(NOON));
+    participants.lose_resource("db");
+    let (driver, _running) = in_memory(&participants, &clock).await;
+    let mut starters = tokio::task::JoinSet::new();
+    for key in 0..50 {
+        let xid = driver.begin(begin(true)).await.unwrap();
+        driver.register_branch(branch(&xid, BranchType::At, "db", &[&key.to_string()])).await.unwrap();
+        let driver = driver.clone();
+        starters.spawn(async move { driver.rollback(&xid).await });
+    }
+    let answers = tokio::time::timeout(Duration::from_secs(10), starters.join_all()).await;
+    assert_eq!(answers.expect("the clock stands still"), vec![Ok(GlobalStatus::Rollbacking); 50]);
+}
+
+#[tokio::test]
+async fn what_is_decided_is_watched_no_longer() {
+    let (participants, clock) = (Scripted::new(), HandClock::at(NOON));
+    let (driver, _running) = in_memory(&participants, &clock).await;
+    for key in 0..300 {
+        let mut long = begin(true);
+        long.timeout = Duration::from_secs(key);
+        let xid = driver.begin(long).await.unwrap();
+        if key % 2 == 0 {
+            driver.commit(&xid).await.unwrap();
+        } else {
+            driver.rollback(&xid).await.unwrap();
+        }
+    }
+    let deadlines = driver.shared.deadlines.lock().unwrap();
+    assert!(deadlines.by_check.is_empty(), "{deadlines:?}");
+}
+
+#[tokio::test]
+async fn what_a_dead_life_left_open_is_rolled_back_at_once() {
+    let clock = HandClock::at(NOON);
+    let disk = Disk::default();
+    let store = JournalStore::open_on(disk.clone(), 0).unwrap();
+    let (driver, running) = start(store, Scripted::new(), &clock).await;
+    let xid = driver.begin(begin(true)).await.unwrap();
+    driver.register_branch(branch(&xid, BranchType::At, "db", &["1"])).await.unwrap();
+    running.abort();
+
+    let store = JournalStore::open_on(disk.now().lost(), 100).unwrap();
+    let (driver, _running) = start(store, Scripted::new(), &clock).await;
+    for _ in 0..500 {
+        if driver.status(&xid).await == Ok(GlobalStatus::Rollbacked) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the clock stood still, and it is {:?}", driver.status(&xid).await);
+}
+
+#[tokio::test]
+async fn a_runner_that_ended_with_its_store_is_told_from_one_that_was_stopped() {
+    let clock = HandClock::at(NOON);
+    let disk = Disk::default();
+    let store = JournalStore::open_on(disk.clone(), 0).unwrap();
+    let (driver, running) = start(store, Scripted::new(), &clock).await;
+    let xid = driver.begin(begin(true)).await.unwrap();
+    let late = driver.begin(begin(true)).await.unwrap();
+    driver.register_branch(branch(&xid, BranchType::Tcc, "tcc", &[])).await.unwrap();
+    disk.fill_up();
+    assert!(driver.commit(&late).await.is_err());
+    clock.advance(Duration::from_secs(61)).await;
+    assert!(running.await.unwrap().is_err(), "the time-out met the failed store");
+    let error = driver.commit(&xid).await.unwrap_err();
+    assert!(error.to_string().contains("journal cannot be written"), "{error}");
+    let error = driver.retry(&xid).await.unwrap_err();
+    assert!(error.to_string().contains("journal cannot be written"), "{error}");
 }
 
 #[tokio::test]

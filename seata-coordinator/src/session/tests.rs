@@ -115,7 +115,7 @@ fn tcc_branches_of_one_resource_are_committed_in_their_order_and_resources_at_th
     assert_eq!(feed(&mut session, answered(1, PhaseTwoCommitted)), [dropped(1), commit(&branches[1])]);
     assert_eq!(feed(&mut session, answered(2, PhaseTwoCommitted)), [dropped(2)]);
     let out = feed(&mut session, answered(3, PhaseTwoCommitted));
-    assert_eq!(out, [dropped(3), Effect::Tell(Committed), Effect::Finish(Committed)]);
+    assert_eq!(out, [dropped(3), Effect::Finish(Committed)]);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn rollback_asks_the_youngest_first_and_the_next_when_it_is_done() {
     assert_eq!(feed(&mut session, Input::Resume), [rollback(&branches[1])]);
     assert_eq!(feed(&mut session, answered(2, PhaseTwoRollbacked)), [dropped(2), rollback(&branches[0])]);
     let out = feed(&mut session, answered(1, PhaseTwoRollbacked));
-    assert_eq!(out, [dropped(1), Effect::Tell(Rollbacked), Effect::Finish(Rollbacked)]);
+    assert_eq!(out, [dropped(1), Effect::Finish(Rollbacked)]);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn branches_without_work_are_dropped_unasked() {
     assert_eq!(feed(&mut rolling_back, Input::Resume), [dropped(2), rollback(&branches[0])]);
     let read_only = [branch(1, Xa, "a", PhaseOneReadOnly)];
     let out = feed(&mut session(Committing, &read_only), Input::Resume);
-    assert_eq!(out, [dropped(1), Effect::Tell(Committed), Effect::Finish(Committed)]);
+    assert_eq!(out, [dropped(1), Effect::Finish(Committed)]);
     assert_eq!(feed(&mut session(Rollbacking, &read_only), Input::Resume), [rollback(&read_only[0])]);
 }
 
@@ -266,4 +266,14 @@ fn an_xa_branch_that_its_database_does_not_know_is_done_when_it_is_long_over() {
     let mut out = Vec::new();
     session.handle(BEGUN + TIMEOUT + 60_001, nota(), &mut out);
     assert_eq!(out, [dropped(1), Effect::Finish(Committed)]);
+}
+
+/// A status that parks without a reason of its own, as a Saga starter may have set it.
+#[test]
+fn a_status_that_parks_is_enough_to_ask_nobody() {
+    let branches = [branch(1, Tcc, "a", Registered)];
+    let mut session = session(RollbackFailed, &branches);
+    assert_eq!(feed(&mut session, Input::Resume), []);
+    let out = feed(&mut session, Input::Retry);
+    assert_eq!(out, [Effect::Unpark(RollbackRetrying), rollback(&branches[0])]);
 }

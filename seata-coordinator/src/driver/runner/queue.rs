@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use seata_protocol::BranchType;
+use seata_protocol::{BranchId, BranchType};
 
 use crate::{
     driver::BranchTask,
@@ -74,8 +74,15 @@ impl Queue {
         Some((calls, self.generation))
     }
 
-    /// A call has come back; `missing` are those for which nobody had the resource.
-    pub(super) fn answered(&mut self, missing: Vec<Call>, generation: u64) {
+    /// A call has come back; `missing` are those for which nobody had the resource. Returns who waits for it
+    /// because of that: these, and those behind them when it has just turned out.
+    pub(super) fn answered(
+        &mut self,
+        missing: Vec<Call>,
+        generation: u64,
+    ) -> Vec<(Arc<Transaction>, BranchId)> {
+        let was_missing = self.is_missing;
+        let mut count = missing.len();
         self.under_way -= 1;
         if !missing.is_empty() {
             self.is_missing = generation == self.generation;
@@ -83,5 +90,9 @@ impl Queue {
         for call in missing.into_iter().rev() {
             self.waiting.push_front(call);
         }
+        if self.is_missing && !was_missing {
+            count = self.waiting.len();
+        }
+        self.waiting.iter().take(count).map(|call| (Arc::clone(&call.transaction), call.branch.id)).collect()
     }
 }

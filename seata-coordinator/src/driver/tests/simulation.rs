@@ -130,7 +130,7 @@ impl World {
                 93..95 => self.clock.advance(Duration::from_secs(40)).await,
                 95..97 => {
                     let resource = self.resource().into();
-                    self.driver.resource_available(&resource).await;
+                    self.driver.resource_available(&resource);
                 }
                 _ => self.crash().await,
             }
@@ -248,7 +248,7 @@ impl World {
         *self.databases.are_faulty.lock().unwrap() = false;
         for _ in 0..200 {
             for resource in RESOURCES {
-                self.driver.resource_available(&resource.into()).await;
+                self.driver.resource_available(&resource.into());
             }
             for view in self.driver.parked().await.unwrap() {
                 self.driver.retry(&view.snapshot.transaction.xid).await.unwrap();
