@@ -7,6 +7,7 @@
 //! time-out decides.
 
 use std::{
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -129,6 +130,12 @@ impl Finisher {
         while endings.join_next().await.is_some() {
             self.under_way.store(endings.len(), Ordering::Relaxed);
         }
+    }
+}
+
+impl fmt::Debug for Finisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finisher").field("queued", &self.jobs.len()).finish_non_exhaustive()
     }
 }
 

@@ -11,6 +11,9 @@ use seata_protocol::Xid;
 ///
 /// Calls are synchronous and stand in the transaction's way: hand longer work to a task. A panic in
 /// a hook is logged and changes nothing.
+///
+/// A transaction that is dropped, or panics, is rolled back in the background without further calls,
+/// `after_completion` among them: what has to be freed in any case is freed by the drop of a value.
 #[expect(unused_variables, reason = "the defaults do nothing; the names are documentation")]
 pub trait TransactionHook: Send + Sync + 'static {
     /// Before the coordinator is asked for a new transaction of this name.

@@ -1,6 +1,6 @@
 //! What can be said about a global transaction before it begins.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use crate::{Client, TransactionHook};
 
@@ -75,6 +75,20 @@ impl TransactionOptions {
     pub fn hook(mut self, hook: impl TransactionHook) -> Self {
         self.hooks.push(Arc::new(hook));
         self
+    }
+}
+
+impl fmt::Debug for TransactionOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransactionOptions")
+            .field("name", &self.name)
+            .field("timeout", &self.timeout)
+            .field("propagation", &self.propagation)
+            .field("lock_retry", &self.lock_retry)
+            .field("lock_strategy", &self.lock_strategy)
+            .field("client", &self.client)
+            .field("hooks", &self.hooks.len())
+            .finish()
     }
 }
 

@@ -224,6 +224,12 @@ impl<F> Scoped<F> {
     }
 }
 
+impl<F: fmt::Debug> fmt::Debug for Scoped<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scoped").field("scope", &self.scope).field("inner", &self.inner).finish()
+    }
+}
+
 impl<F: Future> Future for Scoped<F> {
     type Output = F::Output;
 
