@@ -186,3 +186,14 @@ async fn a_begin_that_never_gets_an_answer_does_not_keep_the_finisher() {
     let ended = tokio::time::timeout(Duration::from_secs(3600), finisher).await;
     ended.expect("it gives up in the end").unwrap();
 }
+
+#[tokio::test]
+async fn closed_before_its_finisher_runs_a_client_begins_nothing_and_the_finisher_ends() {
+    let coordinator = Coordinator::new();
+    let (client, finisher) = coordinator.client();
+    client.close();
+    client.close();
+    finisher.run().await;
+    assert_eq!(pay(&client).await, Err(Failed::Transaction(TransactionError::ShuttingDown)));
+    assert!(coordinator.calls().is_empty());
+}

@@ -19,9 +19,14 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
-use seata_context::{RootContext, Snapshot};
+use seata_context::{InCurrentTransaction as _, RootContext, Snapshot};
 use seata_tower::{JoinTransactionLayer, PropagateTransaction};
-use tokio::{net::TcpListener, sync::mpsc, time::timeout};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    sync::mpsc,
+    time::timeout,
+};
 use tower::{Layer as _, ServiceExt as _};
 
 use crate::{coordinator, seen, xid};
@@ -231,4 +236,53 @@ async fn a_bare_hyper_server_joins_too_and_refuses_what_is_long() {
         assert_eq!(status, StatusCode::BAD_REQUEST, "{version:?}");
         assert!(refusal.contains("65536 bytes"), "{version:?} {refusal}");
     }
+}
+
+#[tokio::test]
+async fn a_head_request_is_answered_without_a_body() {
+    let server = start(mpsc::unbounded_channel().0).await;
+    for version in VERSIONS {
+        let client = client(version);
+        for (value, status) in [("tc:0:7", StatusCode::OK), ("tc:0", StatusCode::BAD_REQUEST)] {
+            let mut head = request(server, "/seen");
+            *head.method_mut() = http::Method::HEAD;
+            head.headers_mut().insert("tx_xid", HeaderValue::from_static(value));
+            assert_eq!(text(&client, head).await, (status, String::new()), "{version:?}");
+        }
+        // The connection is still in step.
+        assert_eq!(text(&client, request(server, "/seen")).await.1, "Idle", "{version:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_can_be_upgraded_and_its_task_can_take_the_transaction_along() {
+    let handler = tower::service_fn(|request: http::Request<hyper::body::Incoming>| async {
+        let talk = async {
+            let mut upgraded = TokioIo::new(hyper::upgrade::on(request).await.unwrap());
+            upgraded.write_all(seen().as_bytes()).await.unwrap();
+        };
+        tokio::spawn(talk.in_current_transaction());
+        let response = Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
+        Ok::<_, Infallible>(response.header("connection", "upgrade").body(String::new()).unwrap())
+    });
+    let service = JoinTransactionLayer::new(coordinator::client()).layer(handler);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let http = hyper::server::conn::http1::Builder::new();
+        http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).with_upgrades().await
+    });
+
+    let stream = tokio::net::TcpStream::connect(server).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection.with_upgrades());
+    let request = http::Request::get("/").header("host", "storage").header("connection", "upgrade");
+    let request = request.header("upgrade", "talk").header("tx_xid", "tc:0:7");
+    let response = sender.send_request(request.body(Empty::<bytes::Bytes>::new()).unwrap()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
+    let mut said = String::new();
+    let mut upgraded = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
+    upgraded.read_to_string(&mut said).await.unwrap();
+    assert_eq!(said, "tc:0:7");
 }
