@@ -156,7 +156,7 @@ impl Tables {
         let Some(entry) = self.transactions.get_mut(&transaction) else { return Reported::Unknown };
         let Some(index) = entry.position(branch) else { return Reported::UnknownBranch };
         if status == BranchStatus::PhaseOneFailed {
-            release(&mut self.locks, entry, index);
+            self.locks.release(&entry.branches[index], &entry.branches);
         }
         let record = Arc::make_mut(&mut entry.branches[index]);
         record.status = status;
@@ -196,9 +196,7 @@ impl Tables {
             return Decided::Now(snapshot);
         }
         if status.is_commit() {
-            for branch in &entry.branches {
-                self.locks.release(&branch.resource, &branch.locks, branch.id);
-            }
+            self.locks.release_all(&entry.branches);
         }
         changes.put_transaction(&entry.transaction, status, None);
         Decided::Now(entry.snapshot())
@@ -208,8 +206,8 @@ impl Tables {
     pub fn drop_branch(&mut self, transaction: TransactionId, branch: BranchId, changes: &mut impl Changes) {
         let Some(entry) = self.transactions.get_mut(&transaction) else { return };
         let Some(index) = entry.position(branch) else { return };
-        release(&mut self.locks, entry, index);
-        entry.branches.remove(index);
+        let done = entry.branches.remove(index);
+        self.locks.release(&done, &entry.branches);
         changes.remove_branch(branch);
     }
 
@@ -243,8 +241,8 @@ impl Tables {
         changes: &mut impl Changes,
     ) {
         let Some(entry) = self.transactions.remove(&transaction) else { return };
+        self.locks.release_all(&entry.branches);
         for branch in &entry.branches {
-            self.locks.release(&branch.resource, &branch.locks, branch.id);
             changes.remove_branch(branch.id);
         }
         changes.remove_transaction(transaction);
@@ -332,17 +330,6 @@ impl Entry {
             parked: self.parked.clone(),
             branches: self.branches.clone(),
         }
-    }
-}
-
-/// Frees the rows of one branch. A row that another branch of the same transaction changed too passes
-/// to that one.
-fn release(locks: &mut LockTable, entry: &Entry, index: usize) {
-    let branch = &entry.branches[index];
-    locks.release(&branch.resource, &branch.locks, branch.id);
-    if !entry.status.is_commit() && !branch.locks.is_empty() {
-        let others = entry.branches.iter().filter(|other| other.id != branch.id);
-        others.filter(|other| other.resource == branch.resource).for_each(|other| locks.acquire(other));
     }
 }
 
