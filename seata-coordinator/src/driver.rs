@@ -339,8 +339,12 @@ impl<S: Store, C: Clock> Driver<S, C> {
             Some(first) => first.branch_type == BranchType::Saga,
             None => snapshot.transaction.name.starts_with("$Saga_"),
         };
-        if !is_saga {
-            return Ok(snapshot.status);
+        // What is decided stays decided, whoever reports the opposite.
+        let decided = snapshot.status;
+        let is_reversal =
+            decided.is_commit() && status.is_rollback() || decided.is_rollback() && status.is_commit();
+        if !is_saga || is_reversal {
+            return Ok(decided);
         }
         match status {
             Committed | Rollbacked | TimeoutRollbacked | Finished => {

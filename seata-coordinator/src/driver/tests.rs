@@ -366,6 +366,21 @@ async fn a_saga_ends_as_its_starter_says() {
 }
 
 #[tokio::test]
+async fn no_report_reverses_a_decision() {
+    let (participants, clock) = (Scripted::new(), HandClock::at(NOON));
+    participants.lose_resource("shop#default_tx_group");
+    let (driver, _running) = in_memory(&participants, &clock).await;
+    let xid = driver.begin(begin(true)).await.unwrap();
+    driver.register_branch(branch(&xid, BranchType::Saga, "shop#default_tx_group", &[])).await.unwrap();
+    assert_eq!(driver.rollback(&xid).await, Ok(GlobalStatus::Rollbacking));
+    for opposite in [GlobalStatus::Committed, GlobalStatus::CommitRetrying, GlobalStatus::CommitFailed] {
+        assert_eq!(driver.report(&xid, opposite).await, Ok(GlobalStatus::Rollbacking));
+    }
+    assert_eq!(driver.status(&xid).await, Ok(GlobalStatus::Rollbacking));
+    assert_eq!(driver.report(&xid, GlobalStatus::Rollbacked).await, Ok(GlobalStatus::Rollbacked));
+}
+
+#[tokio::test]
 async fn limits_are_checked_before_anything_changes() {
     let (participants, clock) = (Scripted::new(), HandClock::at(NOON));
     let (driver, _running) = in_memory(&participants, &clock).await;

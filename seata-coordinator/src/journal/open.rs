@@ -115,7 +115,7 @@ pub enum Recovery {
 
 /// Opens `path`, which is created if need be.
 pub(super) fn directory(path: &Path, history: usize) -> Result<JournalStore, OpenError> {
-    fs::create_dir_all(path).map_err(refused(path))?;
+    create(path).map_err(refused(path))?;
     let lock = take_lock(path)
         .map_err(refused(path))?
         .map_err(|holder| OpenError::InUse { path: path.to_owned(), holder })?;
@@ -132,6 +132,18 @@ pub(super) fn directory(path: &Path, history: usize) -> Result<JournalStore, Ope
     File::open(path).and_then(|directory| directory.sync_all()).map_err(refused(path))?;
     let file = FileBackend::new(file).map_err(|error| damaged(&name, 0, error))?;
     backend(Arc::new(file), &name, Some(lock), history)
+}
+
+/// Creates `path` and what is missing above it, so that their names survive too.
+fn create(path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
+    fs::create_dir_all(path)?;
+    #[cfg(unix)]
+    for parent in missing.iter().filter_map(|created| created.parent()) {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
 }
 
 /// What an error of the operating system means for the directory.

@@ -66,10 +66,13 @@ impl Scripted {
         if hangs {
             pending::<()>().await;
         }
-        let mut state = self.state();
-        if state.lost.contains(&task.resource) {
+        let is_lost = self.state().lost.contains(&task.resource);
+        if is_lost {
+            // What was asked for meanwhile waits behind this call.
+            tokio::task::yield_now().await;
             return Reached::NoSuchResource;
         }
+        let mut state = self.state();
         state.calls.push((phase, task.branch));
         let scripted = state.answers.get_mut(&task.branch).and_then(VecDeque::pop_front);
         scripted

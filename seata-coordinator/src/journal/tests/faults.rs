@@ -232,6 +232,37 @@ async fn a_damaged_journal_is_refused_with_the_place() {
     assert!(refused > 3, "{refused} pages were in use");
 }
 
+/// The same after a crash: it never panics, and what it reads is what was written, but for the last flush.
+#[tokio::test]
+async fn a_journal_damaged_after_a_crash_is_refused_or_whole() {
+    let disk = Disk::default();
+    let store = JournalStore::open_on(disk.clone(), 0).unwrap();
+    let mut states = Vec::new();
+    for id in 1..=100 {
+        Step::Begin(id).run(&store).await.unwrap();
+        Step::Register(id, id * 10).run(&store).await.unwrap();
+        states.push(dump(&store).await);
+    }
+    let bytes = disk.bytes();
+    let mut refused = 0;
+    for page in 0..bytes.len() / 4096 {
+        for offset in [9, 2_000] {
+            let mut damaged = bytes.clone();
+            damaged[page * 4096 + offset] ^= 0x55;
+            match JournalStore::open_on(Disk::with(damaged), 0) {
+                Ok(store) => {
+                    let found = dump(&store).await;
+                    let age = states.iter().rev().position(|state| *state == found);
+                    assert!(age.is_some_and(|age| age <= 1), "page {page}: {age:?}");
+                }
+                Err(OpenError::Damaged { .. }) => refused += 1,
+                Err(error) => panic!("page {page}: {error}"),
+            }
+        }
+    }
+    assert!(refused > 3, "{refused} pages were in use");
+}
+
 #[test]
 fn a_cut_journal_is_refused() {
     let disk = Disk::default();
@@ -257,6 +288,14 @@ fn a_journal_of_a_later_version_is_refused() {
         Err(OpenError::NewerFormat { found, .. }) => assert_eq!(found, "2"),
         other => panic!("expected a refusal, found {other:?}"),
     }
+}
+
+#[test]
+fn a_directory_is_created_with_all_that_is_missing_above_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("one/two/three");
+    assert_eq!(JournalStore::open(&path, 0).unwrap().recovery(), Recovery::New);
+    assert_eq!(JournalStore::open(&path, 0).unwrap().recovery(), Recovery::Clean);
 }
 
 #[test]
