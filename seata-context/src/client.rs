@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use once_cell::sync::OnceCell;
 use seata_protocol::Xid;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
@@ -22,7 +23,7 @@ use crate::{
 pub(crate) const MAX_NAME_LENGTH: usize = 128;
 
 /// What the macros use where neither an argument nor the scope names a client.
-static INSTALLED: RwLock<Option<Client>> = RwLock::new(None);
+static INSTALLED: OnceCell<RwLock<Client>> = OnceCell::new();
 
 /// One application's side of its coordinator: what begins, ends and observes global transactions.
 ///
@@ -108,14 +109,17 @@ impl Client {
     /// [`NoClient`] when there is neither.
     pub fn current() -> Result<Self, NoClient> {
         let scoped = Scope::with_current(|state| state.client.clone()).flatten();
-        scoped.or_else(|| INSTALLED.read().unwrap_or_else(PoisonError::into_inner).clone()).ok_or(NoClient)
+        scoped
+            .or_else(|| Some(INSTALLED.get()?.read().unwrap_or_else(PoisonError::into_inner).clone()))
+            .ok_or(NoClient)
     }
 
     /// Makes this the client of everything in the process that names no other. A later call replaces it.
     pub fn install(&self) {
-        let installed = self.clone();
+        let installed = INSTALLED.get_or_init(|| RwLock::new(self.clone()));
         // The one before is dropped when the lock is free again.
-        let _replaced = INSTALLED.write().unwrap_or_else(PoisonError::into_inner).replace(installed);
+        let _replaced =
+            std::mem::replace(&mut *installed.write().unwrap_or_else(PoisonError::into_inner), self.clone());
     }
 
     /// Runs a future in a scope of its own, without a transaction, whose transactions use this client.
@@ -263,15 +267,6 @@ impl ClientBuilder {
             under_way,
         }));
         (client, finisher)
-    }
-}
-
-impl fmt::Debug for ClientBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientBuilder")
-            .field("application_id", &self.application_id)
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
     }
 }
 
