@@ -366,6 +366,18 @@ async fn requests_after_shutdown_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn rows_are_free_to_one_who_was_told_that_all_is_undone() {
+    let tc = Coordinator::in_memory();
+    attach(&tc, DB).await;
+    for _ in 0..2_000 {
+        let xid = tc.begin(begin("buy")).await.unwrap();
+        tc.register_branch(at(&xid, DB, &["1"])).await.unwrap();
+        assert_eq!(tc.rollback(&xid).await, Ok(GlobalStatus::Rollbacked));
+        assert_eq!(tc.query_locks(None, &[row(DB, "1")]).await, Ok(()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_row_ever_has_two_holders() {
     let directory = tempfile::tempdir().unwrap();
     let tc = Coordinator::open(directory.path()).await.unwrap();
