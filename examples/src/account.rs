@@ -9,11 +9,10 @@ use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown, service::TowerToHyperService};
 use seata::{
     Seata,
-    sqlx::{AtOpenError, AtPool},
+    at::{AtOpenError, AtSqlitePool},
     tower::JoinTransactionLayer,
 };
 use serde::{Deserialize, Serialize};
-use sqlx::Sqlite;
 use tokio::{net::TcpListener, task::JoinSet};
 use tower::{ServiceBuilder, service_fn};
 
@@ -30,7 +29,7 @@ const MAX_REQUEST: usize = 64 * 1024;
 /// What the service has: its database, in AT mode.
 #[derive(Clone, Debug)]
 pub struct Accounts {
-    database: AtPool<Sqlite>,
+    database: AtSqlitePool,
 }
 
 /// What a caller sends.

@@ -3,10 +3,10 @@
 use std::{future::Future, path::Path};
 
 use seata::{
-    RootContext, Seata, global_transactional,
-    sqlx::{AtOpenError, AtPool},
+    RootContext, Seata,
+    at::{AtOpenError, AtSqlitePool},
+    global_transactional,
 };
-use sqlx::Sqlite;
 
 use crate::{
     ShopError, database,
@@ -35,7 +35,7 @@ pub struct Purchase {
 #[derive(Clone, Debug)]
 pub struct Business {
     seata: Seata,
-    database: AtPool<Sqlite>,
+    database: AtSqlitePool,
     storage: StorageClient,
     orders: OrderClient,
 }

@@ -4,10 +4,9 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use seata::{
     Seata,
-    sqlx::{AtOpenError, AtPool},
+    at::{AtOpenError, AtSqlitePool},
     tonic::{JoinTransactionLayer, PropagateTransaction, PropagateTransactionLayer},
 };
-use sqlx::Sqlite;
 use tokio::net::TcpListener;
 use tonic::{
     Request, Response, Status,
@@ -40,7 +39,7 @@ const CALL_LIMIT: Duration = Duration::from_secs(10);
 /// What the service has: its database, in AT mode, and a way to the accounts.
 #[derive(Clone, Debug)]
 pub struct Orders {
-    database: AtPool<Sqlite>,
+    database: AtSqlitePool,
     accounts: AccountClient,
 }
 

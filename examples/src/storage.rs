@@ -5,11 +5,10 @@ use std::{future::Future, io, net::SocketAddr, path::Path};
 use axum::{Json, Router, extract::State, routing::post};
 use seata::{
     Seata,
-    sqlx::{AtOpenError, AtPool},
+    at::{AtOpenError, AtSqlitePool},
     tower::JoinTransactionLayer,
 };
 use serde::{Deserialize, Serialize};
-use sqlx::Sqlite;
 use tokio::net::TcpListener;
 
 use crate::{ShopError, database, http::JsonClient, server::Stop};
@@ -22,7 +21,7 @@ const SCHEMA: &str = "
 /// What the service has: its database, in AT mode.
 #[derive(Clone, Debug)]
 pub struct Storage {
-    database: AtPool<Sqlite>,
+    database: AtSqlitePool,
 }
 
 /// What a caller sends.

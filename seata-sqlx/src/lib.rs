@@ -86,3 +86,6 @@ pub use data_source::{AtPool, AtPoolBuilder, Outside};
 pub use error::{AtError, AtOpenError};
 pub use sql::Refusal;
 pub use transaction::AtTransaction;
+
+/// A data source on SQLite, as [`sqlx::SqlitePool`] is the pool.
+pub type AtSqlitePool = AtPool<sqlx::Sqlite>;

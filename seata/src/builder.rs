@@ -121,7 +121,7 @@ impl Seata {
     }
 
     /// A data source in AT mode over this pool, which then takes part in global transactions. The table
-    /// `undo_log` is created if it is missing. See [`sqlx`](crate::sqlx) for the options.
+    /// `undo_log` is created if it is missing. See [`at`](crate::at) for the options.
     ///
     /// # Errors
     /// A database that cannot take part, with the reason, such as one that lives in memory only.
@@ -129,7 +129,7 @@ impl Seata {
     pub async fn at(
         &self,
         pool: sqlx::SqlitePool,
-    ) -> Result<seata_sqlx::AtPool<sqlx::Sqlite>, seata_sqlx::AtOpenError> {
+    ) -> Result<seata_sqlx::AtSqlitePool, seata_sqlx::AtOpenError> {
         seata_sqlx::AtPool::new(pool, self).await
     }
 

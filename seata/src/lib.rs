@@ -46,7 +46,7 @@
 //! | feature | gives |
 //! |---|---|
 //! | `embedded` (default) | `Seata` and `Coordinator`: a coordinator in the process |
-//! | `sqlite` | `seata.at(pool)`: AT mode for sqlx on SQLite, in the module `sqlx` |
+//! | `sqlite` | `seata.at(pool)`: AT mode for sqlx on SQLite, in the module `at` |
 //! | `tower` | the HTTP layers, in the module `tower` |
 //! | `tonic` | the gRPC layers, in the module `tonic` |
 //! | `reqwest-middleware` | the same for reqwest |
@@ -90,7 +90,7 @@ pub mod coordinator {
             Unavailable,
         },
         journal::OpenError,
-        record::{Branch, HeldLock, Transaction},
+        record::{Branch, HeldLock, LockSet, Snapshot, Transaction},
         session::Decision,
         settings::Settings,
         store::StoreError,
@@ -98,7 +98,7 @@ pub mod coordinator {
 }
 
 #[cfg(feature = "sqlite")]
-pub use seata_sqlx as sqlx;
+pub use seata_sqlx as at;
 #[cfg(feature = "tonic")]
 pub use seata_tonic as tonic;
 #[cfg(feature = "tower")]

@@ -5,9 +5,9 @@ use std::{fmt, path::Path, time::Duration};
 use rand::{Rng, rngs::StdRng};
 use seata::{
     Coordinator, Seata,
+    at::{AtError, AtPool},
     coordinator::Settings,
     global_transactional,
-    sqlx::{AtError, AtPool},
 };
 use sqlx::{
     Sqlite, SqlitePool,
