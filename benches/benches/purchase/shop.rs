@@ -4,7 +4,7 @@ use std::{future::Future, path::Path, time::Duration};
 
 use seata::{
     Client, OnError, TransactionOptions,
-    sqlx::{AtPool, AtTransaction},
+    at::{AtPool, AtTransaction},
 };
 use sqlx::{
     Sqlite, SqlitePool, query,
