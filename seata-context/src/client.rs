@@ -270,6 +270,15 @@ impl ClientBuilder {
     }
 }
 
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("application_id", &self.application_id)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Whatever can stand for a [`Client`] in `#[global_transactional(client = ..)]`.
 pub trait IntoClient {
     /// The client.

@@ -64,7 +64,8 @@ struct Launcher {
 }
 
 impl GlobalTransaction {
-    /// Begins a transaction and binds it in the caller's scope. Its propagation is not looked at.
+    /// Begins a transaction and binds it, with its client, in the caller's scope. Its propagation is not
+    /// looked at.
     ///
     /// # Errors
     /// [`NoScope`](TransactionError::NoScope) outside any scope, [`AlreadyBound`](TransactionError::AlreadyBound)
@@ -77,7 +78,9 @@ impl GlobalTransaction {
         let client = options.client.clone().map_or_else(Client::current, Ok)?;
         let lock_retry = options.lock_retry;
         let lock_strategy = options.lock_strategy;
-        let mut transaction = Self::launch(client, options).await?;
+        let mut transaction = Self::launch(client.clone(), options).await?;
+        // What is looked up in the scope from now on is to reach the same coordinator.
+        let mut scoped = Some(client);
         let Role::Launcher(launcher) = &mut transaction.role else { unreachable!("launch makes launchers") };
         {
             let mut binding = Binding {
@@ -94,6 +97,7 @@ impl GlobalTransaction {
             }
             // What is replaced is dropped when the scope is no longer locked.
             std::mem::swap(&mut state.transaction, &mut binding);
+            std::mem::swap(&mut state.client, &mut scoped);
         }
         launcher.bound = Some(scope);
         Ok(transaction)

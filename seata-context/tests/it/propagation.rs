@@ -146,3 +146,17 @@ async fn the_client_that_a_function_names_is_its_bodys_with_and_without_a_transa
         assert_eq!(seen.unwrap(), "test", "{propagation:?}");
     }
 }
+
+#[tokio::test]
+async fn a_transaction_begun_by_hand_brings_its_client_into_the_scope() {
+    let coordinator = Coordinator::new();
+    let client = coordinator.running_client();
+    RootContext::scope(async {
+        let mut transaction = GlobalTransaction::begin(named("by hand", &client)).await.unwrap();
+        let seen = GlobalTransaction::current().unwrap().expect("it is bound");
+        assert_eq!(seen.xid(), transaction.xid());
+        assert_eq!(seen.status().await, Ok(seata_protocol::GlobalStatus::Begin));
+        transaction.rollback().await.unwrap();
+    })
+    .await;
+}
