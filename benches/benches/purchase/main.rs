@@ -8,7 +8,9 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use seata::{Client, Coordinator, Seata};
 use seata_benches::{
-    Table, is_measurement,
+    Table,
+    disk::flush_rate,
+    is_measurement,
     load::{self, Turn},
     middle, ratio, runtime, turn,
 };
@@ -73,7 +75,8 @@ async fn compare(directory: &Path) {
             }
         }
     }
-    table.print("Three local transactions, one global one");
+    let bare = flush_rate(directory, turn(Duration::from_millis(500)));
+    table.print(&format!("Three local transactions, one global one. The bare flush rate is {bare:.0}/s"));
 }
 
 async fn plain_turn(shop: &PlainShop, concurrency: usize) -> Turn {
@@ -82,7 +85,7 @@ async fn plain_turn(shop: &PlainShop, concurrency: usize) -> Turn {
         let shop = shop.clone();
         async move { shop.purchase(worker).await.expect("a purchase") }
     };
-    load::run(concurrency, turn(Duration::from_millis(400)), work, async {}).await
+    load::run(concurrency, turn(Duration::from_millis(300)), work, async {}).await
 }
 
 async fn at_turn(shop: &AtShop, seata: &Seata, concurrency: usize) -> Turn {
@@ -92,7 +95,7 @@ async fn at_turn(shop: &AtShop, seata: &Seata, concurrency: usize) -> Turn {
         async move { client.scope(shop.purchase(worker)).await.expect("a purchase") }
     };
     let drain = drained(seata.coordinator());
-    load::run(concurrency, turn(Duration::from_millis(400)), work, drain).await
+    load::run(concurrency, turn(Duration::from_millis(300)), work, drain).await
 }
 
 async fn drained(coordinator: &Coordinator) {
@@ -113,7 +116,7 @@ async fn take_apart(directory: &Path) {
         let finisher = tokio::spawn(finisher.run());
         let plain = PlainShop::open(&place("plain"), files).await;
         let at = AtShop::open(&place("at"), files, &client).await;
-        let purchases = if is_measurement() { 300 } else { 3 };
+        let purchases = if is_measurement() { 200 } else { 3 };
 
         let mut parts = Table::new(&["", "times", "ms"]);
         statements.take();
@@ -161,7 +164,7 @@ fn rows(table: &mut Table, name: &str, purchases: u32, calls: Taken, sql: Taken)
 
 /// What a statement is there for, by its first words.
 fn kind(statement: &str) -> &'static str {
-    const KINDS: [(&str, &str); 9] = [
+    const KINDS: [(&str, &str); 11] = [
         ("BEGIN", "local BEGIN"),
         ("COMMIT", "local COMMIT"),
         ("DELETE FROM \"undo_log\"", AFTERWARDS),
@@ -169,6 +172,8 @@ fn kind(statement: &str) -> &'static str {
         ("INSERT", "the statement itself"),
         ("UPDATE", "the statement itself"),
         ("SELECT (SELECT schema_version", "look whether the schema changed"),
+        ("SAVEPOINT", "savepoint, and its release"),
+        ("RELEASE", "savepoint, and its release"),
         ("SELECT \"", "before and after image"),
         ("", "table structure, once"),
     ];
