@@ -105,6 +105,10 @@ impl<DB: Dialect> Change<'_, DB> {
             return Ok(Changed { outputs, logs: Vec::new(), locks: Vec::new() });
         }
         let log = if self.write.kind == Kind::Delete {
+            // As many as were selected, and none of those is left: they are the same.
+            if !self.read_by_keys(&before).await?.is_empty() {
+                return Err(self.mismatch("some of the selected rows are still there"));
+            }
             log(SqlType::Delete, table, before, Vec::new())
         } else {
             let after = self.read_by_keys(&before).await?;
@@ -138,14 +142,20 @@ impl<DB: Dialect> Change<'_, DB> {
             self.text(RELEASE).await?;
         }
         let mut keys = keys?.1;
+        let expected = sorted_identities(&keys);
         let mut seen = HashSet::new();
         keys.retain(|row| seen.insert(image::identity(row)));
         let before = match self.write.kind {
             Kind::Upsert { .. } => self.read_by_keys(&keys).await?,
             _ => Vec::new(),
         };
-        let outputs =
-            collect(self.connection, self.call.clone()).await.map_err(|error| self.failed(error))?;
+        let (outputs, touched) = self.run_statement().await?;
+        let affected = rows_affected::<DB>(&outputs);
+        if affected != expected.len() as u64
+            || touched.is_some_and(|rows| sorted_identities(&rows) != expected)
+        {
+            return Err(self.mismatch("it does not touch the same rows twice"));
+        }
         let after = self.read_by_keys(&keys).await?;
         self.changed(outputs, &keys, before, after)
     }
@@ -228,7 +238,7 @@ impl<DB: Dialect> Change<'_, DB> {
     }
 
     fn locks(&self, rows: &[Row]) -> Result<Vec<RowLock>, ImageError> {
-        rows.iter().map(|row| image::lock(self.surroundings.resource, self.table, row)).collect()
+        rows.iter().map(|row| image::lock::<DB>(self.surroundings.resource, self.table, row)).collect()
     }
 
     /// The statement must have changed exactly the rows of its image; where rows may be passed over, no others.
@@ -288,6 +298,13 @@ impl<DB: Dialect> Change<'_, DB> {
             }
         }
     }
+}
+
+/// A row that is touched twice stands there twice.
+fn sorted_identities(rows: &[Row]) -> Vec<String> {
+    let mut identities: Vec<String> = rows.iter().map(image::identity).collect();
+    identities.sort_unstable();
+    identities
 }
 
 fn log(sql_type: SqlType, table: &str, before: Vec<Row>, after: Vec<Row>) -> SqlUndoLog {

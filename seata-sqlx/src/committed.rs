@@ -139,8 +139,9 @@ async fn try_read<DB: Dialect>(
     rows: &Rows,
 ) -> Result<Vec<Output<DB>>, FinishError> {
     session.close_if_in_doubt();
+    let mut session = session.until_decided();
     session.begin(DB::BEGIN_WRITING).await.map_err(FinishError::Other)?;
-    let outputs = look(core, caller, session, call, rows).await;
+    let outputs = look(core, caller, &mut session, call, rows).await;
     session.rollback().await;
     outputs
 }
@@ -186,7 +187,7 @@ async fn locks<DB: Dialect>(
     let limit = core.options.max_image_rows;
     let found = image::read::<DB>(connection, keys, table, &key, limit).await;
     let locks =
-        found.and_then(|rows| rows.iter().map(|row| image::lock(&core.resource, table, row)).collect());
+        found.and_then(|rows| rows.iter().map(|row| image::lock::<DB>(&core.resource, table, row)).collect());
     locks.map_err(|error| {
         let statement = shorten(statement);
         match error {

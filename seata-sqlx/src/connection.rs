@@ -121,7 +121,7 @@ impl<DB: Dialect> AtConnection<DB> {
         const TAKE_BACK: &[&str] = &["ROLLBACK TO seata_statement", "RELEASE seata_statement"];
         self.set_changing(true);
         self.all_or_end(BEGIN).await?;
-        match self.change(call, write).await {
+        match change(&self.core, &mut self.session, call, write).await {
             Ok((outputs, mut work)) => {
                 self.all_or_end(KEEP).await?;
                 if let Some(transaction) = &mut self.transaction {
@@ -193,34 +193,37 @@ impl<DB: Dialect> AtConnection<DB> {
         write: &Write,
         is_first: bool,
     ) -> Result<Vec<Output<DB>>, FinishError> {
-        self.session.begin(DB::BEGIN_WRITING).await.map_err(FinishError::Other)?;
-        let (outputs, work) = match self.change(call, write).await {
+        let Self { core, session, .. } = self;
+        let mut session = session.until_decided();
+        session.begin(DB::BEGIN_WRITING).await.map_err(FinishError::Other)?;
+        let (outputs, work) = match change(core, &mut session, call, write).await {
             Ok(done) => done,
             Err(error) => {
-                self.session.rollback().await;
+                session.rollback().await;
                 return Err(FinishError::Other(error.into()));
             }
         };
         let attempt = Attempt { is_autocommit: true, is_first };
-        branch::finish(&self.core, &mut self.session, caller, work, attempt).await?;
+        branch::finish(core, &mut session, caller, work, attempt).await?;
         Ok(outputs)
     }
+}
 
-    async fn change(
-        &mut self,
-        call: &Call<DB>,
-        write: &Write,
-    ) -> Result<(Vec<Output<DB>>, Work), ChangeError> {
-        let surroundings = Surroundings {
-            resource: &self.core.resource,
-            structures: &self.core.structures,
-            undo_table: &self.core.options.undo_table,
-            max_rows: self.core.options.max_image_rows,
-        };
-        let connection = self.session.connection().await.map_err(ChangeError::Doubtful)?;
-        let changed = change::run::<DB>(&surroundings, connection, call, write).await?;
-        Ok((changed.outputs, Work { logs: changed.logs, locks: changed.locks }))
-    }
+async fn change<DB: Dialect>(
+    core: &Core<DB>,
+    session: &mut Session<DB>,
+    call: &Call<DB>,
+    write: &Write,
+) -> Result<(Vec<Output<DB>>, Work), ChangeError> {
+    let surroundings = Surroundings {
+        resource: &core.resource,
+        structures: &core.structures,
+        undo_table: &core.options.undo_table,
+        max_rows: core.options.max_image_rows,
+    };
+    let connection = session.connection().await.map_err(ChangeError::Doubtful)?;
+    let changed = change::run::<DB>(&surroundings, connection, call, write).await?;
+    Ok((changed.outputs, Work { logs: changed.logs, locks: changed.locks }))
 }
 
 /// Runs a statement on a connection of the pool that is given back while a lock is waited for: its

@@ -1,5 +1,7 @@
 //! What differs between databases, behind one trait, and how statements reach them.
 
+use std::borrow::Cow;
+
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use futures_util::TryStreamExt;
 use sqlx::{AssertSqlSafe, Database, Either, Error, Execute, Pool, SqlSafeStr, SqlStr, error::BoxDynError};
@@ -47,6 +49,10 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
 
     /// Adds a value to the arguments.
     fn bind(arguments: &mut Self::Arguments, value: &Value) -> Result<(), Error>;
+
+    /// The one value that stands in row locks for all those that a key with this collation takes for
+    /// equal. With two of them a row that was deleted could come back under another lock.
+    fn key_value<'v>(collation: &str, value: &'v Value) -> Cow<'v, Value>;
 
     /// The value of a column and its JDBC type number.
     fn value(row: &Self::Row, column: usize) -> Result<(i32, Value), Error>;

@@ -156,20 +156,29 @@ fn full(value: &Value) -> String {
 }
 
 /// The lock on a row.
-pub(crate) fn lock(resource: &ResourceId, table: &Table, row: &Row) -> Result<RowLock, ImageError> {
-    Ok(RowLock { resource: resource.clone(), table: table.name.as_str().into(), key: key_of(table, row)? })
+pub(crate) fn lock<DB: Dialect>(
+    resource: &ResourceId,
+    table: &Table,
+    row: &Row,
+) -> Result<RowLock, ImageError> {
+    let key = key_of::<DB>(table, row)?;
+    Ok(RowLock { resource: resource.clone(), table: table.name.as_str().into(), key })
 }
 
 /// The key of a row in the key's own order, as locks have it.
-fn key_of(table: &Table, row: &Row) -> Result<RowKey, ImageError> {
-    let parts = table.key.iter().map(|column| match row.value(column) {
-        Some(Value::Long(value)) => Ok(KeyPart::Integer(*value)),
-        Some(Value::Integer(value)) => Ok(KeyPart::Integer(i64::from(*value))),
-        Some(Value::Double(value)) => Ok(KeyPart::Real(*value)),
-        Some(Value::Text(text)) => Ok(KeyPart::Text(text)),
-        Some(Value::Bytes(bytes)) => Ok(KeyPart::Bytes(bytes)),
-        Some(other) => Err(ImageError::UnusableKey(format!("{column} is {other}"))),
-        None => Err(ImageError::UnusableKey(format!("{column} is missing"))),
+fn key_of<DB: Dialect>(table: &Table, row: &Row) -> Result<RowKey, ImageError> {
+    let mut values = Vec::with_capacity(table.key.len());
+    for (column, collation) in table.key.iter().zip(&table.key_collations) {
+        let missing = || ImageError::UnusableKey(format!("{column} is missing"));
+        values.push((column, DB::key_value(collation, row.value(column).ok_or_else(missing)?)));
+    }
+    let parts = values.iter().map(|(column, value)| match value.as_ref() {
+        Value::Long(value) => Ok(KeyPart::Integer(*value)),
+        Value::Integer(value) => Ok(KeyPart::Integer(i64::from(*value))),
+        Value::Double(value) => Ok(KeyPart::Real(*value)),
+        Value::Text(text) => Ok(KeyPart::Text(text)),
+        Value::Bytes(bytes) => Ok(KeyPart::Bytes(bytes)),
+        other => Err(ImageError::UnusableKey(format!("{column} is {other}"))),
     });
     let parts = parts.collect::<Result<Vec<_>, _>>()?;
     RowKey::new(parts).map_err(|error| ImageError::UnusableKey(error.to_string()))

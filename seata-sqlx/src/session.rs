@@ -1,5 +1,7 @@
 //! A pooled connection that is closed, never pooled, while the state of its transaction is in doubt.
 
+use std::ops::{Deref, DerefMut};
+
 use sqlx::{Error, Pool, pool::PoolConnection};
 
 use crate::dialect::{Call, Dialect, execute};
@@ -37,15 +39,18 @@ impl<DB: Dialect> Session<DB> {
 
     pub(crate) async fn begin(&mut self, statement: &'static str) -> Result<(), Error> {
         self.connection().await?;
-        self.in_doubt = true;
-        match self.run(statement).await {
-            Ok(()) => Ok(()),
+        let mut session = self.until_decided();
+        session.in_doubt = true;
+        match session.run(statement).await {
+            Ok(()) => {
+                // Open from here on, and the caller's to end.
+                std::mem::forget(session);
+                Ok(())
+            }
             Err(error) => {
                 // An answer of the database means that nothing has begun, as when the file is busy.
                 if error.as_database_error().is_some() {
-                    self.in_doubt = false;
-                } else {
-                    self.close();
+                    session.in_doubt = false;
                 }
                 Err(error)
             }
@@ -90,6 +95,12 @@ impl<DB: Dialect> Session<DB> {
         }
     }
 
+    /// For work at whose end nothing may be open: dropped half-way, it closes the connection at once, also where
+    /// the session itself lives on. Until it is closed it may hold the file.
+    pub(crate) fn until_decided(&mut self) -> UntilDecided<'_, DB> {
+        UntilDecided(self)
+    }
+
     /// Closes the connection, whatever goes on there.
     pub(crate) fn close(&mut self) {
         self.in_doubt = false;
@@ -105,6 +116,29 @@ impl<DB: Dialect> Session<DB> {
 }
 
 impl<DB: Dialect> Drop for Session<DB> {
+    fn drop(&mut self) {
+        self.close_if_in_doubt();
+    }
+}
+
+/// From [`Session::until_decided`].
+pub(crate) struct UntilDecided<'s, DB: Dialect>(&'s mut Session<DB>);
+
+impl<DB: Dialect> Deref for UntilDecided<'_, DB> {
+    type Target = Session<DB>;
+
+    fn deref(&self) -> &Session<DB> {
+        self.0
+    }
+}
+
+impl<DB: Dialect> DerefMut for UntilDecided<'_, DB> {
+    fn deref_mut(&mut self) -> &mut Session<DB> {
+        self.0
+    }
+}
+
+impl<DB: Dialect> Drop for UntilDecided<'_, DB> {
     fn drop(&mut self) {
         self.close_if_in_doubt();
     }

@@ -25,6 +25,8 @@ pub(crate) struct Table {
     pub(crate) columns: Vec<Column>,
     /// The columns of the primary key, in the key's order.
     pub(crate) key: Vec<String>,
+    /// By which collation each of them is unique, as the database calls it.
+    pub(crate) key_collations: Vec<String>,
     pub(crate) triggers: Vec<Trigger>,
     /// Foreign keys of other tables on this one, if they make the database change rows.
     pub(crate) references: Vec<Reference>,

@@ -11,7 +11,7 @@ use crate::{
     dialect::{Call, Dialect, execute, rows},
     image::{self, ImageError, identity, key_condition},
     sql::{Refusal, Rows},
-    structure::{Structure, StructureCache},
+    structure::{Structure, StructureCache, Table},
     undo::{self, DecodeError, Row, SqlType, SqlUndoLog, TableRecords, Value},
 };
 
@@ -98,8 +98,12 @@ pub(super) async fn undo<DB: Dialect>(
             let delete = format!("DELETE FROM {table} WHERE xid = ?1 AND branch_id = ?2");
             execute::<DB>(connection, Call::new(delete, &branch)?).await?;
         }
-        // Marked as finished: nothing to do.
-        Some(_) => {}
+        Some(row) => match DB::value(row, 2)?.1 {
+            Value::Long(FINISHED) => {}
+            other => {
+                return Err(UndoError::Image(format!("the undo row's log_status is {other}, not 0 or 1")));
+            }
+        },
     }
     execute::<DB>(connection, Call::text("COMMIT")).await?;
     Ok(())
@@ -148,6 +152,8 @@ impl<DB: Dialect> Undo<'_, DB> {
             return Ok(());
         }
         let structure = self.structure(&changed.table_name).await?;
+        check_image(&structure.table, &before.rows)?;
+        check_image(&structure.table, &after.rows)?;
         if self.options.data_validation {
             let current = self.current(&wanted.rows, &structure).await?;
             if !same_rows(&current, &after.rows) {
@@ -243,6 +249,10 @@ impl<DB: Dialect> Undo<'_, DB> {
                 values.push(&field.value);
                 conditions.push(format!("{} = {}", DB::quote(child), DB::parameter(values.len(), field)));
             }
+            // A row may refer to itself, and goes as a whole.
+            if reference.child.eq_ignore_ascii_case(&structure.table.name) {
+                conditions.push(format!("NOT ({})", key_condition::<DB>(row, &mut values)));
+            }
             let child = DB::quote(&reference.child);
             let sql = format!("SELECT 1 FROM {child} WHERE {} LIMIT 1", conditions.join(" AND "));
             let referring = rows::<DB>(self.connection, Call::new(sql, &values)?).await?;
@@ -295,6 +305,31 @@ impl<DB: Dialect> Undo<'_, DB> {
             }
         }
     }
+}
+
+/// Checks that the image fits the table as it is now: the document may be a peer's, and the table altered. (SQLite
+/// would take the quoted name of a missing column for a text.)
+fn check_image(table: &Table, rows: &[Row]) -> Result<(), UndoError> {
+    for row in rows {
+        let unknown = |name: &str| !table.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));
+        if let Some(field) = row.fields.iter().find(|field| unknown(&field.name)) {
+            return Err(UndoError::Image(format!(
+                "table {} has no column {} any more",
+                table.name, field.name
+            )));
+        }
+        let of_key = row.key().filter(|field| table.is_key(&field.name)).count();
+        if of_key != table.key.len() || of_key != row.key().count() {
+            let found: Vec<&str> = row.key().map(|field| field.name.as_str()).collect();
+            return Err(UndoError::Image(format!(
+                "the primary key of table {} is ({}), and that of its image ({})",
+                table.name,
+                table.key.join(", "),
+                found.join(", ")
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Whether two images hold the same rows with the same values, in whatever order. Only the columns of

@@ -12,7 +12,8 @@ use sqlparser::{
 
 use super::{
     Refusal, gaps, parameters,
-    tokens::{Clauses, keyword, offset, significant},
+    tokens::{Clauses, Offsets, depth, keyword, offset, significant},
+    volatile,
 };
 
 /// What a statement is.
@@ -173,6 +174,14 @@ fn pragma(tokens: &[TokenWithSpan]) -> Result<Statement, Refusal> {
 }
 
 fn parse(dialect: &dyn Dialect, tokens: Vec<TokenWithSpan>) -> Result<ast::Statement, Refusal> {
+    /// SQLite itself takes 1000 levels, but trees are compared and dropped level by level of the stack, and
+    /// an unoptimized build needs some kilobytes for each: two megabytes held 400.
+    const DEPTH: usize = 300;
+    if depth(&tokens) > DEPTH {
+        return Err(Refusal::NotUnderstood(format!(
+            "more than {DEPTH} operators stand in a row, where IN might do"
+        )));
+    }
     let mut parser = Parser::new(dialect).with_tokens_with_locations(tokens);
     let understood = parser.parse_statement().and_then(|statement| {
         while parser.consume_token(&Token::SemiColon) {}
@@ -205,9 +214,35 @@ fn write(dialect: &dyn Dialect, sql: &str, mut tokens: Vec<TokenWithSpan>) -> Re
         Some(SqliteOnConflict::Rollback) => return Err(Refusal::OnFailure("ROLLBACK")),
         Some(SqliteOnConflict::Fail) => return Err(Refusal::OnFailure("FAIL")),
     };
+    if let Some(function) = unseen_choice(&kind, has_returning, &tokens) {
+        return Err(Refusal::Volatile(function));
+    }
     // SQLite wants RETURNING before ORDER BY and LIMIT.
     let returning_at = if rows.tail.is_empty() { returning_at } else { None };
     Ok(Write { kind, rows, may_skip, has_returning, returning_at })
+}
+
+/// A function by which the statement may touch other rows, or write other keys, than were seen before it ran. Without
+/// RETURNING the touched rows are known; a DELETE and an INSERT can be checked by what is there afterwards.
+fn unseen_choice(kind: &Kind, has_returning: bool, tokens: &[TokenWithSpan]) -> Option<String> {
+    use volatile::Cause::{Chance, LastStatement, Time};
+    match kind {
+        Kind::Update { .. } if has_returning => {
+            let clauses = Clauses::find(tokens);
+            volatile::find(&tokens[clauses.condition], &[Chance, Time])
+        }
+        Kind::Upsert { .. } if has_returning => {
+            let chooses =
+                |token: &TokenWithSpan| matches!(keyword(&token.token).as_str(), "SELECT" | "WHERE");
+            let choice = tokens.iter().position(chooses).unwrap_or(tokens.len());
+            volatile::find(tokens, &[Chance, LastStatement])
+                .or_else(|| volatile::find(&tokens[choice..], &[Time]))
+        }
+        // Run twice, so that the last statement is this one.
+        Kind::Upsert { .. } => volatile::find(tokens, &[LastStatement]),
+        Kind::Insert if has_returning => volatile::find(tokens, &[LastStatement]),
+        _ => None,
+    }
 }
 
 type Parts = (Kind, Rows, Option<SqliteOnConflict>, bool);
@@ -307,10 +342,11 @@ impl Context<'_> {
     fn text(&self, tokens: &[TokenWithSpan]) -> String {
         let mut text = String::new();
         let mut end = None;
+        let mut offsets = Offsets::new(self.sql);
         for token in tokens {
-            let start = offset(self.sql, token.span.start);
+            let start = offsets.of(token.span.start);
             text.push_str(&self.sql[end.unwrap_or(start)..start]);
-            let after = offset(self.sql, token.span.end);
+            let after = offsets.of(token.span.end);
             match &token.token {
                 Token::Placeholder(number) => text.push_str(number),
                 _ => text.push_str(&self.sql[start..after]),
@@ -343,13 +379,30 @@ pub(crate) fn committed_read(dialect: &dyn Dialect, sql: &str) -> Result<Rows, R
     let grouped = select.distinct.is_some()
         || select.having.is_some()
         || !matches!(&select.group_by, GroupByExpr::Expressions(terms, _) if terms.is_empty())
-        || select.projection.iter().any(computes);
+        || select.projection.iter().any(computes)
+        || !orders_by_columns(query.order_by.as_ref());
     let has_tail = query.order_by.is_some() || query.limit_clause.is_some();
     let mut rows = context.rows(table, select.selection.as_ref(), has_tail)?;
     if grouped {
         rows.tail.clear();
     }
     Ok(rows)
+}
+
+/// A number counts what is read, and the image query reads something else.
+fn orders_by_columns(order_by: Option<&ast::OrderBy>) -> bool {
+    fn is_column(expr: &ast::Expr) -> bool {
+        match expr {
+            ast::Expr::Identifier(_) | ast::Expr::CompoundIdentifier(_) => true,
+            ast::Expr::Collate { expr, .. } => is_column(expr),
+            _ => false,
+        }
+    }
+    match order_by.map(|order_by| &order_by.kind) {
+        None => true,
+        Some(ast::OrderByKind::Expressions(terms)) => terms.iter().all(|term| is_column(&term.expr)),
+        Some(_) => false,
+    }
 }
 
 /// Anything but a plain column may be an aggregate, or an alias that ORDER BY refers to.

@@ -6,6 +6,7 @@ mod gaps;
 mod parameters;
 mod refusal;
 mod tokens;
+mod volatile;
 
 pub(crate) use analysis::Rows;
 pub(crate) use analysis::{Analysis, Kind, Statement, Write, analyse, committed_read};

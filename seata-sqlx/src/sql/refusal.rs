@@ -71,6 +71,23 @@ pub enum Refusal {
          declare one"
     )]
     NoPrimaryKey(String),
+    /// Nobody but the connection knows which of the table's keys are equal.
+    #[error(
+        "the primary key of table {table} is ordered by the collation {collation}, and which keys it takes for one \
+         cannot be told; declare it with BINARY, NOCASE or RTRIM"
+    )]
+    KeyCollation {
+        /// The table.
+        table: String,
+        /// The collation.
+        collation: String,
+    },
+    /// The statement may mean other rows when it runs than when its image was taken, unseen.
+    #[error(
+        "{0} need not give the same value when the rows are looked at and when they are changed; ask for its value \
+         first, and bind it"
+    )]
+    Volatile(String),
     /// The statement would set a key.
     #[error(
         "the statement sets {column}, part of the primary key of {table}; delete the row and insert it anew"

@@ -25,13 +25,96 @@ pub(super) fn keyword(token: &Token) -> String {
 
 /// The byte offset of a place in `sql`, whose columns count characters.
 pub(super) fn offset(sql: &str, location: Location) -> usize {
-    let line_start = match location.line {
-        0 | 1 => 0,
-        line => sql.match_indices('\n').nth(line as usize - 2).map_or(sql.len(), |(index, _)| index + 1),
-    };
-    let column = (location.column as usize).saturating_sub(1);
-    sql[line_start..].char_indices().nth(column).map_or(sql.len(), |(index, _)| line_start + index)
+    Offsets::new(sql).of(location)
 }
+
+/// [`offset`] for many places in ascending order, in one walk over the text.
+pub(super) struct Offsets<'s> {
+    sql: &'s str,
+    at: usize,
+    line: u64,
+    column: u64,
+}
+
+impl<'s> Offsets<'s> {
+    pub(super) fn new(sql: &'s str) -> Self {
+        Self { sql, at: 0, line: 1, column: 1 }
+    }
+
+    pub(super) fn of(&mut self, location: Location) -> usize {
+        let wanted = (location.line.max(1), location.column.max(1));
+        if wanted < (self.line, self.column) {
+            *self = Self::new(self.sql);
+        }
+        for character in self.sql[self.at..].chars() {
+            if (self.line, self.column) >= wanted {
+                break;
+            }
+            self.at += character.len_utf8();
+            (self.line, self.column) =
+                if character == '\n' { (self.line + 1, 1) } else { (self.line, self.column + 1) };
+        }
+        self.at
+    }
+}
+
+/// How deep a tree a parser may make of these words: between two commas each AND and OR is a level, on top of the
+/// longest row of other operators, and what stands in parentheses lies below.
+pub(super) fn depth(tokens: &[TokenWithSpan]) -> usize {
+    /// Inside one pair of parentheses.
+    #[derive(Default)]
+    struct Level {
+        logical: usize,
+        row: usize,
+        longest_row: usize,
+        deepest: usize,
+    }
+    let mut outer = Vec::new();
+    let mut level = Level::default();
+    for token in tokens {
+        match (keyword(&token.token).as_str(), &token.token) {
+            (_, Token::LParen) => outer.push(std::mem::take(&mut level)),
+            (_, Token::RParen) => {
+                let inner = level.deepest;
+                level = outer.pop().unwrap_or_default();
+                level.row = level.row.max(inner);
+            }
+            (_, Token::Comma | Token::SemiColon) => {
+                level = Level { deepest: level.deepest, ..Level::default() }
+            }
+            ("AND" | "OR", _) => (level.logical, level.row) = (level.logical + 1, 0),
+            (word, Token::Word(_)) if !OPERATORS.contains(&word) => {}
+            (_, Token::Number(..) | Token::SingleQuotedString(_) | Token::HexStringLiteral(_)) => {}
+            (_, Token::Placeholder(_) | Token::Period) => {}
+            _ => level.row += 1,
+        }
+        level.longest_row = level.longest_row.max(level.row);
+        level.deepest = level.deepest.max(level.logical + level.longest_row);
+    }
+    level.deepest
+}
+
+/// Those that are words.
+const OPERATORS: [&str; 18] = [
+    "NOT",
+    "IS",
+    "ISNULL",
+    "NOTNULL",
+    "IN",
+    "LIKE",
+    "GLOB",
+    "REGEXP",
+    "MATCH",
+    "BETWEEN",
+    "ESCAPE",
+    "COLLATE",
+    "CASE",
+    "WHEN",
+    "UNION",
+    "INTERSECT",
+    "EXCEPT",
+    "JOIN",
+];
 
 /// Where the clauses that choose rows stand among a statement's words.
 #[derive(Debug, Default)]

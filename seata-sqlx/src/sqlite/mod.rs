@@ -2,6 +2,8 @@
 
 mod structure;
 
+use std::borrow::Cow;
+
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use sqlx::{
     Arguments as _, Decode, Error, Executor as _, Pool, Row as _, Sqlite, SqliteConnection, TypeInfo as _,
@@ -70,6 +72,23 @@ impl Dialect for Sqlite {
             other => Err(format!("SQLite stores no value like {other}").into()),
         };
         bound.map_err(Error::Encode)
+    }
+
+    fn key_value<'v>(collation: &str, value: &'v Value) -> Cow<'v, Value> {
+        /// Beyond it no REAL equals any INTEGER.
+        const INTEGERS: std::ops::Range<f64> = -9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0;
+        match value {
+            Value::Text(text) if collation.eq_ignore_ascii_case("NOCASE") => {
+                Cow::Owned(Value::Text(text.to_ascii_lowercase()))
+            }
+            Value::Text(text) if collation.eq_ignore_ascii_case("RTRIM") => {
+                Cow::Owned(Value::Text(text.trim_end_matches(' ').to_owned()))
+            }
+            Value::Double(real) if real.trunc() == *real && INTEGERS.contains(real) => {
+                Cow::Owned(Value::Long(*real as i64))
+            }
+            other => Cow::Borrowed(other),
+        }
     }
 
     fn value(row: &SqliteRow, column: usize) -> Result<(i32, Value), Error> {

@@ -69,12 +69,20 @@ async fn load(connection: &mut SqliteConnection, wanted: &str) -> Result<Result<
     if key.is_empty() {
         return Ok(Err(Refusal::NoPrimaryKey(name)));
     }
+    let collations = key_collations(connection, &name, &key).await?;
+    let own = |collation: &&String| {
+        !["BINARY", "NOCASE", "RTRIM"].iter().any(|known| known.eq_ignore_ascii_case(collation))
+    };
+    if let Some(collation) = collations.iter().find(own) {
+        return Ok(Err(Refusal::KeyCollation { table: name, collation: collation.clone() }));
+    }
     Ok(Ok(Table {
         columns,
         triggers: triggers(connection, &name).await?,
         references: references(connection, &name, &key).await?,
         declared_conflict: definition.and_then(|sql| conflict_clause(Sqlite::grammar(), &sql)),
         key,
+        key_collations: collations,
         reference: format!("main.{}", Sqlite::quote(&name)),
         name,
     }))
@@ -97,6 +105,22 @@ async fn columns(
         columns.push(Column { name, is_generated: hidden != 0 });
     }
     Ok((columns, key.into_values().collect()))
+}
+
+/// That of the index that keeps the key unique, which need not be the column's. An INTEGER PRIMARY KEY has none.
+async fn key_collations(
+    connection: &mut SqliteConnection,
+    table: &str,
+    key: &[String],
+) -> Result<Vec<String>, Error> {
+    const COLLATIONS: &str = "SELECT c.name, c.coll \
+         FROM pragma_index_list(?1, 'main') i, pragma_index_xinfo(i.name, 'main') c \
+         WHERE i.origin = 'pk' AND c.key = 1 AND c.name IS NOT NULL";
+    let mut found = BTreeMap::<String, String>::new();
+    for row in query(connection, COLLATIONS, &[table]).await? {
+        found.insert(row.try_get(0)?, row.try_get(1)?);
+    }
+    Ok(key.iter().map(|column| found.remove(column).unwrap_or_else(|| "BINARY".to_owned())).collect())
 }
 
 async fn triggers(connection: &mut SqliteConnection, table: &str) -> Result<Vec<Trigger>, Error> {

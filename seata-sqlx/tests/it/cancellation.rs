@@ -123,11 +123,17 @@ async fn a_global_committed_read() {
 #[tokio::test]
 async fn a_connection_whose_statement_was_dropped_goes_on() {
     for times in 0..40 {
-        let world = World::with(SCHEMA, 1, |builder| builder).await;
+        let world = World::with(SCHEMA, 2, |builder| builder).await;
         let xid = world.coordinator.begin();
         inside(&xid, async {
             let mut connection = world.pool.connection();
             poll_times(times, (&mut connection).execute("UPDATE t SET n = 1 WHERE id = 1")).await;
+            world.assert_clean("a dropped statement frees the file while its connection is kept").await;
+            poll_times(times, connection.begin()).await;
+            world.assert_clean("so does a dropped begin").await;
+            let read = sqlx::query("SELECT n FROM t").fetch_all(connection.global_committed());
+            poll_times(times, read).await;
+            world.assert_clean("and a dropped read").await;
             sqlx::query("UPDATE t SET n = n + 1 WHERE id = 2").execute(&mut connection).await.unwrap();
             let mut tx = connection.begin().await.unwrap();
             sqlx::query("UPDATE t SET n = n + 1 WHERE id = 2").execute(&mut tx).await.unwrap();

@@ -232,6 +232,61 @@ async fn a_committed_read_waits_for_the_holder_of_its_rows() {
     assert!(matches!(AtError::from_sqlx(&error), Some(AtError::Refused { .. })), "{error}");
 }
 
+/// A number in ORDER BY counts what is read, which is not what the locks are asked for by.
+#[tokio::test]
+async fn a_committed_read_that_orders_by_place_asks_for_its_own_rows() {
+    let world = World::new(
+        "CREATE TABLE account (id INTEGER PRIMARY KEY, money); INSERT INTO account VALUES (1, 30), (2, 20), (3, 10)",
+    )
+    .await;
+    world.coordinator.hold(world.lock("account", "3"));
+    for sql in [
+        "SELECT money FROM account ORDER BY 1 LIMIT 1",
+        "SELECT money FROM account ORDER BY (1) LIMIT 1",
+        "SELECT money FROM account ORDER BY 1 COLLATE BINARY LIMIT 1",
+        "SELECT id, money FROM account ORDER BY 2 LIMIT 1",
+        "SELECT money FROM account ORDER BY money LIMIT 1",
+    ] {
+        let read = sqlx::query(sql).fetch_all(world.pool.global_committed());
+        let read = run_with_global_lock(
+            LockRetry { interval: Some(Duration::from_millis(1)), times: Some(1) },
+            read,
+        );
+        let error = read.await.map(|rows| rows.len()).expect_err(sql);
+        assert!(is_conflict(&error), "{sql}: {error}");
+    }
+}
+
+/// What one unique key holds to be equal is one row to all transactions.
+#[tokio::test]
+async fn keys_that_are_equal_to_the_table_are_one_lock() {
+    for (column, first, again) in [
+        ("k TEXT COLLATE NOCASE PRIMARY KEY", "'aé'", "'Aé'"),
+        ("k TEXT COLLATE RTRIM PRIMARY KEY", "'a'", "'a  '"),
+        ("k TEXT, x DEFAULT 1, PRIMARY KEY (x, k COLLATE NOCASE)", "'a'", "'A'"),
+        ("k TEXT COLLATE NOCASE, PRIMARY KEY (k)", "'a'", "'A'"),
+        ("k PRIMARY KEY", "1", "1.0"),
+        ("k PRIMARY KEY", "-0.0", "0"),
+        ("k NUMERIC PRIMARY KEY", "9007199254740992", "9007199254740992.0"),
+        ("k REAL PRIMARY KEY", "7", "7.0"),
+    ] {
+        for rowid in ["", " WITHOUT ROWID"] {
+            let schema = format!("CREATE TABLE t ({column}){rowid}; INSERT INTO t (k) VALUES ({first})");
+            let world = World::with(&schema, 2, |builder| builder.lock_retry(Duration::ZERO, 0)).await;
+            let before = world.dump().await;
+            let xid = world.coordinator.begin();
+            inside(&xid, sqlx::query("DELETE FROM t").execute(&world.pool)).await.unwrap();
+            let insert = format!("INSERT INTO t (k) VALUES ({again})");
+            let other = world.coordinator.begin();
+            let insert = sqlx::query(sqlx::AssertSqlSafe(insert.clone())).execute(&world.pool);
+            let error = inside(&other, insert).await.expect_err(column);
+            assert!(is_conflict(&error), "{column}: {error}");
+            world.coordinator.rollback(&xid).await;
+            assert_eq!(world.dump().await, before, "{column}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_coordinator_is_told_how_the_branch_came_about() {
     use seata_context::{LockStrategy, OnError, TransactionError, TransactionOptions};

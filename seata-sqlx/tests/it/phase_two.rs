@@ -202,6 +202,63 @@ async fn rows_that_refer_to_an_inserted_one_are_not_swept_away() {
     }
 }
 
+#[tokio::test]
+async fn a_row_that_refers_to_itself_goes_back() {
+    for action in ["", "ON DELETE CASCADE", "ON DELETE SET NULL", "ON DELETE SET DEFAULT"] {
+        let world = World::new("").await;
+        let table = format!("CREATE TABLE node (id INTEGER PRIMARY KEY, up REFERENCES node {action})");
+        sqlx::raw_sql(AssertSqlSafe(table)).execute(&world.raw).await.unwrap();
+        let xid = world.coordinator.begin();
+        let insert = sqlx::query("INSERT INTO node VALUES (1, 1), (3, 1), (2, 3)");
+        inside(&xid, insert.execute(&world.pool)).await.unwrap();
+        assert_eq!(world.coordinator.rollback(&xid).await, [BranchAnswer::rollbacked()], "{action}");
+        assert_eq!(world.dump().await, Vec::<String>::new(), "{action}");
+    }
+}
+
+/// What others left in the undo table never passes for done.
+#[tokio::test]
+async fn an_undo_row_that_makes_no_sense_is_named() {
+    for (spoil, named) in [
+        ("UPDATE undo_log SET log_status = 7", "log_status"),
+        ("UPDATE undo_log SET rollback_info = x'00ff'", "jackson"),
+        ("UPDATE undo_log SET rollback_info = ''", "jackson"),
+        ("UPDATE undo_log SET context = 'serializer=kryo'", "kryo"),
+        (
+            "UPDATE undo_log SET rollback_info = replace(CAST(rollback_info AS TEXT), '\"n\"', '\"gone\"')",
+            "gone",
+        ),
+        (
+            "UPDATE undo_log SET rollback_info = replace(CAST(rollback_info AS TEXT), 'PRIMARY_KEY', 'NULL')",
+            "key",
+        ),
+        (
+            "UPDATE undo_log SET rollback_info = replace(CAST(rollback_info AS TEXT), '\"NULL\"', '\"PRIMARY_KEY\"')",
+            "key",
+        ),
+        (
+            "UPDATE undo_log SET rollback_info = replace(CAST(rollback_info AS TEXT), '\"t\"', '\"nowhere\"')",
+            "nowhere",
+        ),
+        (
+            "UPDATE undo_log SET rollback_info = replace(CAST(rollback_info AS TEXT), 'UPDATE', 'MERGE')",
+            "MERGE",
+        ),
+    ] {
+        for validate in [true, false] {
+            let world = World::with(SCHEMA, 2, |builder| builder.data_validation(validate)).await;
+            let xid = world.coordinator.begin();
+            inside(&xid, sqlx::query("UPDATE t SET n = 11").execute(&world.pool)).await.unwrap();
+            let left = world.dump().await;
+            run(&world, spoil).await;
+            let answers = world.coordinator.rollback(&xid).await;
+            assert_ne!(answers[0].status, BranchStatus::PhaseTwoRollbacked, "{spoil}");
+            assert!(answers[0].reason.contains(named), "{spoil}: {}", answers[0].reason);
+            assert_eq!(world.dump().await, left, "{spoil}");
+        }
+    }
+}
+
 /// Parent and child in one branch, where each order but one breaks the foreign key half-way.
 #[tokio::test]
 async fn foreign_keys_hold_when_all_is_back() {

@@ -181,11 +181,107 @@ async fn a_condition_that_changes_its_mind_is_seen() {
     let world = World::new(schema).await;
     let before = world.dump().await;
     let xid = world.coordinator.begin();
-    for sql in ["UPDATE t SET n = 1 WHERE random() % 2 = 0", "DELETE FROM t WHERE random() % 2 = 0"] {
+    for sql in [
+        "UPDATE t SET n = 1 WHERE random() % 2 = 0",
+        "DELETE FROM t WHERE random() % 2 = 0",
+        // As many rows each time, but others.
+        "UPDATE t SET n = 1 WHERE id IN (SELECT id FROM t ORDER BY random() LIMIT 5)",
+        "DELETE FROM t WHERE id IN (SELECT id FROM t ORDER BY random() LIMIT 5)",
+        "DELETE FROM t WHERE id IN (SELECT id FROM t ORDER BY random() LIMIT 5) RETURNING id",
+        "INSERT INTO t SELECT id, 1 FROM t WHERE true ORDER BY random() LIMIT 5 ON CONFLICT DO UPDATE SET n = 1",
+        "INSERT INTO t SELECT abs(random()) % 200 + 1, 1 FROM t WHERE id < 9 ON CONFLICT DO UPDATE SET n = 1",
+    ] {
         let error = inside(&xid, sqlx::query(sql).execute(&world.pool)).await.expect_err(sql);
         assert!(matches!(AtError::from_sqlx(&error), Some(AtError::ImageMismatch { .. })), "{sql}: {error}");
     }
     assert_eq!(world.dump().await, before);
+}
+
+/// Where no check is possible, the cause is refused.
+#[tokio::test]
+async fn rows_chosen_by_what_changes_by_itself_are_not_returned() {
+    let world = World::new(SCHEMA).await;
+    let before = world.dump().await;
+    let xid = world.coordinator.begin();
+    for sql in [
+        "UPDATE good SET n = 2 WHERE random() % 2 = 0 RETURNING id",
+        "UPDATE good SET n = 2 WHERE id IN (SELECT id FROM good ORDER BY Random() LIMIT 1) RETURNING id",
+        "UPDATE good SET n = 2 WHERE code < datetime('now') RETURNING id",
+        "UPDATE good SET n = 2 WHERE code < current_timestamp RETURNING id",
+        "INSERT INTO good VALUES (abs(random()) % 2, 1, NULL) ON CONFLICT DO UPDATE SET n = 1 RETURNING id",
+        "INSERT INTO good (n) VALUES (last_insert_rowid()) RETURNING id",
+        "INSERT INTO good (id) VALUES (last_insert_rowid()) ON CONFLICT DO UPDATE SET n = 1",
+        "INSERT INTO good (id) SELECT id FROM good WHERE code < date('now') ON CONFLICT DO UPDATE SET n = 1 RETURNING n",
+    ] {
+        let error = inside(&xid, sqlx::query(sql).fetch_all(&world.pool)).await.map(|_| ()).expect_err(sql);
+        let cause = AtError::from_sqlx(&error);
+        assert!(
+            matches!(cause, Some(AtError::Refused { reason: Refusal::Volatile(_), .. })),
+            "{sql}: {error}"
+        );
+    }
+    assert_eq!(world.dump().await, before);
+    for sql in [
+        "UPDATE good SET code = datetime('now') WHERE n = 1 RETURNING id",
+        "INSERT INTO good VALUES (1, 2, CURRENT_TIMESTAMP) ON CONFLICT DO UPDATE SET n = 3 RETURNING id",
+        "DELETE FROM good WHERE code < datetime('now') AND n < 0 RETURNING id",
+        "INSERT INTO good (n) VALUES (last_insert_rowid())",
+        "UPDATE good SET n = 9 WHERE date(code) IS NULL RETURNING n",
+        "UPDATE good SET n = random() WHERE \"n\" <> 'random' RETURNING n",
+    ] {
+        inside(&xid, sqlx::query(sql).fetch_all(&world.pool)).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+    }
+    world.coordinator.rollback(&xid).await;
+    assert_eq!(world.dump().await, before);
+}
+
+/// Deeper than SQLite takes them, and than a stack could hold.
+#[tokio::test]
+async fn a_statement_of_any_length_is_answered() {
+    let world = World::new(SCHEMA).await;
+    let xid = world.coordinator.begin();
+    for operator in [" OR ", " + ", " || ", " = ", " AND NOT "] {
+        for length in [300, 50_000] {
+            let condition = vec!["n"; length].join(operator);
+            for sql in [
+                format!("UPDATE good SET n = 1 WHERE {condition}"),
+                format!("UPDATE good SET n = {condition}"),
+                format!("INSERT INTO good SELECT 1, {condition}"),
+                format!("WITH x AS (SELECT {condition} AS n FROM good) SELECT * FROM x"),
+            ] {
+                let run = sqlx::query(AssertSqlSafe(sql)).execute(&world.pool);
+                assert!(inside(&xid, run).await.is_err() || length <= 300, "{operator}");
+            }
+        }
+    }
+    let many = vec!["?"; 30_000].join(", ");
+    let mut query =
+        sqlx::query::<Sqlite>(AssertSqlSafe(format!("UPDATE good SET n = 7 WHERE id IN ({many})")));
+    for id in 0..30_000 {
+        query = query.bind(id);
+    }
+    let begun = std::time::Instant::now();
+    assert_eq!(inside(&xid, query.execute(&world.pool)).await.unwrap().rows_affected(), 1);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "took {:?}", begun.elapsed());
+    let sums = vec!["(1, 1 + 1 + 1, NULL)"; 2_000].join(", ");
+    let insert = format!("INSERT OR IGNORE INTO good VALUES {sums}");
+    inside(&xid, sqlx::query(AssertSqlSafe(insert)).execute(&world.pool)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_with_an_order_of_its_own_is_refused() {
+    let world = World::new(SCHEMA).await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(world.path())
+        .collation("backwards", |a, b| b.cmp(a));
+    let pool = SqlitePool::connect_with(options).await.unwrap();
+    sqlx::raw_sql("CREATE TABLE own (k TEXT PRIMARY KEY COLLATE backwards, v)").execute(&pool).await.unwrap();
+    let pool = AtPool::new(pool, world.client.clone()).await.unwrap();
+    let xid = world.coordinator.begin();
+    let error =
+        inside(&xid, sqlx::query("INSERT INTO own VALUES ('a', 1)").execute(&pool)).await.unwrap_err();
+    let cause = AtError::from_sqlx(&error);
+    assert!(matches!(cause, Some(AtError::Refused { reason: Refusal::KeyCollation { .. }, .. })), "{error}");
 }
 
 #[tokio::test]
