@@ -33,6 +33,9 @@ impl<DB: Dialect> AtPool<DB> {
     /// Reads rows of one table as they are when no *other* global transaction holds any of them, waiting
     /// for those that do as for any row lock. Nothing is locked by reading.
     ///
+    /// Only rows that the condition finds can be waited for: one that an undecided transaction has deleted,
+    /// or moved out of the condition, is not noticed.
+    ///
     /// ```no_run
     /// # async fn read(pool: &seata_sqlx::AtPool<sqlx::Sqlite>) -> sqlx::Result<()> {
     /// let left: i64 = sqlx::query_scalar("SELECT n FROM stock WHERE id = ?")
