@@ -39,7 +39,7 @@ pub(super) enum UndoError {
 impl UndoError {
     /// Trying again would give the same; a person has to look.
     pub(super) fn is_final(&self) -> bool {
-        matches!(self, Self::Dirty(_) | Self::Kind(_))
+        matches!(self, Self::Dirty(_) | Self::Kind(_) | Self::Decode(_) | Self::Image(_))
     }
 
     /// Another row stands in the way, and may be gone when the others are done.

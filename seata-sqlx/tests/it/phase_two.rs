@@ -164,6 +164,26 @@ async fn another_data_source_on_the_file_undoes_what_this_one_did() {
     assert_eq!(world.dump().await, before);
 }
 
+/// Asking again would give the same for ever: a person has to look, and nothing is touched.
+#[tokio::test]
+async fn an_undo_log_that_cannot_be_read_is_a_case_for_a_person() {
+    for damage in [
+        "UPDATE undo_log SET rollback_info = x'7b'",
+        "UPDATE undo_log SET rollback_info = 'a text'",
+        "UPDATE undo_log SET log_status = 7",
+    ] {
+        let world = World::new(SCHEMA).await;
+        let xid = world.coordinator.begin();
+        inside(&xid, sqlx::query("UPDATE t SET n = 0").execute(&world.pool)).await.unwrap();
+        run(&world, damage).await;
+        let after = world.dump().await;
+        let answers = world.coordinator.rollback(&xid).await;
+        assert_eq!(answers[0].status, BranchStatus::PhaseTwoRollbackFailedUnretryable, "{damage}");
+        assert!(!answers[0].reason.is_empty(), "{damage}");
+        assert_eq!(world.dump().await, after, "{damage}");
+    }
+}
+
 #[tokio::test]
 async fn a_busy_file_makes_phase_two_come_again() {
     let world = World::new(SCHEMA).await;
