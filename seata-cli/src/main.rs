@@ -1,0 +1,7 @@
+//! The `seata` command.
+
+#![forbid(unsafe_code)]
+
+fn main() {
+    println!("seata {}", env!("CARGO_PKG_VERSION"));
+}
