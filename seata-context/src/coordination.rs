@@ -200,6 +200,14 @@ pub trait Resource: Send + Sync + 'static {
 
     /// Undoes a branch of a transaction that is rolled back.
     fn rollback(&self, task: BranchTask) -> BoxFuture<'_, BranchAnswer>;
+
+    /// Forgets undo logs that are older than this many days and that no transaction will ask for any
+    /// more. A remote coordinator asks for it from time to time; nobody waits for an answer. The default
+    /// does nothing, for resources that keep none.
+    fn delete_undo_logs(&self, save_days: u16) -> BoxFuture<'_, ()> {
+        let _ = save_days;
+        Box::pin(async {})
+    }
 }
 
 /// A resource's answer in phase two.
