@@ -11,11 +11,12 @@ use std::{
 
 use once_cell::sync::OnceCell;
 use seata_protocol::Xid;
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use crate::{
-    FailureHandler, LogAndWatch, ResourceManager, Scope, Scoped, Snapshot, TransactionHook,
-    TransactionManager,
+    Degradation, DegradeCheck, FailureHandler, LogAndWatch, ResourceManager, Scope, Scoped, Snapshot,
+    TransactionHook, TransactionManager,
+    degrade::Probe,
     finisher::{Finisher, Job},
 };
 
@@ -43,6 +44,7 @@ struct Inner {
     jobs: mpsc::Sender<Job>,
     closing: Arc<Notify>,
     under_way: Arc<AtomicUsize>,
+    degradation: watch::Receiver<Degradation>,
 }
 
 /// What a [`Client`] can be told. Every field has a default.
@@ -54,6 +56,7 @@ pub(crate) struct Settings {
     pub(crate) rollback_attempts: u32,
     pub(crate) retry_interval: Duration,
     pub(crate) max_open: usize,
+    pub(crate) degrade_check: Option<DegradeCheck>,
 }
 
 impl Default for Settings {
@@ -65,6 +68,7 @@ impl Default for Settings {
             rollback_attempts: 5,
             retry_interval: Duration::from_millis(100),
             max_open: 65_536,
+            degrade_check: None,
         }
     }
 }
@@ -159,6 +163,22 @@ impl Client {
         self.0.closing.notify_one();
     }
 
+    /// Whether annotated functions run without a transaction at this moment, because the coordinator
+    /// does not work. Never so without a [`degrade_check`](ClientBuilder::degrade_check), nor when its
+    /// [`Finisher`] has ended: nobody would switch transactions on again.
+    pub fn degraded(&self) -> bool {
+        self.0.settings.degrade_check.is_some()
+            && self.0.degradation.borrow().is_degraded()
+            && self.0.degradation.has_changed().is_ok()
+    }
+
+    /// Tells of each change between [`Normal`](Degradation::Normal) and
+    /// [`Degraded`](Degradation::Degraded). It ends when nobody probes any more, which is at once without a
+    /// [`degrade_check`](ClientBuilder::degrade_check).
+    pub fn degrade_events(&self) -> watch::Receiver<Degradation> {
+        self.0.degradation.clone()
+    }
+
     pub(crate) fn settings(&self) -> &Settings {
         &self.0.settings
     }
@@ -231,6 +251,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Probes the coordinator from time to time, and runs annotated functions without a transaction
+    /// while it does not work. Default: off; a transaction that cannot be begun is an error.
+    pub fn degrade_check(mut self, check: DegradeCheck) -> Self {
+        self.settings.degrade_check = Some(check);
+        self
+    }
+
     /// Calls this hook at each step of every transaction that this client begins.
     pub fn hook(mut self, hook: impl TransactionHook) -> Self {
         self.hooks.push(Arc::new(hook));
@@ -248,11 +275,15 @@ impl ClientBuilder {
         let (jobs, receiver) = mpsc::channel(self.settings.max_open);
         let closing = Arc::new(Notify::new());
         let under_way = Arc::new(AtomicUsize::new(0));
+        let (state, degradation) = watch::channel(Degradation::Normal);
+        let manager = &self.transaction_manager;
+        let probe = self.settings.degrade_check.map(|check| Probe::new(check, manager.clone(), state));
         let finisher = Finisher::new(
             receiver,
             closing.clone(),
             under_way.clone(),
-            self.transaction_manager.clone(),
+            manager.clone(),
+            probe,
             &self.settings,
         );
         let client = Client(Arc::new(Inner {
@@ -265,6 +296,7 @@ impl ClientBuilder {
             jobs,
             closing,
             under_way,
+            degradation,
         }));
         (client, finisher)
     }

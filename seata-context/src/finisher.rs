@@ -1,4 +1,4 @@
-//! Ends the transactions whose futures were dropped.
+//! Ends the transactions whose futures were dropped, and probes the coordinator if that was asked for.
 //!
 //! A `Drop` can neither wait nor spawn: at runtime shutdown a spawned task never runs, and on a
 //! thread without a runtime the spawn panics. So a transaction reserves a slot in this queue when it
@@ -23,7 +23,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{CoordinationError, TransactionManager, backoff::Backoff, client::Settings};
+use crate::{CoordinationError, TransactionManager, backoff::Backoff, client::Settings, degrade::Probe};
 
 /// How many dropped transactions are ended at the same time.
 const CONCURRENT_ENDINGS: usize = 64;
@@ -61,6 +61,8 @@ impl Default for Watch {
 
 /// Ends, in the background, the transactions whose futures were dropped.
 ///
+/// It also probes the coordinator, if the client has a [`DegradeCheck`](crate::DegradeCheck).
+///
 /// The owner of a [`Client`](crate::Client) runs it as a task of its own. It ends after
 /// [`Client::close`](crate::Client::close), as soon as every open transaction has ended. When it is
 /// dropped instead, the client begins no more transactions, and those that are dropped from then on
@@ -71,6 +73,7 @@ pub struct Finisher {
     closing: Arc<Notify>,
     /// How many endings are under way, for [`Client::open_transactions`](crate::Client::open_transactions).
     under_way: Arc<AtomicUsize>,
+    probe: Option<Probe>,
     worker: Worker,
 }
 
@@ -87,6 +90,7 @@ impl Finisher {
         closing: Arc<Notify>,
         under_way: Arc<AtomicUsize>,
         transaction_manager: Arc<dyn TransactionManager>,
+        probe: Option<Probe>,
         settings: &Settings,
     ) -> Self {
         let worker = Worker {
@@ -94,13 +98,18 @@ impl Finisher {
             request_timeout: settings.request_timeout,
             retry_interval: settings.retry_interval,
         };
-        Self { jobs, closing, under_way, worker }
+        Self { jobs, closing, under_way, probe, worker }
     }
 
     /// Works until the client is closed and every open transaction has ended.
     pub async fn run(mut self) {
         let mut endings = JoinSet::new();
         let mut watches = JoinSet::new();
+        // A task of its own, so that a panic in it is nobody else's; gone with this set.
+        let mut probe = JoinSet::new();
+        if let Some(check) = self.probe.take() {
+            probe.spawn(check.run());
+        }
         let mut closing = false;
         loop {
             self.under_way.store(endings.len(), Ordering::Relaxed);
@@ -123,6 +132,7 @@ impl Finisher {
                     // From here on nothing is begun, and `recv` gives `None` once no transaction is open.
                     self.jobs.close();
                     watches.abort_all();
+                    probe.abort_all();
                     closing = true;
                 }
             }

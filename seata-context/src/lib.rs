@@ -15,6 +15,7 @@ mod backoff;
 mod carry;
 mod client;
 mod coordination;
+mod degrade;
 mod error;
 mod failure;
 mod finisher;
@@ -31,6 +32,7 @@ pub use coordination::{
     BeginRequest, BranchAnswer, BranchRegistration, BranchTask, CoordinationError, Resource, ResourceManager,
     TransactionManager,
 };
+pub use degrade::{Degradation, DegradeCheck};
 pub use error::TransactionError;
 pub use failure::{Failure, FailureHandler, LogAndWatch};
 pub use finisher::{Finisher, Watch};

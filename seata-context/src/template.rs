@@ -10,6 +10,10 @@
 //!   Mandatory      join it                            error, the body is not run
 //! ```
 //!
+//! While the coordinator is found not to work ([`DegradeCheck`](crate::DegradeCheck)), the body runs
+//! outside any transaction wherever the table says "begin" or "error" for want of one. A caller's
+//! transaction is joined all the same: leaving it would let its other parts commit without this one.
+//!
 //! Whatever is done, the body runs in a scope of its own. Suspending takes everything: the XID, the
 //! branch type, the lock flag and the hooks.
 
@@ -34,7 +38,9 @@ use crate::{
 /// # Errors
 /// The body's own error whenever the transaction is rolled back because of it. An error made from
 /// [`TransactionError`] when the transaction could not be begun or did not commit, or when the
-/// propagation forbids the call. A rollback that fails is reported to the client's
+/// propagation forbids the call. Never for want of a coordinator while the client is
+/// [degraded](Client::degraded): the body then runs without a transaction, and nothing is rolled back.
+/// A rollback that fails is reported to the client's
 /// [`FailureHandler`](crate::FailureHandler), and the caller gets the body's error.
 ///
 /// ```no_run
@@ -64,6 +70,8 @@ where
         (Propagation::Never, Some(xid)) => {
             Err(TransactionError::Never { name: options.name.into_owned(), xid }.into())
         }
+        // Its caller may run without a transaction for the same reason.
+        (Propagation::Mandatory, None) if is_degraded(&outer) => outer.scope(body).await,
         (Propagation::Mandatory, None) => {
             Err(TransactionError::Mandatory { name: options.name.into_owned() }.into())
         }
@@ -75,6 +83,10 @@ where
         (Propagation::NotSupported | Propagation::Supports | Propagation::Never, None) => {
             outer.scope(body).await
         }
+        (Propagation::RequiresNew, _) | (Propagation::Required, None) if is_degraded(&outer) => {
+            tracing::debug!(name = %options.name, "runs without a global transaction: the coordinator does not work");
+            outer.suspended().scope(body).await
+        }
         (Propagation::RequiresNew, _) | (Propagation::Required, None) => {
             launch(outer, options, rule, body).await
         }
@@ -83,14 +95,27 @@ where
 
 /// Runs `body` so that its reads and writes outside a global transaction respect the row locks of
 /// those inside one. This is what `#[global_lock]` expands to. Inside a global transaction only the
-/// lock settings change.
+/// lock settings change. Outside one, while the client is [degraded](Client::degraded), nobody can be
+/// asked for locks, and the body runs as if it had not been annotated.
 pub async fn run_with_global_lock<F: Future>(retry: LockRetry, body: F) -> F::Output {
     let mut snapshot = RootContext::capture();
+    if snapshot.xid().is_none() && is_degraded(&snapshot) {
+        tracing::debug!("runs without global locks: the coordinator does not work");
+        return snapshot.scope(body).await;
+    }
     snapshot.0.transaction.global_lock = Some(retry);
     if snapshot.xid().is_some() {
         snapshot.0.transaction.lock_retry = over(retry, snapshot.0.transaction.lock_retry);
     }
     snapshot.scope(body).await
+}
+
+/// Whether the client that would begin a transaction here runs without for the time being.
+fn is_degraded(outer: &Snapshot) -> bool {
+    match &outer.0.client {
+        Some(client) => client.degraded(),
+        None => Client::current().is_ok_and(|client| client.degraded()),
+    }
 }
 
 /// What a participant's scope starts with: the caller's, but for the settings that it names itself.

@@ -425,6 +425,12 @@ fn no_answer(limit: Duration) -> CoordinationError {
     CoordinationError::Unreachable { reason: format!("no answer within {limit:?}") }
 }
 
+/// Whether this answer to a commit says that the decision to commit stands.
+pub(crate) fn is_committed(status: GlobalStatus) -> bool {
+    use GlobalStatus::*;
+    matches!(status, Committed | Committing | CommitRetrying | AsyncCommitting)
+}
+
 /// What an answer to a commit means. Java takes everything it does not know for success.
 fn judge_commit(
     status: GlobalStatus,
@@ -434,7 +440,7 @@ fn judge_commit(
     use GlobalStatus::*;
     let xid = xid.clone();
     match status {
-        Committed | Committing | CommitRetrying | AsyncCommitting => Ok(status),
+        status if is_committed(status) => Ok(status),
         CommitFailed | CommitRetryTimeout | StopCommitOrCommitRetry => {
             Err(TransactionError::CommitFailed { xid, status })
         }
