@@ -172,11 +172,12 @@ impl Client {
             && self.0.degradation.has_changed().is_ok()
     }
 
-    /// Tells of each change between [`Normal`](Degradation::Normal) and
-    /// [`Degraded`](Degradation::Degraded). It ends when nobody probes any more, which is at once without a
+    /// The state now, and each change from now on. It ends when nobody probes any more, which is at once without a
     /// [`degrade_check`](ClientBuilder::degrade_check).
     pub fn degrade_events(&self) -> watch::Receiver<Degradation> {
-        self.0.degradation.clone()
+        let mut events = self.0.degradation.clone();
+        events.mark_unchanged();
+        events
     }
 
     pub(crate) fn settings(&self) -> &Settings {

@@ -60,6 +60,10 @@ impl Coordinator {
         *self.begin_error.lock().unwrap() = Some(error);
     }
 
+    pub(crate) fn accept_begin(&self) {
+        *self.begin_error.lock().unwrap() = None;
+    }
+
     pub(crate) fn calls(&self) -> Vec<String> {
         self.calls.lock().unwrap().clone()
     }

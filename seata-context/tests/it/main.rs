@@ -2,6 +2,7 @@
 
 mod bounds;
 mod coordinator;
+mod degrade;
 mod dropped;
 mod outcome;
 mod propagation;
