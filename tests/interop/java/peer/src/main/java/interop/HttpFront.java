@@ -1,0 +1,110 @@
+package interop;
+
+import com.alibaba.fastjson.JSON;
+import com.sun.net.httpserver.HttpExchange;
+import com.sun.net.httpserver.HttpServer;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.URLDecoder;
+import java.nio.charset.StandardCharsets;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.concurrent.Executors;
+import org.apache.seata.core.context.RootContext;
+import org.apache.seata.core.exception.TransactionException;
+
+/**
+ * HTTP on a free loopback port: parameters in the query, answers in JSON. A request that carries an XID in its header
+ * is handled inside that transaction, as Seata's interceptor for Spring does it.
+ *
+ * <p>What fails is answered with status 500 and {@code {"error": text, "code": name or null}}.
+ */
+final class HttpFront {
+    private final HttpServer server;
+
+    /** What is behind a path. The answer is anything that can be written as JSON. */
+    interface Handler {
+        Object handle(Request request) throws Exception;
+    }
+
+    /** Parameters of the query, and the body. */
+    record Request(Map<String, String> parameters, String body) {
+        String text(String name) {
+            String value = parameters.get(name);
+            if (value == null) {
+                throw new IllegalArgumentException("parameter " + name + " is missing");
+            }
+            return value;
+        }
+
+        long number(String name) {
+            return Long.parseLong(text(name));
+        }
+    }
+
+    private HttpFront(HttpServer server) {
+        this.server = server;
+    }
+
+    static HttpFront start() throws IOException {
+        HttpServer server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+        server.setExecutor(Executors.newCachedThreadPool());
+        server.start();
+        return new HttpFront(server);
+    }
+
+    int port() {
+        return server.getAddress().getPort();
+    }
+
+    void on(String path, Handler handler) {
+        server.createContext(path, exchange -> {
+            try (exchange) {
+                answer(exchange, handler);
+            }
+        });
+    }
+
+    private static void answer(HttpExchange exchange, Handler handler) throws IOException {
+        String body = new String(exchange.getRequestBody().readAllBytes(), StandardCharsets.UTF_8);
+        Request request = new Request(parameters(exchange), body);
+        // Blank unbinds, so that no transaction is left from the thread's request before.
+        RootContext.bind(exchange.getRequestHeaders().getFirst(RootContext.KEY_XID));
+        try {
+            write(exchange, 200, handler.handle(request));
+        } catch (Exception error) {
+            write(exchange, 500, failure(error));
+        } finally {
+            RootContext.unbind();
+        }
+    }
+
+    private static Map<String, Object> failure(Exception error) {
+        Map<String, Object> failure = new HashMap<>();
+        failure.put("error", String.valueOf(error.getMessage()));
+        failure.put("code", error instanceof TransactionException known ? known.getCode().name() : null);
+        return failure;
+    }
+
+    private static void write(HttpExchange exchange, int status, Object answer) throws IOException {
+        byte[] body = JSON.toJSONString(answer).getBytes(StandardCharsets.UTF_8);
+        exchange.getResponseHeaders().set("content-type", "application/json");
+        exchange.sendResponseHeaders(status, body.length);
+        exchange.getResponseBody().write(body);
+    }
+
+    private static Map<String, String> parameters(HttpExchange exchange) {
+        Map<String, String> parameters = new HashMap<>();
+        String query = exchange.getRequestURI().getRawQuery();
+        if (query == null) {
+            return parameters;
+        }
+        for (String pair : query.split("&")) {
+            int equals = pair.indexOf('=');
+            parameters.put(pair.substring(0, equals),
+                    URLDecoder.decode(pair.substring(equals + 1), StandardCharsets.UTF_8));
+        }
+        return parameters;
+    }
+}
