@@ -223,6 +223,83 @@ wire_codes! {
     }
 }
 
+wire_codes! {
+    /// Whether a coordinator did what it was asked (Java: `core/protocol/ResultCode`).
+    ResultCode {
+        /// It did not; the answer says why.
+        0 Failed "Failed";
+        /// It did.
+        1 Success "Success";
+    }
+}
+
+wire_codes! {
+    /// What a frame is for (Java: `core/protocol/ProtocolConstants`).
+    Kind {
+        /// A request whose answer somebody waits for.
+        0 Request "request";
+        /// The answer to a request, with its id.
+        1 Response "response";
+        /// A request that nobody waits for. Java sends merged requests like this, and answers them.
+        2 Oneway "oneway";
+        /// A heartbeat, from the side that dialled.
+        3 Ping "ping";
+        /// The answer to a heartbeat.
+        4 Pong "pong";
+    }
+}
+
+wire_codes! {
+    /// How a frame's body is serialized (Java: `core/serializer/SerializerType`).
+    ///
+    /// This crate speaks [`Seata`](Self::Seata) and, with the feature `protobuf`,
+    /// [`Protobuf`](Self::Protobuf). The others are Java object graphs, which it refuses by name.
+    Codec {
+        /// Seata's own layout.
+        1 Seata "SEATA";
+        /// Protocol buffers.
+        2 Protobuf "PROTOBUF";
+        /// Kryo.
+        4 Kryo "KRYO";
+        /// FST (until 2.0.0).
+        8 Fst "FST";
+        /// Hessian.
+        22 Hessian "HESSIAN";
+        /// What gRPC connections of 2.x announce.
+        40 Grpc "GRPC";
+        /// Jackson.
+        50 Jackson "JACKSON";
+        /// Fury, Fory's old name.
+        86 Fury "FURY";
+        /// Fory.
+        87 Fory "FORY";
+        /// Fastjson 2.
+        100 Fastjson2 "FASTJSON2";
+    }
+}
+
+wire_codes! {
+    /// How a frame's body is compressed (Java: `core/compressor/CompressorType`).
+    Compressor {
+        /// Not at all.
+        0 None "NONE";
+        /// gzip (feature `gzip`).
+        1 Gzip "GZIP";
+        /// One zip entry without the directory at the end (feature `zip`, reading only).
+        2 Zip "ZIP";
+        /// Named by Java, implemented by nobody.
+        3 SevenZ "SEVENZ";
+        /// bzip2 without its first two bytes (feature `bzip2`).
+        4 Bzip2 "BZIP2";
+        /// LZ4: its frames since 2.x, before that Java's own blocks (feature `lz4`).
+        5 Lz4 "LZ4";
+        /// zlib (feature `deflate`).
+        6 Deflater "DEFLATER";
+        /// Zstandard (feature `zstd`).
+        7 Zstd "ZSTD";
+    }
+}
+
 impl GlobalStatus {
     /// Phase two is over and was complete: nothing of this transaction is left anywhere.
     pub const fn is_complete(self) -> bool {
@@ -280,6 +357,10 @@ mod tests {
             assert_eq!(BranchStatus::from_code(code).code(), code);
             assert_eq!(BranchType::from_code(code).code(), code);
             assert_eq!(TransactionExceptionCode::from_code(code).code(), code);
+            assert_eq!(ResultCode::from_code(code).code(), code);
+            assert_eq!(Kind::from_code(code).code(), code);
+            assert_eq!(Codec::from_code(code).code(), code);
+            assert_eq!(Compressor::from_code(code).code(), code);
         }
     }
 

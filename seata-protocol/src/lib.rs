@@ -1,5 +1,5 @@
-//! The vocabulary of Seata: what a global transaction, its branches and its row locks are called,
-//! and how they are written.
+//! Seata on the wire: what a global transaction, its branches and its row locks are called, how they
+//! are written, and how clients and coordinators speak of them.
 //!
 //! Everything else in the workspace speaks in these types. The crate has no runtime, does no IO and
 //! depends on nothing of ours.
@@ -17,11 +17,33 @@
 #![forbid(unsafe_code)]
 
 mod codes;
+pub mod compress;
+mod error;
+pub mod frame;
 mod ids;
+mod limits;
 mod lock;
+pub mod message;
+#[cfg(feature = "protobuf")]
+pub mod protobuf;
+pub mod seata_codec;
 mod xid;
 
-pub use codes::{BranchStatus, BranchType, GlobalStatus, TransactionExceptionCode};
+pub use codes::{
+    BranchStatus, BranchType, Codec, Compressor, GlobalStatus, Kind, ResultCode, TransactionExceptionCode,
+};
+pub use error::{DecodeError, EncodeError, FrameError};
+pub use frame::{Decoded, Frame, FrameDecoder, HeadMap, Header, Version};
 pub use ids::{BranchId, ResourceId, TransactionId};
-pub use lock::{InvalidRowKey, KeyPart, RowKey, RowLock};
+pub use limits::Limits;
+pub use lock::{InvalidLockKey, InvalidRowKey, KeyPart, RowKey, RowLock, lock_key_text, parse_lock_key};
+pub use message::{
+    Batch, BranchRegister, BranchRegistered, BranchReport, BranchRequest, BranchResponse, GlobalBegin,
+    GlobalBegun, GlobalReport, GlobalRequest, GlobalResponse, Lockable, Message, Outcome, RegisterRm,
+    RegisterTm, Registered, Text, UndoLogDelete,
+};
 pub use xid::{InvalidXid, Xid};
+
+/// The release of Seata whose behaviour on the wire this crate has. It stands where a peer left its own
+/// version out, as in Java.
+pub const SEATA_VERSION: &str = "2.6.0";

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::ResourceId;
+use crate::{ResourceId, Text};
 
 /// One row that a global transaction holds until its outcome is decided.
 ///
@@ -71,6 +71,120 @@ pub enum InvalidRowKey {
         /// The character that cannot be carried.
         separator: char,
     },
+}
+
+/// Why row locks cannot be written as text, or a text holds no row locks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidLockKey {
+    /// A row's key cannot be written.
+    #[error(transparent)]
+    Key(#[from] InvalidRowKey),
+    /// A table's name is empty or holds a separator of the grammar.
+    #[error(
+        "the table name {table:?} cannot stand in a lock key: it must not be empty nor contain ':' or ';'"
+    )]
+    Table {
+        /// The name.
+        table: String,
+    },
+    /// One text holds the rows of one resource.
+    #[error("rows of {first} and of {other} cannot stand in one lock key: register one branch for each")]
+    Resources {
+        /// The resource of the first row.
+        first: ResourceId,
+        /// Another row's.
+        other: ResourceId,
+    },
+    /// A part of the text names no table.
+    #[error("{group:?} in a lock key names no table: expected table:key,key")]
+    NoTable {
+        /// The part.
+        group: String,
+    },
+}
+
+/// The text that stands for these rows in a branch registration: `table:key,key;table:key`, the tables in
+/// the order in which they first occur.
+///
+/// # Errors
+/// When a key or a table's name holds a separator of the grammar, and when the rows are of several resources.
+///
+/// ```
+/// use seata_protocol::{ResourceId, RowKey, RowLock, lock_key_text};
+///
+/// let row = |table: &str, key: &str| RowLock {
+///     resource: ResourceId::from("stock"),
+///     table: table.into(),
+///     key: RowKey::from_text(key).unwrap(),
+/// };
+/// let text = lock_key_text(&[row("t", "1"), row("u", "3_4"), row("t", "2")])?;
+/// assert_eq!(text, "t:1,2;u:3_4");
+/// # Ok::<(), seata_protocol::InvalidLockKey>(())
+/// ```
+pub fn lock_key_text(locks: &[RowLock]) -> Result<Text, InvalidLockKey> {
+    let mut groups: Vec<(&str, String)> = Vec::new();
+    for lock in locks {
+        let first = &locks[0].resource;
+        if lock.resource != *first {
+            return Err(InvalidLockKey::Resources { first: first.clone(), other: lock.resource.clone() });
+        }
+        let key = lock.key.wire_text()?;
+        // From the end: rows of one table mostly stand together.
+        match groups.iter_mut().rfind(|(table, _)| *table == &*lock.table) {
+            Some((_, text)) => {
+                text.push(',');
+                text.push_str(key);
+            }
+            None => groups.push((&lock.table, first_of_table(&lock.table, key)?)),
+        }
+    }
+    let mut texts = groups.into_iter().map(|(_, text)| text);
+    let mut text = texts.next().unwrap_or_default();
+    for other in texts {
+        text.push(';');
+        text.push_str(&other);
+    }
+    Ok(text.into())
+}
+
+/// The rows that a branch registration names by this text. An empty text names none.
+///
+/// Empty parts, as after a `;` at the end, and tables without keys name no rows. Java's server drops
+/// everything behind them, and behind a part without a table; here rows are never lost in silence.
+///
+/// # Errors
+/// [`InvalidLockKey::NoTable`] when a part that is not empty has no `:`, or nothing before it.
+///
+/// ```
+/// use seata_protocol::{ResourceId, parse_lock_key};
+///
+/// let locks = parse_lock_key(&ResourceId::from("stock"), "t:1,2;u:3_4")?;
+/// assert_eq!(locks.len(), 3);
+/// assert_eq!(locks[2].to_string(), "u:3_4 in stock");
+/// # Ok::<(), seata_protocol::InvalidLockKey>(())
+/// ```
+pub fn parse_lock_key(resource: &ResourceId, text: &str) -> Result<Vec<RowLock>, InvalidLockKey> {
+    let mut locks = Vec::new();
+    for group in text.split(';').filter(|group| !group.is_empty()) {
+        let (table, keys) = group
+            .split_once(':')
+            .filter(|(table, _)| !table.is_empty())
+            .ok_or_else(|| InvalidLockKey::NoTable { group: group.to_owned() })?;
+        let table: Arc<str> = table.into();
+        for key in keys.split(',').filter(|key| !key.is_empty()) {
+            let key = RowKey::from_text(key)?;
+            locks.push(RowLock { resource: resource.clone(), table: table.clone(), key });
+        }
+    }
+    Ok(locks)
+}
+
+fn first_of_table(table: &str, key: &str) -> Result<String, InvalidLockKey> {
+    if table.is_empty() || table.contains([':', ';']) {
+        return Err(InvalidLockKey::Table { table: table.to_owned() });
+    }
+    Ok(format!("{table}:{key}"))
 }
 
 impl RowKey {
