@@ -182,8 +182,9 @@ pub(crate) fn undo_row<DB: Dialect>(
     ];
     let sql = format!(
         "INSERT INTO {} (branch_id, xid, context, rollback_info, log_status, log_created, log_modified) \
-         VALUES (?1, ?2, ?3, ?4, ?5, {now}, {now})",
+         VALUES (?1, ?2, ?3, ?4, ?5, {created}, {now})",
         DB::quote(table),
+        created = DB::undo_created(table),
         now = DB::NOW,
     );
     Call::new(sql, &values.each_ref())

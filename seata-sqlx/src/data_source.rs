@@ -148,8 +148,9 @@ impl<DB: Dialect> AtPool<DB> {
 }
 
 impl<DB: Dialect> AtPoolBuilder<DB> {
-    /// The name under which branches are registered. Default for SQLite: `sqlite:` and the canonical path.
-    /// Everybody who works on the same rows must use the same.
+    /// The name under which branches are registered, without a comma. Everybody who works on the same rows must use
+    /// the same. Default: the JDBC URL without its parameters, as in Java; for SQLite `jdbc:sqlite:` and
+    /// the canonical path, in which `%`, `?` and `,` are written `%25`, `%3F` and `%2C`.
     pub fn resource_id(mut self, resource: impl Into<ResourceId>) -> Self {
         self.resource = Some(resource.into());
         self
@@ -214,6 +215,11 @@ impl<DB: Dialect> AtPoolBuilder<DB> {
 
     /// Finds the resource's name and makes the undo table.
     async fn prepare(&self) -> Result<ResourceId, AtOpenError> {
+        if let Some(resource) = &self.resource
+            && (resource.as_str().is_empty() || resource.as_str().contains(','))
+        {
+            return Err(AtOpenError::InvalidResourceId { resource: resource.clone() });
+        }
         let mut connection = self.pool.acquire().await?;
         let location = DB::location(&mut connection).await?.ok_or(AtOpenError::Private)?;
         let resource = match &self.resource {

@@ -23,6 +23,11 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
     const BEGIN: &'static str;
     /// The current time in the columns of the undo table.
     const NOW: &'static str;
+    /// The order of the undo rows of one transaction, the newest first; at least for any two branches that
+    /// changed the same row, whoever wrote them. Of those the second could not begin before the first had
+    /// committed, so an order of insertion will do. That of the branches' ids will not by itself: coordinators that share a
+    /// store give them out from ranges of their own.
+    const NEWEST_UNDO_FIRST: &'static str;
     /// The time so many days ago, with the number of days as the first parameter.
     const DAYS_AGO: &'static str;
 
@@ -75,6 +80,10 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
 
     /// The name of the resource at this place.
     fn resource_name(location: &str) -> Result<String, std::io::Error>;
+
+    /// The expression for `log_created` in the INSERT of an undo row whose second parameter is the XID. It has
+    /// to go with [`NEWEST_UNDO_FIRST`](Self::NEWEST_UNDO_FIRST).
+    fn undo_created(table: &str) -> String;
 
     /// Statements that make the undo table if it is missing.
     fn undo_table(name: &str) -> Vec<String>;

@@ -254,12 +254,21 @@ pub enum AtOpenError {
     )]
     Private,
     /// The database file has no canonical path.
-    #[error("the database file {path:?} has no canonical path: {source}")]
+    #[error("the database file {path:?} has no canonical path to name it by: {source}")]
     Path {
         /// The path as the database gives it.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// The resource id that was given cannot be registered with a coordinator.
+    #[error(
+        "the resource id {resource:?} cannot be registered: it is empty or contains a comma, which separates the ids \
+         in a registration; give one without"
+    )]
+    InvalidResourceId {
+        /// The id.
+        resource: ResourceId,
     },
     /// The undo table is missing and could not be made, or has other columns.
     #[error("the undo table {table:?} cannot be used: {source}")]

@@ -1,18 +1,20 @@
 //! Phase two: what the coordinator decided, on a connection of its own for each data source.
 
 mod commit;
+mod rollback;
 mod undo;
+mod undone;
 
 use futures_core::future::BoxFuture;
 use seata_context::{BranchAnswer, BranchTask, Resource};
 use seata_protocol::{BranchStatus, BranchType, ResourceId};
 use sqlx::{ConnectOptions, Connection, Database, Error, Pool};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
     data_source::Options,
     dialect::{Call, Dialect, execute},
-    phase_two::undo::UndoError,
+    phase_two::{rollback::Rollback, undo::UndoError, undone::Undone},
     structure::StructureCache,
     undo::Value,
 };
@@ -24,9 +26,15 @@ pub(crate) struct AtResource<DB: Dialect> {
     id: ResourceId,
     options: Options,
     connect: std::sync::Arc<ConnectOptionsOf<DB>>,
-    /// Never one of the user's pool: a pool of one, held by a transaction that waits for this phase two, would starve it.
-    connection: Mutex<Option<DB::Connection>>,
+    slot: Mutex<Slot<DB>>,
     structures: StructureCache,
+}
+
+/// What phase two works with: one request at a time.
+struct Slot<DB: Dialect> {
+    /// Never one of the user's pool: a pool of one, held by a transaction that waits for this phase two, would starve it.
+    connection: Option<DB::Connection>,
+    undone: Undone,
 }
 
 impl<DB: Dialect> AtResource<DB> {
@@ -35,7 +43,7 @@ impl<DB: Dialect> AtResource<DB> {
             id,
             options,
             connect: pool.connect_options(),
-            connection: Mutex::new(None),
+            slot: Mutex::new(Slot { connection: None, undone: Undone::default() }),
             structures: StructureCache::default(),
         }
     }
@@ -64,7 +72,7 @@ impl<DB: Dialect> AtResource<DB> {
     }
 
     pub(crate) async fn close(&self) {
-        if let Some(connection) = self.connection.lock().await.take()
+        if let Some(connection) = self.slot.lock().await.connection.take()
             && let Err(error) = connection.close().await
         {
             tracing::debug!(%error, resource = %self.id, "closing the connection of phase two failed");
@@ -73,8 +81,12 @@ impl<DB: Dialect> AtResource<DB> {
 
     /// The connection, for one piece of work. Unless it is given back it is closed.
     async fn lease(&self) -> Result<Lease<'_, DB>, Error> {
-        let mut slot = self.connection.lock().await;
-        let connection = match slot.take() {
+        let slot = self.slot.lock().await;
+        self.connect(slot).await
+    }
+
+    async fn connect<'r>(&self, mut slot: MutexGuard<'r, Slot<DB>>) -> Result<Lease<'r, DB>, Error> {
+        let connection = match slot.connection.take() {
             Some(connection) => connection,
             None => self.connect.connect().await?,
         };
@@ -82,23 +94,40 @@ impl<DB: Dialect> AtResource<DB> {
     }
 
     async fn undo(&self, task: &BranchTask) -> Result<(), UndoError> {
-        let mut lease = self.lease().await?;
-        let undone = undo::undo::<DB>(lease.connection(), &self.options, &self.structures, task).await;
-        let in_doubt = match &undone {
-            Ok(()) => false,
-            // An answer that is followed by a confirmed ROLLBACK leaves nothing open.
-            Err(_) => execute::<DB>(lease.connection(), Call::text("ROLLBACK")).await.is_err(),
-        };
-        if !in_doubt {
-            lease.give_back();
+        let slot = self.slot.lock().await;
+        // Also by whoever was here a moment ago for another branch.
+        if slot.undone.contains(&task.xid, task.branch) {
+            return Ok(());
         }
-        undone
+        let mut lease = self.connect(slot).await?;
+        let rollback = Rollback::<DB> {
+            connection: lease.connection(),
+            options: &self.options,
+            structures: &self.structures,
+            task,
+        };
+        match rollback.run().await {
+            Ok(branches) => {
+                for branch in branches {
+                    lease.slot.undone.insert(&task.xid, branch);
+                }
+                lease.give_back();
+                Ok(())
+            }
+            Err(error) => {
+                // An answer that is followed by a confirmed ROLLBACK leaves nothing open.
+                if execute::<DB>(lease.connection(), Call::text("ROLLBACK")).await.is_ok() {
+                    lease.give_back();
+                }
+                Err(error)
+            }
+        }
     }
 }
 
 /// A dropped lease closes its connection: nobody knows what was going on there.
 struct Lease<'r, DB: Dialect> {
-    slot: tokio::sync::MutexGuard<'r, Option<DB::Connection>>,
+    slot: MutexGuard<'r, Slot<DB>>,
     connection: Option<DB::Connection>,
 }
 
@@ -108,7 +137,7 @@ impl<DB: Dialect> Lease<'_, DB> {
     }
 
     fn give_back(mut self) {
-        *self.slot = self.connection.take();
+        self.slot.connection = self.connection.take();
     }
 }
 
@@ -152,6 +181,21 @@ impl<DB: Dialect> Resource for AtResource<DB> {
                     };
                     tracing::warn!(xid = %task.xid, branch = %task.branch, %error, "a branch is not rolled back");
                     BranchAnswer::failed(status, error.to_string())
+                }
+            }
+        })
+    }
+
+    fn delete_undo_logs(&self, save_days: u16) -> BoxFuture<'_, ()> {
+        /// What Java's resource managers keep when they are told no number. Zero days would sweep away what open
+        /// transactions need.
+        const DEFAULT_DAYS: u32 = 7;
+        let days = if save_days == 0 { DEFAULT_DAYS } else { save_days.into() };
+        Box::pin(async move {
+            match self.delete_undo_logs_before(days).await {
+                Ok(rows) => tracing::debug!(rows, days, resource = %self.id, "old undo rows are deleted"),
+                Err(error) => {
+                    tracing::warn!(%error, days, resource = %self.id, "old undo rows could not be deleted")
                 }
             }
         })

@@ -1,18 +1,17 @@
-//! Rollback: the rows of a branch become what they were, in one local transaction.
+//! What one statement changed becomes what it was.
 
 use std::collections::HashMap;
 
-use seata_context::BranchTask;
+use seata_protocol::BranchId;
 use sqlx::Error;
 
 use crate::{
-    branch::undo_row,
     data_source::Options,
     dialect::{Call, Dialect, execute, rows},
     image::{self, ImageError, identity, key_condition},
     sql::{Refusal, Rows},
     structure::{Structure, StructureCache, Table},
-    undo::{self, DecodeError, Row, SqlType, SqlUndoLog, TableRecords, Value},
+    undo::{DecodeError, Row, SqlType, SqlUndoLog, TableRecords, Value},
 };
 
 /// Why a branch is not rolled back.
@@ -34,12 +33,18 @@ pub(super) enum UndoError {
     Referred(String),
     #[error("the undo log holds a statement of the kind {0}, which this version does not undo")]
     Kind(String),
+    #[error("branch {branch} of the transaction is newer and has to be undone first: {source}")]
+    Newer { branch: BranchId, source: Box<UndoError> },
 }
 
 impl UndoError {
     /// Trying again would give the same; a person has to look.
     pub(super) fn is_final(&self) -> bool {
-        matches!(self, Self::Dirty(_) | Self::Kind(_) | Self::Decode(_) | Self::Image(_))
+        match self {
+            Self::Dirty(_) | Self::Kind(_) | Self::Decode(_) | Self::Image(_) => true,
+            Self::Newer { source, .. } => source.is_final(),
+            Self::Database(_) | Self::Refused(_) | Self::Unexpected { .. } | Self::Referred(_) => false,
+        }
     }
 
     /// Another row stands in the way, and may be gone when the others are done.
@@ -54,71 +59,15 @@ impl UndoError {
     }
 }
 
-/// An undo row of a transaction that is not finished.
-const NORMAL: i64 = 0;
-/// A mark against a phase one that comes after its rollback.
-const FINISHED: i64 = 1;
-
-/// Undoes one branch and deletes its undo row, or leaves a mark if there is none. On an error the
-/// caller rolls back.
+/// Undoes one statement inside the open local transaction. On an error nothing may be committed.
 pub(super) async fn undo<DB: Dialect>(
     connection: &mut DB::Connection,
     options: &Options,
     structures: &StructureCache,
-    task: &BranchTask,
+    statement: &SqlUndoLog,
 ) -> Result<(), UndoError> {
-    execute::<DB>(connection, Call::text(DB::BEGIN_WRITING)).await?;
-    let branch = [Value::Text(task.xid.to_string()), Value::Long(task.branch.0)];
-    let branch = branch.each_ref();
-    let table = DB::quote(&options.undo_table);
-    let query =
-        format!("SELECT context, rollback_info, log_status FROM {table} WHERE xid = ?1 AND branch_id = ?2");
-    let found = rows::<DB>(connection, Call::new(query, &branch)?).await?;
-    match found.first() {
-        None => {
-            let mark = undo_row::<DB>(
-                &options.undo_table,
-                &task.xid,
-                task.branch,
-                undo::DEFENCE.to_vec(),
-                FINISHED,
-            )?;
-            execute(connection, mark).await?;
-        }
-        Some(row) if DB::value(row, 2)?.1 == Value::Long(NORMAL) => {
-            let log = read_log::<DB>(row)?;
-            for statement in DB::relax_constraints() {
-                execute::<DB>(connection, Call::text(*statement)).await?;
-            }
-            for statement in log.sql_undo_logs.iter().rev() {
-                let undo: Undo<'_, DB> =
-                    Undo { connection: &mut *connection, options, structures, statement };
-                undo.run().await?;
-            }
-            let delete = format!("DELETE FROM {table} WHERE xid = ?1 AND branch_id = ?2");
-            execute::<DB>(connection, Call::new(delete, &branch)?).await?;
-        }
-        Some(row) => match DB::value(row, 2)?.1 {
-            Value::Long(FINISHED) => {}
-            other => {
-                return Err(UndoError::Image(format!("the undo row's log_status is {other}, not 0 or 1")));
-            }
-        },
-    }
-    execute::<DB>(connection, Call::text("COMMIT")).await?;
-    Ok(())
-}
-
-fn read_log<DB: Dialect>(row: &DB::Row) -> Result<undo::BranchUndoLog, UndoError> {
-    if let (_, Value::Text(context)) = DB::value(row, 0)? {
-        undo::check_context(&context)?;
-    }
-    let content = match DB::value(row, 1)?.1 {
-        Value::Bytes(bytes) => bytes,
-        Value::Text(text) => text.into_bytes(),
-        other => return Err(UndoError::Image(format!("rollback_info holds {other}"))),
-    };
-    Ok(undo::decode(&content)?)
+    let undo: Undo<'_, DB> = Undo { connection, options, structures, statement };
+    undo.run().await
 }
 
 /// What is done with each row of an image.

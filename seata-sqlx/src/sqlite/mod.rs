@@ -29,6 +29,8 @@ impl Dialect for Sqlite {
     const BEGIN_WRITING: &'static str = "BEGIN IMMEDIATE";
     const BEGIN: &'static str = "BEGIN";
     const NOW: &'static str = "strftime('%Y-%m-%d %H:%M:%f', 'now')";
+    // Where `undo_created` could not keep two apart, as in rows of earlier versions, the ids tell.
+    const NEWEST_UNDO_FIRST: &'static str = "log_created DESC, branch_id DESC";
     const DAYS_AGO: &'static str = "strftime('%Y-%m-%d %H:%M:%f', 'now', '-' || ?1 || ' days')";
 
     fn grammar() -> &'static dyn sqlparser::dialect::Dialect {
@@ -142,7 +144,26 @@ impl Dialect for Sqlite {
     }
 
     fn resource_name(location: &str) -> Result<String, std::io::Error> {
-        Ok(format!("sqlite:{}", std::fs::canonicalize(location)?.display()))
+        let path = std::fs::canonicalize(location)?.into_os_string().into_string();
+        let path = path.map_err(|path| {
+            let reason = format!("{path:?} is not UTF-8: set `resource_id`, a name for it that is");
+            std::io::Error::new(std::io::ErrorKind::InvalidData, reason)
+        })?;
+        // What Java makes of the JDBC URL of a file. Java cuts it at the first question mark, and a comma ends it
+        // in a registration; no two paths may become one name.
+        let path = path.replace('%', "%25").replace('?', "%3F").replace(',', "%2C");
+        Ok(format!("jdbc:sqlite:{path}"))
+    }
+
+    fn undo_created(table: &str) -> String {
+        // Two branches may fall on one millisecond, and the clock may be set back between them. The branch
+        // with the highest id is found by one look at the index; the latest would take a look at all.
+        format!(
+            "max({now}, coalesce(strftime('%Y-%m-%d %H:%M:%f', (SELECT log_created FROM {table} \
+             WHERE xid = ?2 ORDER BY branch_id DESC LIMIT 1), '+0.001 seconds'), ''))",
+            now = Self::NOW,
+            table = Self::quote(table),
+        )
     }
 
     fn undo_table(name: &str) -> Vec<String> {
@@ -161,5 +182,23 @@ impl Dialect for Sqlite {
 
     fn relax_constraints() -> &'static [&'static str] {
         &["PRAGMA defer_foreign_keys = ON"]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_resource_is_named_after_the_jdbc_url_of_its_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path().canonicalize().unwrap();
+        let names = ["stock.db", "a,b.db", "a%2Cb.db", "a?b.db"].map(|file| {
+            let path = directory.join(file);
+            std::fs::write(&path, "").unwrap();
+            let name = Sqlite::resource_name(path.to_str().unwrap()).unwrap();
+            name.strip_prefix(&format!("jdbc:sqlite:{}/", directory.display())).unwrap().to_owned()
+        });
+        assert_eq!(names, ["stock.db", "a%2Cb.db", "a%252Cb.db", "a%3Fb.db"]);
     }
 }

@@ -118,6 +118,20 @@ async fn a_rolled_back_transaction() {
     .await;
 }
 
+/// What was half undone is undone from the start.
+#[tokio::test]
+async fn a_rollback_of_several_branches() {
+    drop_at_every_await("rollback of several", 1, |world, xid| async move {
+        for _ in 0..2 {
+            sqlx::query("UPDATE t SET n = n + 1").execute(&world.pool).await.unwrap();
+        }
+        for answer in world.coordinator.rollback_as_registered(&xid).await {
+            assert_eq!(answer, BranchAnswer::rollbacked());
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_global_committed_read() {
     drop_at_every_await("read", 1, |world, _| async move {

@@ -51,7 +51,7 @@ async fn a_statement_gives_up_after_the_tries_it_is_set_to() {
     let error = inside(&xid, take(1).execute(&world.pool)).await.unwrap_err();
     match AtError::from_sqlx(&error) {
         Some(AtError::LockConflict { row, holder: by, attempts, .. }) => {
-            assert!(row.starts_with("account:1 in sqlite:/"), "{row}");
+            assert!(row.starts_with("account:1 in jdbc:sqlite:/"), "{row}");
             assert_eq!((by.as_str(), *attempts), (holder.as_str(), 5));
         }
         other => panic!("{other:?}"),

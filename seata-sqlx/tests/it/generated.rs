@@ -128,7 +128,7 @@ fn is_expected(error: &sqlx::Error) -> bool {
 }
 
 /// Runs all statements on a fresh database, rolls back, and compares.
-async fn undone_exactly(statements: &[(String, bool)]) -> usize {
+async fn undone_exactly(statements: &[(String, bool)], newest_first: bool) -> usize {
     let world = World::new(SCHEMA).await;
     let before = world.dump().await;
     let xid = world.coordinator.begin();
@@ -159,7 +159,12 @@ async fn undone_exactly(statements: &[(String, bool)]) -> usize {
         }
     })
     .await;
-    for answer in world.coordinator.rollback(&xid).await {
+    let answers = if newest_first {
+        world.coordinator.rollback(&xid).await
+    } else {
+        world.coordinator.rollback_as_registered(&xid).await
+    };
+    for answer in answers {
         assert_eq!(answer, BranchAnswer::rollbacked(), "{statements:#?}");
     }
     assert_eq!(world.dump().await, before, "{statements:#?}");
@@ -178,10 +183,13 @@ fn whatever_runs_is_undone_exactly() {
         ..Config::default()
     });
     runner
-        .run(&prop::collection::vec((statement(), any::<bool>()), 1..8), |statements| {
-            ran.set(ran.get() + runtime.block_on(undone_exactly(&statements)));
-            Ok(())
-        })
+        .run(
+            &(prop::collection::vec((statement(), any::<bool>()), 1..8), any::<bool>()),
+            |(statements, newest_first)| {
+                ran.set(ran.get() + runtime.block_on(undone_exactly(&statements, newest_first)));
+                Ok(())
+            },
+        )
         .unwrap();
     assert!(ran.get() > cases as usize, "only {} statements of {cases} cases ran", ran.get());
 }

@@ -8,6 +8,7 @@ mod generated;
 mod golden;
 mod phase_two;
 mod refusals;
+mod rollback_order;
 mod statements;
 mod usage;
 mod world;

@@ -66,6 +66,29 @@ async fn a_late_phase_one_fails_on_the_mark_of_its_rollback() {
 }
 
 #[tokio::test]
+async fn a_coordinator_has_old_undo_rows_deleted() {
+    const AGED: &str =
+        "UPDATE undo_log SET log_created = strftime('%Y-%m-%d %H:%M:%f', 'now', '-' || branch_id || ' days')";
+    for (save_days, left) in [(1, 0), (4, 3), (0, 6), (u16::MAX, 9)] {
+        let world = World::new(SCHEMA).await;
+        let resource = world.coordinator.resource_named(world.pool.resource_id());
+        for branch in 1..10 {
+            let task = BranchTask {
+                xid: world.coordinator.begin(),
+                branch: BranchId(branch),
+                branch_type: BranchType::At,
+                resource: world.pool.resource_id().clone(),
+                application_data: String::new(),
+            };
+            assert_eq!(resource.rollback(task).await, BranchAnswer::rollbacked());
+        }
+        run(&world, AGED).await;
+        resource.delete_undo_logs(save_days).await;
+        assert_eq!(world.defence_rows().await, left, "{save_days}");
+    }
+}
+
+#[tokio::test]
 async fn a_dirty_row_is_left_alone_and_named() {
     for (change, dirt, named) in [
         (

@@ -346,3 +346,17 @@ async fn an_undo_table_of_another_shape_is_refused() {
     let opened = AtPool::builder(pool.await.unwrap(), world.client.clone()).undo_table("other").open().await;
     assert!(matches!(opened, Err(AtOpenError::UndoTable { table, .. }) if table == "other"));
 }
+
+/// Ids travel to a remote coordinator in a list separated by commas.
+#[tokio::test]
+async fn a_resource_id_that_cannot_be_registered_is_refused() {
+    let world = World::new("").await;
+    for resource in ["", "jdbc:postgresql://a,b/shop"] {
+        let builder = AtPool::builder(world.raw.clone(), world.client.clone()).resource_id(resource);
+        let error = builder.open().await.unwrap_err();
+        assert!(matches!(error, AtOpenError::InvalidResourceId { .. }), "{error}");
+        assert!(error.to_string().contains(resource), "{error}");
+    }
+    let path = world.path().canonicalize().unwrap();
+    assert_eq!(world.pool.resource_id().as_str(), format!("jdbc:sqlite:{}", path.display()));
+}

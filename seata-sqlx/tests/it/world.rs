@@ -45,6 +45,11 @@ impl FakeCoordinator {
         Xid::new("test", 0, TransactionId(id)).unwrap()
     }
 
+    /// The ids to come are above this one: those of another coordinator on the same store.
+    pub(crate) fn number_from(&self, id: i64) {
+        self.next.store(id, Ordering::Relaxed);
+    }
+
     /// Another transaction takes a row.
     pub(crate) fn hold(&self, lock: RowLock) -> Xid {
         let xid = self.begin();
@@ -86,10 +91,21 @@ impl FakeCoordinator {
         }
     }
 
-    /// Phase two of a rollback, newest branch first. Those that succeed are gone.
+    /// Phase two of a rollback, newest branch first. When all have succeeded they are gone.
     pub(crate) async fn rollback(&self, xid: &Xid) -> Vec<BranchAnswer> {
+        let mut branches = self.branches(xid);
+        branches.reverse();
+        self.roll_back(xid, branches).await
+    }
+
+    /// The same in the order of registration, as a Java server 2.0.0 does it.
+    pub(crate) async fn rollback_as_registered(&self, xid: &Xid) -> Vec<BranchAnswer> {
+        self.roll_back(xid, self.branches(xid)).await
+    }
+
+    async fn roll_back(&self, xid: &Xid, branches: Vec<(BranchId, BranchRegistration)>) -> Vec<BranchAnswer> {
         let mut answers = Vec::new();
-        for (branch, registration) in self.branches(xid).into_iter().rev() {
+        for (branch, registration) in branches {
             let resource = self.resource(&registration);
             answers.push(resource.rollback(self.task(branch, &registration)).await);
         }

@@ -1,0 +1,155 @@
+//! Rollback: a branch is undone after every newer one of its transaction, all in one local transaction.
+
+use seata_context::BranchTask;
+use seata_protocol::BranchId;
+use sqlx::Error;
+
+use crate::{
+    branch::undo_row,
+    data_source::Options,
+    dialect::{Call, Dialect, execute, rows},
+    phase_two::undo::{UndoError, undo},
+    structure::StructureCache,
+    undo::{self, BranchUndoLog, Value},
+};
+
+/// An undo row of a transaction that is not finished.
+const NORMAL: i64 = 0;
+/// A mark against a phase one that comes after its rollback.
+const FINISHED: i64 = 1;
+
+/// One request to roll back, on its connection.
+pub(super) struct Rollback<'a, DB: Dialect> {
+    pub(super) connection: &'a mut DB::Connection,
+    pub(super) options: &'a Options,
+    pub(super) structures: &'a StructureCache,
+    pub(super) task: &'a BranchTask,
+}
+
+impl<DB: Dialect> Rollback<'_, DB> {
+    /// Undoes the branch and deletes its undo row, or leaves a mark if there is none. Returns the branches
+    /// that it undid. On an error the caller rolls back, and nothing of it was done.
+    ///
+    /// Not every coordinator asks for the newest branch first, and a row that a newer one changed again is
+    /// not what this one left. So the newer ones, if their undo rows are still here, go before it. The older ones stay:
+    /// nothing of this branch depends on them, and whatever is wrong with them is not its concern.
+    pub(super) async fn run(mut self) -> Result<Vec<BranchId>, UndoError> {
+        execute::<DB>(self.connection, Call::text(DB::BEGIN_WRITING)).await?;
+        let undone = match self.look().await? {
+            Found::Nothing => {
+                self.leave_mark().await?;
+                Vec::new()
+            }
+            Found::Mark => Vec::new(),
+            Found::Logs(branches) => {
+                for statement in DB::relax_constraints() {
+                    execute::<DB>(self.connection, Call::text(*statement)).await?;
+                }
+                for &branch in &branches {
+                    self.undo(branch).await.map_err(|error| self.name(branch, error))?;
+                }
+                branches
+            }
+        };
+        execute::<DB>(self.connection, Call::text("COMMIT")).await?;
+        Ok(undone)
+    }
+
+    async fn look(&mut self) -> Result<Found, Error> {
+        // Java cuts a long log into several rows; those after the first have no branch of their own.
+        let sql = format!(
+            "SELECT branch_id, log_status FROM {} WHERE xid = ?1 AND context NOT LIKE 'branchId=%' ORDER BY {}",
+            self.table(),
+            DB::NEWEST_UNDO_FIRST
+        );
+        let xid = Value::Text(self.task.xid.to_string());
+        let mut logs = Vec::new();
+        for row in rows::<DB>(self.connection, Call::new(sql, &[&xid])?).await? {
+            let branch = BranchId(integer::<DB>(&row, 0)?);
+            let is_mark = integer::<DB>(&row, 1)? == FINISHED;
+            let is_asked_for = branch == self.task.branch;
+            if !is_mark {
+                logs.push(branch);
+            }
+            if is_asked_for {
+                return Ok(if is_mark { Found::Mark } else { Found::Logs(logs) });
+            }
+        }
+        Ok(Found::Nothing)
+    }
+
+    async fn leave_mark(&mut self) -> Result<(), Error> {
+        let BranchTask { xid, branch, .. } = self.task;
+        let table = &self.options.undo_table;
+        let mark = undo_row::<DB>(table, xid, *branch, undo::DEFENCE.to_vec(), FINISHED)?;
+        execute(self.connection, mark).await.map(drop)
+    }
+
+    async fn undo(&mut self, branch: BranchId) -> Result<(), UndoError> {
+        let log = self.log(branch).await?;
+        for statement in log.sql_undo_logs.iter().rev() {
+            undo::<DB>(self.connection, self.options, self.structures, statement).await?;
+        }
+        let delete = format!("DELETE FROM {} WHERE xid = ?1 AND branch_id = ?2", self.table());
+        execute(self.connection, self.of_branch(delete, branch)?).await?;
+        Ok(())
+    }
+
+    async fn log(&mut self, branch: BranchId) -> Result<BranchUndoLog, UndoError> {
+        let query = format!(
+            "SELECT context, rollback_info, log_status FROM {} WHERE xid = ?1 AND branch_id = ?2",
+            self.table()
+        );
+        let query = self.of_branch(query, branch)?;
+        let found = rows::<DB>(self.connection, query).await?;
+        let row = found.first().ok_or(Error::RowNotFound)?;
+        let status = integer::<DB>(row, 2)?;
+        if status != NORMAL {
+            return Err(UndoError::Image(format!("the undo row's log_status is {status}, not 0 or 1")));
+        }
+        if let (_, Value::Text(context)) = DB::value(row, 0)? {
+            undo::check_context(&context)?;
+        }
+        let content = match DB::value(row, 1)?.1 {
+            Value::Bytes(bytes) => bytes,
+            Value::Text(text) => text.into_bytes(),
+            other => return Err(UndoError::Image(format!("rollback_info holds {other}"))),
+        };
+        Ok(undo::decode(&content)?)
+    }
+
+    fn of_branch(&self, sql: String, branch: BranchId) -> Result<Call<DB>, Error> {
+        Call::new(sql, &[&Value::Text(self.task.xid.to_string()), &Value::Long(branch.0)])
+    }
+
+    fn table(&self) -> String {
+        DB::quote(&self.options.undo_table)
+    }
+
+    /// The operator reads of the branch that was asked for, and the cause may be another.
+    fn name(&self, branch: BranchId, error: UndoError) -> UndoError {
+        if branch == self.task.branch {
+            return error;
+        }
+        UndoError::Newer { branch, source: Box::new(error) }
+    }
+}
+
+/// What the undo table holds for a branch.
+enum Found {
+    Nothing,
+    Mark,
+    /// Its undo log, last in the list, and those of the branches that are newer, the newest first.
+    Logs(Vec<BranchId>),
+}
+
+fn integer<DB: Dialect>(row: &DB::Row, column: usize) -> Result<i64, Error> {
+    match DB::value(row, column)?.1 {
+        Value::Long(value) => Ok(value),
+        Value::Integer(value) => Ok(value.into()),
+        other => Err(Error::ColumnDecode {
+            index: column.to_string(),
+            source: format!("a number was expected in the undo table, not {other}").into(),
+        }),
+    }
+}
