@@ -4,6 +4,8 @@
 
 pub mod bank;
 pub mod books;
+#[cfg(feature = "interop")]
+pub mod java;
 pub mod polls;
 pub mod rest;
 pub mod seed;

@@ -7,9 +7,9 @@ import java.util.concurrent.ConcurrentHashMap;
  * The accounts of this peer.
  *
  * <table>
- * <tr><td>/account/open?account=NAME&amp;balance=N</td><td>makes an account, and registers it as a TCC resource</td></tr>
- * <tr><td>/account/reserve?account=NAME&amp;amount=N</td><td>phase one, in the transaction of the header TX_XID</td></tr>
- * <tr><td>/account?account=NAME</td><td>what it holds, see {@link Account.Holdings}</td></tr>
+ * <tr><td>/account/open account, balance</td><td>makes an account, and registers it as a TCC resource</td></tr>
+ * <tr><td>/account/reserve account, amount</td><td>phase one, in the transaction of the header TX_XID</td></tr>
+ * <tr><td>/account account</td><td>what it holds, see {@link Account.Holdings}</td></tr>
  * </table>
  */
 final class Accounts {

@@ -1,12 +1,12 @@
 package interop;
 
 import com.alibaba.fastjson.JSON;
+import com.alibaba.fastjson.JSONObject;
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
-import java.net.URLDecoder;
 import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
 import java.util.Map;
@@ -15,7 +15,7 @@ import org.apache.seata.core.context.RootContext;
 import org.apache.seata.core.exception.TransactionException;
 
 /**
- * HTTP on a free loopback port: parameters in the query, answers in JSON. A request that carries an XID in its header
+ * HTTP on a free loopback port: parameters and answers in JSON, method POST. A request that carries an XID in its header
  * is handled inside that transaction, as Seata's interceptor for Spring does it.
  *
  * <p>What fails is answered with status 500 and {@code {"error": text, "code": name or null}}.
@@ -28,18 +28,22 @@ final class HttpFront {
         Object handle(Request request) throws Exception;
     }
 
-    /** Parameters of the query, and the body. */
-    record Request(Map<String, String> parameters, String body) {
+    /** What is asked for, by name. */
+    record Request(JSONObject parameters) {
         String text(String name) {
-            String value = parameters.get(name);
-            if (value == null) {
-                throw new IllegalArgumentException("parameter " + name + " is missing");
-            }
-            return value;
+            return value(name).toString();
         }
 
         long number(String name) {
             return Long.parseLong(text(name));
+        }
+
+        Object value(String name) {
+            Object value = parameters.get(name);
+            if (value == null) {
+                throw new IllegalArgumentException("parameter " + name + " is missing");
+            }
+            return value;
         }
     }
 
@@ -68,11 +72,10 @@ final class HttpFront {
 
     private static void answer(HttpExchange exchange, Handler handler) throws IOException {
         String body = new String(exchange.getRequestBody().readAllBytes(), StandardCharsets.UTF_8);
-        Request request = new Request(parameters(exchange), body);
         // Blank unbinds, so that no transaction is left from the thread's request before.
         RootContext.bind(exchange.getRequestHeaders().getFirst(RootContext.KEY_XID));
         try {
-            write(exchange, 200, handler.handle(request));
+            write(exchange, 200, handler.handle(new Request(JSON.parseObject(body))));
         } catch (Exception error) {
             write(exchange, 500, failure(error));
         } finally {
@@ -92,19 +95,5 @@ final class HttpFront {
         exchange.getResponseHeaders().set("content-type", "application/json");
         exchange.sendResponseHeaders(status, body.length);
         exchange.getResponseBody().write(body);
-    }
-
-    private static Map<String, String> parameters(HttpExchange exchange) {
-        Map<String, String> parameters = new HashMap<>();
-        String query = exchange.getRequestURI().getRawQuery();
-        if (query == null) {
-            return parameters;
-        }
-        for (String pair : query.split("&")) {
-            int equals = pair.indexOf('=');
-            parameters.put(pair.substring(0, equals),
-                    URLDecoder.decode(pair.substring(equals + 1), StandardCharsets.UTF_8));
-        }
-        return parameters;
     }
 }

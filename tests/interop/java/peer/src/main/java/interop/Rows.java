@@ -16,10 +16,10 @@ import org.apache.seata.rm.datasource.DataSourceManager;
  * or ask for locks do so in the transaction of the header TX_XID.
  *
  * <table>
- * <tr><td>/rows/open?resource=ID</td><td>registers the resource</td></tr>
- * <tr><td>/rows/register?resource=&amp;keys=</td><td>{"branch": TEXT}; code LockKeyConflict when they are taken</td></tr>
- * <tr><td>/rows/lockable?resource=&amp;keys=</td><td>{"lockable": BOOL}</td></tr>
- * <tr><td>/rows?resource=ID</td><td>{"commits": N, "rollbacks": N}</td></tr>
+ * <tr><td>/rows/open resource</td><td>registers the resource</td></tr>
+ * <tr><td>/rows/register resource, keys</td><td>{"branch": TEXT}; code LockKeyConflict when they are taken</td></tr>
+ * <tr><td>/rows/lockable resource, keys</td><td>{"lockable": BOOL}</td></tr>
+ * <tr><td>/rows resource</td><td>{"commits": N, "rollbacks": N}</td></tr>
  * </table>
  */
 final class Rows extends DataSourceManager {

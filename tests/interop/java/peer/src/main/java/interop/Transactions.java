@@ -7,8 +7,8 @@ import org.apache.seata.tm.TransactionManagerHolder;
  * The TM role.
  *
  * <table>
- * <tr><td>/begin?name=TEXT&amp;timeout=MILLISECONDS</td><td>{"xid": TEXT}</td></tr>
- * <tr><td>/commit?xid=, /rollback?xid=, /status?xid=</td><td>{"status": name of the global status}</td></tr>
+ * <tr><td>/begin name, timeout (milliseconds)</td><td>{"xid": TEXT}</td></tr>
+ * <tr><td>/commit xid, /rollback xid, /status xid</td><td>{"status": name of the global status}</td></tr>
  * </table>
  */
 final class Transactions {

@@ -1,0 +1,8 @@
+//! Rust beside Java: one server, Java's own, and applications of both kinds in one transaction.
+//!
+//! Needs a JDK and Maven; `tests/interop/prepare` fetches the rest. Run it with
+//! `cargo test -p seata-tests --features interop --test interop`.
+
+#![forbid(unsafe_code)]
+
+mod java_alone;

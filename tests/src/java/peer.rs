@@ -1,0 +1,285 @@
+//! A Java application that takes part in global transactions, and does what it is told.
+
+use std::{fmt, net::SocketAddr, path::Path, time::Duration};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use http::{Request, Uri};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use seata::tower::{PropagateTransaction, PropagateTransactionLayer};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tonic::transport::Channel;
+use tonic_prost::ProstCodec;
+use tower::{Layer as _, ServiceExt as _};
+
+use super::{jvm, process::Process};
+
+/// How long one request may take. Java's client has shorter limits of its own for most things.
+const CALL_LIMIT: Duration = Duration::from_secs(60);
+/// How long a transaction that the peer begins may be open.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The peer's process. Killed when it is dropped.
+#[derive(Debug)]
+pub struct PeerProcess {
+    process: Process,
+    http: u16,
+    grpc: u16,
+    _directory: TempDir,
+}
+
+impl PeerProcess {
+    /// Starts a peer whose coordinator is the server at this address.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start(server: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut command = jvm("peer");
+        command
+            .args(["-Xmx128m", "-XX:TieredStopAtLevel=1"])
+            .arg(format!("-Dservice.default.grouplist={server}"))
+            .arg("interop.Peer");
+        let mut process = Process::start("Java peer", &mut command, directory.path().join("peer.log"));
+        match process.ready(ports).await {
+            Some((http, grpc)) => Self { process, http, grpc, _directory: directory },
+            None => panic!("the peer does not start:\n{}", process.log()),
+        }
+    }
+
+    /// The end of what it said.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+}
+
+/// Reads "http PORT grpc PORT".
+fn ports(log: &Path) -> Option<(u16, u16)> {
+    let log = fs_err::read_to_string(log).ok()?;
+    let line = log.lines().find(|line| line.starts_with("http ") && line.contains(" grpc "))?;
+    let mut ports = line.split(' ').filter_map(|word| word.parse().ok());
+    Some((ports.next()?, ports.next()?))
+}
+
+/// A way to the peer. What it sends from inside a global transaction carries that transaction's XID.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    http_address: SocketAddr,
+    http: PropagateTransaction<Client<HttpConnector, Full<Bytes>>>,
+    grpc: PropagateTransaction<Channel>,
+}
+
+/// What an account of the peer holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Holdings {
+    /// What may be spent.
+    pub balance: i64,
+    /// What is set aside by branches that are not finished.
+    pub reserved: i64,
+    /// How many branches were committed.
+    pub commits: u64,
+    /// How many branches were rolled back.
+    pub rollbacks: u64,
+}
+
+/// How the branches of a resource of the peer ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Ended {
+    /// Committed.
+    pub commits: u64,
+    /// Rolled back.
+    pub rollbacks: u64,
+}
+
+/// What the peer, or Java's client in it, did not do.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Refused {
+    /// Why, in its own words.
+    pub error: String,
+    /// The name of the transaction exception's code, if it was one.
+    pub code: Option<String>,
+}
+
+impl Peer {
+    /// A way to this process, to be used on the runtime that makes it.
+    pub fn new(process: &PeerProcess) -> Self {
+        let propagate = PropagateTransactionLayer::new();
+        let grpc = Uri::builder()
+            .scheme("http")
+            .authority(format!("127.0.0.1:{}", process.grpc))
+            .path_and_query("/")
+            .build()
+            .expect("an address makes a URI");
+        Self {
+            http_address: ([127, 0, 0, 1], process.http).into(),
+            http: propagate.layer(Client::builder(TokioExecutor::new()).build_http()),
+            grpc: propagate.layer(Channel::builder(grpc).timeout(CALL_LIMIT).connect_lazy()),
+        }
+    }
+
+    /// Begins a transaction as Java's client does, and returns its XID.
+    pub async fn begin(&self, name: &str) -> Result<String, Refused> {
+        #[derive(Deserialize)]
+        struct Begun {
+            xid: String,
+        }
+        let timeout = u64::try_from(TRANSACTION_TIMEOUT.as_millis()).expect("a minute");
+        let begun: Begun = self.ask(None, "/begin", json!({ "name": name, "timeout": timeout })).await?;
+        Ok(begun.xid)
+    }
+
+    /// Commits a transaction as Java's client does. Returns the name of its status.
+    pub async fn commit(&self, xid: &str) -> Result<String, Refused> {
+        self.decide("/commit", xid).await
+    }
+
+    /// Rolls a transaction back as Java's client does. Returns the name of its status.
+    pub async fn rollback(&self, xid: &str) -> Result<String, Refused> {
+        self.decide("/rollback", xid).await
+    }
+
+    /// The name of a transaction's status.
+    pub async fn status(&self, xid: &str) -> Result<String, Refused> {
+        self.decide("/status", xid).await
+    }
+
+    /// Makes an account, a TCC resource.
+    pub async fn open_account(&self, account: &str, balance: i64) -> Result<Holdings, Refused> {
+        self.ask(None, "/account/open", json!({ "account": account, "balance": balance })).await
+    }
+
+    /// What an account holds.
+    pub async fn holdings(&self, account: &str) -> Result<Holdings, Refused> {
+        self.ask(None, "/account", json!({ "account": account })).await
+    }
+
+    /// A TCC branch: sets money aside. In the caller's transaction, or in the one that is named.
+    pub async fn reserve(&self, xid: Option<&str>, account: &str, amount: i64) -> Result<Holdings, Refused> {
+        self.ask(xid, "/account/reserve", json!({ "account": account, "amount": amount })).await
+    }
+
+    /// The same over gRPC, in the caller's transaction. Returns what is left in the account.
+    pub async fn reserve_by_grpc(&self, account: &str, amount: i64) -> Result<i64, Refused> {
+        let mut grpc = tonic::client::Grpc::new(self.grpc.clone());
+        grpc.ready().await.map_err(Refused::call)?;
+        // Protobuf's own wrappers of one value are what prost takes these types for.
+        let codec = ProstCodec::<String, i64>::default();
+        let path = http::uri::PathAndQuery::from_static("/interop.Accounts/Reserve");
+        let request = tonic::Request::new(format!("{account} {amount}"));
+        let answer = grpc.unary(request, path, codec).await.map_err(Refused::call)?;
+        Ok(answer.into_inner())
+    }
+
+    /// Makes an AT resource known.
+    pub async fn open_rows(&self, resource: &str) -> Result<(), Refused> {
+        self.ask::<Value>(None, "/rows/open", json!({ "resource": resource })).await.map(drop)
+    }
+
+    /// An AT branch that locks these rows, without changing them.
+    pub async fn lock_rows(&self, xid: &str, resource: &str, keys: &str) -> Result<(), Refused> {
+        let rows = json!({ "resource": resource, "keys": keys });
+        self.ask::<Value>(Some(xid), "/rows/register", rows).await.map(drop)
+    }
+
+    /// Whether this transaction could lock these rows.
+    pub async fn is_lockable(&self, xid: &str, resource: &str, keys: &str) -> Result<bool, Refused> {
+        #[derive(Deserialize)]
+        struct Lockable {
+            lockable: bool,
+        }
+        let rows = json!({ "resource": resource, "keys": keys });
+        self.ask(Some(xid), "/rows/lockable", rows).await.map(|Lockable { lockable }| lockable)
+    }
+
+    /// How the branches of an AT resource ended.
+    pub async fn ended_rows(&self, resource: &str) -> Result<Ended, Refused> {
+        self.ask(None, "/rows", json!({ "resource": resource })).await
+    }
+
+    /// Has the peer call a service over HTTP, in the transaction of this XID.
+    pub async fn call_http(
+        &self,
+        xid: &str,
+        service: SocketAddr,
+        path: &str,
+        body: Value,
+    ) -> Result<(), Refused> {
+        let call = json!({ "address": service.to_string(), "path": path, "body": body });
+        self.ask::<Value>(Some(xid), "/call/http", call).await.map(drop)
+    }
+
+    /// Has the peer call a service over gRPC, in the transaction of this XID.
+    pub async fn call_grpc<Reply: prost::Message + Default>(
+        &self,
+        xid: &str,
+        service: SocketAddr,
+        method: &str,
+        message: &impl prost::Message,
+    ) -> Result<Reply, Refused> {
+        #[derive(Deserialize)]
+        struct Called {
+            reply: String,
+        }
+        let message = BASE64_STANDARD.encode(message.encode_to_vec());
+        let call = json!({ "address": service.to_string(), "method": method, "message": message });
+        let called: Called = self.ask(Some(xid), "/call/grpc", call).await?;
+        let reply = BASE64_STANDARD.decode(called.reply).map_err(Refused::call)?;
+        Reply::decode(&reply[..]).map_err(Refused::call)
+    }
+
+    async fn decide(&self, path: &str, xid: &str) -> Result<String, Refused> {
+        #[derive(Deserialize)]
+        struct Decided {
+            status: String,
+        }
+        self.ask(None, path, json!({ "xid": xid })).await.map(|Decided { status }| status)
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        xid: Option<&str>,
+        path: &str,
+        parameters: Value,
+    ) -> Result<T, Refused> {
+        let mut request = Request::post(format!("http://{}{path}", self.http_address));
+        if let Some(xid) = xid {
+            request = request.header("TX_XID", xid);
+        }
+        let request = request.body(Full::from(parameters.to_string())).map_err(Refused::call)?;
+        tokio::time::timeout(CALL_LIMIT, self.exchange(request)).await.map_err(Refused::call)?
+    }
+
+    async fn exchange<T: DeserializeOwned>(&self, request: Request<Full<Bytes>>) -> Result<T, Refused> {
+        let response = self.http.clone().oneshot(request).await.map_err(Refused::call)?;
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(Refused::call)?.to_bytes();
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(Refused::call);
+        }
+        Err(serde_json::from_slice(&body).unwrap_or_else(|_| Refused::call(String::from_utf8_lossy(&body))))
+    }
+}
+
+impl Refused {
+    /// The call itself failed.
+    fn call(reason: impl fmt::Display) -> Self {
+        Self { error: reason.to_string(), code: None }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.code {
+            Some(code) => write!(f, "{code}: {}", self.error),
+            None => f.write_str(&self.error),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}

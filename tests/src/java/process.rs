@@ -1,0 +1,84 @@
+//! A process that ends with its owner, and what it said.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// How long a JVM may take to start on a machine that is busy.
+const START_LIMIT: Duration = Duration::from_secs(120);
+const PAUSE: Duration = Duration::from_millis(20);
+/// How much of a log is shown.
+const SHOWN_LINES: usize = 80;
+
+/// A process that is killed when this is dropped. Its standard input stays open until then: ours end when
+/// it closes, so that nothing is left behind when the owner itself is killed.
+#[derive(Debug)]
+pub(super) struct Process {
+    name: &'static str,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts it, with its output in the file `log`.
+    pub(super) fn start(name: &'static str, command: &mut Command, log: PathBuf) -> Self {
+        let file = fs_err::File::options().create(true).append(true).open(&log).expect("a log file");
+        let errors = file.try_clone().expect("a second handle");
+        let (output, _) = file.into_parts();
+        let (errors, _) = errors.into_parts();
+        let child = command
+            .stdin(Stdio::piped())
+            .stdout(output)
+            .stderr(errors)
+            .spawn()
+            .unwrap_or_else(|error| panic!("the {name} cannot be started: {error}"));
+        Self { name, child, log }
+    }
+
+    /// Asks until it is ready, or has ended, which gives `None`.
+    ///
+    /// # Panics
+    /// When it takes too long.
+    pub(super) async fn ready<T>(&mut self, mut is_ready: impl FnMut(&Path) -> Option<T>) -> Option<T> {
+        let began = Instant::now();
+        loop {
+            if let Some(ready) = is_ready(&self.log) {
+                return Some(ready);
+            }
+            if self.child.try_wait().expect("it is ours").is_some() {
+                return None;
+            }
+            assert!(
+                began.elapsed() < START_LIMIT,
+                "the {} is not ready after {START_LIMIT:?}:\n{}",
+                self.name,
+                self.log()
+            );
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// The end of what it said.
+    pub(super) fn log(&self) -> String {
+        let log = fs_err::read(&self.log).unwrap_or_else(|error| error.to_string().into_bytes());
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        let from = lines.len().saturating_sub(SHOWN_LINES);
+        format!("---- the end of the log of the {} ----\n{}", self.name, lines[from..].join("\n"))
+    }
+
+    /// Kills it as `kill -9` does, and waits until it is gone.
+    pub(super) fn kill(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
