@@ -94,7 +94,7 @@ impl Holder {
 fn assert_held_by(result: Result<(), TransferError>, holder: &Xid) {
     match result {
         Err(TransferError::Locked { row, holder: named }) => {
-            assert!(row.starts_with("account:1 in sqlite:"), "{row}");
+            assert!(row.starts_with("account:1 in jdbc:sqlite:"), "{row}");
             assert_eq!(named, holder.to_string());
         }
         other => panic!("expected a lock conflict, found {other:?}"),

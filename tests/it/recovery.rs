@@ -73,7 +73,7 @@ async fn finish_in_sight(directory: &Path, xid: &Xid, expected: GlobalStatus) ->
     .await;
     assert_eq!(&view.snapshot.transaction.xid, xid);
     assert!(view.snapshot.branches.iter().all(|branch| branch.branch_type == BranchType::At));
-    assert!(view.waits_for.iter().all(|resource| resource.as_str().starts_with("sqlite:")), "{view:?}");
+    assert!(view.waits_for.iter().all(|resource| resource.as_str().starts_with("jdbc:sqlite:")), "{view:?}");
 
     let half = Plan { offices: 1, ..Plan::default() };
     let first = Bank::open_on(&coordinator, directory, half).await.unwrap();
