@@ -1,0 +1,271 @@
+//! One role's connection to one server, kept up for as long as the client lives.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use seata_protocol::{ResourceId, Text};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{
+    RoleState, ServerAddress, Settings,
+    connection::{CloseReason, Connection, OpenError},
+    pauses::Pauses,
+    phase_two::PhaseTwo,
+    registration::{Identity, RegistrationError},
+};
+
+/// What a connection is for. Java has one for each, and so its servers expect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Begins and ends transactions.
+    TransactionManager,
+    /// Registers branches and carries out phase two.
+    ResourceManager,
+}
+
+/// What all links of one client have in common.
+pub(crate) struct Context {
+    pub(crate) settings: Settings,
+    pub(crate) identity: Identity,
+    pub(crate) phase_two: PhaseTwo,
+    /// Every resource that was ever registered, in that order, each once.
+    pub(crate) resources: watch::Sender<Vec<ResourceId>>,
+}
+
+/// One role's connection to one server.
+pub(crate) struct Link {
+    role: Role,
+    address: ServerAddress,
+    standing: watch::Sender<Standing>,
+    peer: Mutex<Option<SocketAddr>>,
+    /// Told after each change of `standing`; shared by all links.
+    changes: watch::Sender<()>,
+}
+
+enum Standing {
+    Unused,
+    Connecting,
+    Ready(Ready),
+    Down(String),
+    Stopped,
+}
+
+struct Ready {
+    connection: Connection,
+    version: Text,
+    /// How many of [`Context::resources`] the server knows.
+    resources: usize,
+    /// Why it does not know more, if it was asked.
+    refused: Option<String>,
+}
+
+impl Link {
+    pub(crate) fn new(role: Role, address: ServerAddress, changes: watch::Sender<()>) -> Self {
+        let standing = match role {
+            Role::TransactionManager => Standing::Connecting,
+            Role::ResourceManager => Standing::Unused,
+        };
+        Self { role, address, standing: watch::Sender::new(standing), peer: Mutex::default(), changes }
+    }
+
+    /// The connection, while it is registered and open.
+    pub(crate) fn connection(&self) -> Option<Connection> {
+        match &*self.standing.borrow() {
+            Standing::Ready(ready) if ready.connection.is_open() => Some(ready.connection.clone()),
+            _ => None,
+        }
+    }
+
+    /// Whether the server knows the first so many resources.
+    pub(crate) fn has_resources(&self, count: usize) -> bool {
+        matches!(&*self.standing.borrow(), Standing::Ready(ready) if ready.resources >= count)
+    }
+
+    /// Whether an attempt came to an end without a connection.
+    pub(crate) fn has_failed(&self) -> bool {
+        match &*self.standing.borrow() {
+            Standing::Unused | Standing::Connecting => false,
+            Standing::Ready(ready) => ready.refused.is_some(),
+            Standing::Down(_) | Standing::Stopped => true,
+        }
+    }
+
+    /// The socket address that the server was last reached at.
+    pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
+        *self.peer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn state(&self) -> RoleState {
+        match &*self.standing.borrow() {
+            Standing::Unused => RoleState::Unused,
+            Standing::Connecting => RoleState::Connecting,
+            Standing::Ready(ready) => {
+                RoleState::Connected { version: ready.version.to_string(), refused: ready.refused.clone() }
+            }
+            Standing::Down(error) => RoleState::Disconnected { error: error.clone() },
+            Standing::Stopped => RoleState::Stopped,
+        }
+    }
+
+    /// Keeps the connection up until it is told to stop, then closes it. What is told is when the closing
+    /// must be over.
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        context: Arc<Context>,
+        mut stop: watch::Receiver<Option<Instant>>,
+    ) {
+        tokio::select! {
+            () = self.keep_up(&context) => {}
+            // An error means that there is nobody left who could tell.
+            _ = stop.wait_for(Option::is_some) => {}
+        }
+        let limit = stop.borrow().map_or(Duration::ZERO, |end| end.saturating_duration_since(Instant::now()));
+        if let Some(connection) = self.connection() {
+            connection.close(limit).await;
+        }
+        self.set(Standing::Stopped);
+    }
+
+    async fn keep_up(&self, context: &Context) {
+        if self.role == Role::ResourceManager {
+            // Without a resource a server has nothing to ask for, and Java opens no connection either.
+            let mut resources = context.resources.subscribe();
+            let first = resources.wait_for(|resources| !resources.is_empty()).await;
+            drop(first.expect("the sender is in the context"));
+            self.set(Standing::Connecting);
+        }
+        let reconnect = context.settings.reconnect;
+        let mut pauses = Pauses::new(reconnect);
+        loop {
+            let began = Instant::now();
+            let end = self.session(context).await;
+            if began.elapsed() > reconnect.max {
+                pauses = Pauses::new(reconnect);
+            }
+            let pause = pauses.next();
+            tracing::warn!(server = %self.address, role = %self.role, cause = %end, reconnecting_in = ?pause, "no connection to the Seata server");
+            self.set(Standing::Down(end.to_string()));
+            sleep(pause).await;
+        }
+    }
+
+    /// One connection, from the attempt to its end.
+    async fn session(&self, context: &Context) -> SessionEnd {
+        let limit = context.settings.connect_timeout;
+        let deadline = Instant::now() + limit;
+        let (connection, incoming) =
+            match timeout(limit, Connection::open(&self.address, &context.settings)).await {
+                Ok(Ok(opened)) => opened,
+                Ok(Err(error)) => return SessionEnd::Open(error),
+                Err(_) => return SessionEnd::TimedOut { limit },
+            };
+        let stay = async {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let end = match self.role {
+                Role::TransactionManager => self.register_once(context, &connection, left).await,
+                Role::ResourceManager => self.register_resources(context, &connection, left).await,
+            };
+            match end {
+                Ok(()) => SessionEnd::Lost(connection.closed().await),
+                Err(error) => SessionEnd::Registration(error),
+            }
+        };
+        // A server may ask for phase two before it answers the registration.
+        let serve = context.phase_two.serve(connection.clone(), incoming);
+        tokio::select! {
+            end = stay => end,
+            () = serve => SessionEnd::Lost(connection.closed().await),
+        }
+    }
+
+    async fn register_once(
+        &self,
+        context: &Context,
+        connection: &Connection,
+        limit: Duration,
+    ) -> Result<(), RegistrationError> {
+        let version = context.identity.register_tm(connection, limit).await?;
+        tracing::info!(server = %self.address, role = %self.role, %version, "registered with the Seata server");
+        let connection = connection.clone();
+        self.set(Standing::Ready(Ready { connection, version, resources: 0, refused: None }));
+        Ok(())
+    }
+
+    /// Registers all resources, and each later one when it comes. Ends only with an error, when the first
+    /// registration fails.
+    async fn register_resources(
+        &self,
+        context: &Context,
+        connection: &Connection,
+        mut limit: Duration,
+    ) -> Result<(), RegistrationError> {
+        let mut known = context.resources.subscribe();
+        let mut resources = 0;
+        let mut version = Text::new();
+        let mut pauses = Pauses::new(context.settings.reconnect);
+        loop {
+            let fresh = known.borrow_and_update()[resources..].to_vec();
+            let registered = context.identity.register_rm(connection, &fresh, limit).await;
+            limit = context.settings.connect_timeout;
+            let refused = match registered {
+                Err(error) if resources == 0 => return Err(error),
+                Err(error) => Some(error.to_string()),
+                Ok(answered) => {
+                    version = answered;
+                    resources += fresh.len();
+                    tracing::info!(server = %self.address, role = %self.role, %version, resources = ?fresh, "registered with the Seata server");
+                    None
+                }
+            };
+            let ready =
+                Ready { connection: connection.clone(), version: version.clone(), resources, refused };
+            if let Some(cause) = ready.refused.clone() {
+                self.set(Standing::Ready(ready));
+                let pause = pauses.next();
+                tracing::warn!(server = %self.address, role = %self.role, cause, resources = ?fresh, trying_again_in = ?pause, "a resource is not registered");
+                sleep(pause).await;
+            } else {
+                self.set(Standing::Ready(ready));
+                known.changed().await.expect("the sender is in the context");
+            }
+        }
+    }
+
+    fn set(&self, standing: Standing) {
+        if let Standing::Ready(ready) = &standing {
+            *self.peer.lock().unwrap_or_else(PoisonError::into_inner) = Some(ready.connection.peer_address());
+        }
+        // What is replaced may hold the last handle of a connection: it is dropped outside the lock.
+        let _replaced = self.standing.send_replace(standing);
+        self.changes.send_replace(());
+    }
+}
+
+/// Why a connection is not there, or not any more.
+#[derive(Debug, thiserror::Error)]
+enum SessionEnd {
+    #[error(transparent)]
+    Open(OpenError),
+    #[error("no connection within {limit:?}")]
+    TimedOut { limit: Duration },
+    #[error(transparent)]
+    Registration(RegistrationError),
+    #[error("the connection was lost: {0}")]
+    Lost(Arc<CloseReason>),
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::TransactionManager => "TM",
+            Self::ResourceManager => "RM",
+        })
+    }
+}

@@ -1,0 +1,236 @@
+//! The calls for one resource: queued, joined with their repetitions, and run side by side.
+
+use std::{
+    any::Any,
+    collections::{HashMap, VecDeque},
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures_util::{FutureExt as _, future::join_all};
+use seata_context::{BranchAnswer, BranchTask, Resource};
+use seata_protocol::{BranchType, ResourceId};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+};
+use tracing::Instrument as _;
+
+use super::{Asker, Kind, Request};
+
+/// A server that asks once more no longer waits for its earlier questions, so only the latest are answered.
+const MAX_ASKERS: usize = 8;
+
+/// The most commits that are handed to a resource at once.
+const MAX_BATCH: usize = 1000;
+
+/// The calls for one resource.
+pub(super) struct Lane {
+    id: ResourceId,
+    branch_type: BranchType,
+    resource: Mutex<Arc<dyn Resource>>,
+    waiting: Mutex<Waiting>,
+    arrived: Notify,
+    concurrency: usize,
+    capacity: usize,
+    under_way: watch::Sender<usize>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    commits: VecDeque<Request>,
+    rollbacks: VecDeque<Request>,
+    /// Of both kinds, neither waits behind all of the other.
+    is_turn_of_commits: bool,
+    /// The age in days from which undo logs are to be deleted.
+    undo_logs: Option<u16>,
+    /// Who asked, for each request that is queued or runs.
+    askers: HashMap<Request, Vec<Asker>>,
+}
+
+/// What is run at one go.
+enum Job {
+    Commit(Vec<Request>),
+    Rollback(Request),
+    DeleteUndoLogs(u16),
+}
+
+impl Lane {
+    pub(super) fn new(
+        resource: Arc<dyn Resource>,
+        concurrency: usize,
+        capacity: usize,
+        under_way: watch::Sender<usize>,
+    ) -> Self {
+        Self {
+            id: resource.id().clone(),
+            branch_type: resource.branch_type(),
+            resource: Mutex::new(resource),
+            waiting: Mutex::default(),
+            arrived: Notify::new(),
+            concurrency,
+            capacity,
+            under_way,
+        }
+    }
+
+    pub(super) fn branch_type(&self) -> BranchType {
+        self.branch_type
+    }
+
+    /// What is called from now on. Calls that run go on with the one before.
+    pub(super) fn replace(&self, resource: Arc<dyn Resource>) {
+        let mut place = self.resource.lock().unwrap_or_else(PoisonError::into_inner);
+        let replaced = std::mem::replace(&mut *place, resource);
+        // A resource's drop is code of its own, not to be run under the lock.
+        drop(place);
+        drop(replaced);
+    }
+
+    /// Queues a call, or lets it share the answer of the same call that is under way.
+    pub(super) fn offer(&self, request: Request, asker: Asker) -> Result<(), (Asker, String)> {
+        let mut waiting = self.waiting();
+        if let Some(askers) = waiting.askers.get_mut(&request) {
+            if askers.len() == MAX_ASKERS {
+                askers.remove(0);
+            }
+            askers.push(asker);
+            return Ok(());
+        }
+        if waiting.commits.len() + waiting.rollbacks.len() >= self.capacity {
+            return Err((asker, format!("{} calls wait for this resource already", self.capacity)));
+        }
+        waiting.askers.insert(request.clone(), vec![asker]);
+        match request.kind {
+            Kind::Commit => waiting.commits.push_back(request),
+            Kind::Rollback => waiting.rollbacks.push_back(request),
+        }
+        drop(waiting);
+        self.under_way.send_modify(|count| *count += 1);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// Has undo logs deleted that are older than so many days.
+    pub(super) fn delete_undo_logs(&self, days: u16) {
+        self.waiting().undo_logs = Some(days);
+        self.arrived.notify_one();
+    }
+
+    /// Runs calls for as long as it is polled.
+    pub(super) async fn run(self: Arc<Self>) {
+        let mut running = JoinSet::new();
+        loop {
+            while running.len() < self.concurrency
+                && let Some(job) = self.take()
+            {
+                running.spawn(self.clone().perform(job));
+            }
+            tokio::select! {
+                Some(_) = running.join_next() => {}
+                () = self.arrived.notified(), if running.len() < self.concurrency => {}
+            }
+        }
+    }
+
+    fn take(&self) -> Option<Job> {
+        let mut waiting = self.waiting();
+        if let Some(days) = waiting.undo_logs.take() {
+            return Some(Job::DeleteUndoLogs(days));
+        }
+        let takes_commits =
+            !waiting.commits.is_empty() && (waiting.is_turn_of_commits || waiting.rollbacks.is_empty());
+        waiting.is_turn_of_commits = !takes_commits;
+        if !takes_commits {
+            return waiting.rollbacks.pop_front().map(Job::Rollback);
+        }
+        // A share, not all: where each commit is code of the user's, they are to run side by side; where one
+        // statement does for many, the shares grow with what waits.
+        let share = waiting.commits.len().div_ceil(self.concurrency).min(MAX_BATCH);
+        Some(Job::Commit(waiting.commits.drain(..share).collect()))
+    }
+
+    async fn perform(self: Arc<Self>, job: Job) {
+        let resource = self.resource.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match job {
+            Job::Commit(requests) => {
+                let mut tasks: Vec<_> = requests.iter().map(|request| self.task(request)).collect();
+                let answers = contained(async {
+                    match tasks.len() {
+                        1 => vec![resource.commit(tasks.remove(0)).await],
+                        _ => resource.commit_many(tasks).await,
+                    }
+                });
+                let answers = match answers.await {
+                    Ok(answers) if answers.len() == requests.len() => Ok(answers),
+                    Ok(answers) => {
+                        Err(format!("{} answers came for {} commits", answers.len(), requests.len()))
+                    }
+                    Err(panic) => Err(panic),
+                };
+                let mut answers = answers.map(Vec::into_iter);
+                for request in requests {
+                    let answer = match &mut answers {
+                        Ok(answers) => answers.next().expect("there is one for each"),
+                        Err(reason) => BranchAnswer::failed(Kind::Commit.retryable(), &**reason),
+                    };
+                    self.answer(request, answer).await;
+                }
+            }
+            Job::Rollback(request) => {
+                let span = tracing::info_span!("phase_two", xid = %request.xid, branch = %request.branch);
+                let task = self.task(&request);
+                let answer = contained(async { resource.rollback(task).await }.instrument(span)).await;
+                let answer =
+                    answer.unwrap_or_else(|panic| BranchAnswer::failed(Kind::Rollback.retryable(), panic));
+                self.answer(request, answer).await;
+            }
+            Job::DeleteUndoLogs(days) => {
+                if let Err(panic) = contained(async { resource.delete_undo_logs(days).await }).await {
+                    tracing::error!(resource = %self.id, days, panic, "undo logs are not deleted");
+                }
+            }
+        }
+    }
+
+    fn task(&self, request: &Request) -> BranchTask {
+        BranchTask {
+            xid: request.xid.clone(),
+            branch: request.branch,
+            branch_type: self.branch_type,
+            resource: self.id.clone(),
+            application_data: request.application_data.to_string(),
+        }
+    }
+
+    async fn answer(&self, request: Request, answer: BranchAnswer) {
+        let Request { kind, xid, branch, .. } = &request;
+        let (resource, status) = (&self.id, answer.status);
+        if answer.reason.is_empty() {
+            tracing::debug!(%xid, %branch, %resource, %status, "phase two");
+        } else {
+            tracing::warn!(%xid, %branch, %resource, %status, reason = answer.reason, "phase two of a branch did not end well");
+        }
+        // From here on the same request is a new one.
+        let askers = self.waiting().askers.remove(&request).unwrap_or_default();
+        join_all(askers.iter().map(|asker| asker.answer(*kind, xid.as_str().into(), *branch, status))).await;
+        self.under_way.send_modify(|count| *count -= 1);
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a resource's code gives, or the text of its panic.
+async fn contained<T>(call: impl Future<Output = T>) -> Result<T, String> {
+    AssertUnwindSafe(call)
+        .catch_unwind()
+        .await
+        .map_err(|panic| format!("the resource panicked: {}", text(&*panic)))
+}
+
+fn text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a text")
+}

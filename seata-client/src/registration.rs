@@ -1,0 +1,116 @@
+//! How a role introduces itself to a server, and what the server says to that.
+
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use seata_protocol::{Message, RegisterRm, RegisterTm, ResourceId, Text};
+
+use crate::{
+    Credentials, auth,
+    connection::{CallError, Connection},
+};
+
+/// The version that is announced. From 2.3.0 on a server answers each request of a merged frame by itself, and
+/// from 2.0.0 on it tells when the holder of a lock is rolling back.
+const VERSION: Text = Text::from_static("2.6.0");
+
+/// Separates resource ids.
+pub(crate) const SEPARATOR: char = ',';
+
+/// Under which names an application registers.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) application: Text,
+    pub(crate) group: Text,
+    pub(crate) credentials: Option<Credentials>,
+}
+
+/// Why a registration failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RegistrationError {
+    /// The server said no; it does not say why.
+    #[error(
+        "the server (version {version:?}) refused the registration of application {application:?} in group \
+         {group:?}{}; look at its log, and at the access key if it checks one",
+        because(reason)
+    )]
+    Refused { version: Text, application: Text, group: Text, reason: Text },
+    /// There was no answer.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The answer belongs to another question.
+    #[error("the registration was answered by a {0}")]
+    WrongAnswer(&'static str),
+}
+
+impl Identity {
+    pub(crate) fn new(application: &str, group: &str, credentials: Option<Credentials>) -> Self {
+        Self { application: application.into(), group: group.into(), credentials }
+    }
+
+    /// Introduces a transaction manager. Returns the server's version.
+    pub(crate) async fn register_tm(
+        &self,
+        connection: &Connection,
+        limit: Duration,
+    ) -> Result<Text, RegistrationError> {
+        let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let timestamp = u64::try_from(timestamp).unwrap_or(u64::MAX);
+        let request = self.transaction_manager(connection.local_address().ip(), timestamp);
+        match connection.call(request, limit).await? {
+            Message::RegisterTmResponse(answer) => self.judge(answer),
+            other => Err(RegistrationError::WrongAnswer(other.name())),
+        }
+    }
+
+    /// Introduces a resource manager with these resources. Returns the server's version.
+    pub(crate) async fn register_rm(
+        &self,
+        connection: &Connection,
+        resources: &[ResourceId],
+        limit: Duration,
+    ) -> Result<Text, RegistrationError> {
+        match connection.call(self.resource_manager(resources), limit).await? {
+            Message::RegisterRmResponse(answer) => self.judge(answer),
+            other => Err(RegistrationError::WrongAnswer(other.name())),
+        }
+    }
+
+    fn transaction_manager(&self, ip: IpAddr, timestamp: u64) -> Message {
+        Message::RegisterTm(RegisterTm {
+            version: VERSION,
+            application_id: self.application.clone(),
+            transaction_service_group: self.group.clone(),
+            extra_data: auth::extra_data(&self.group, ip, timestamp, self.credentials.as_ref()).into(),
+        })
+    }
+
+    fn resource_manager(&self, resources: &[ResourceId]) -> Message {
+        let ids: Vec<_> = resources.iter().map(ResourceId::as_str).collect();
+        Message::RegisterRm(RegisterRm {
+            version: VERSION,
+            application_id: self.application.clone(),
+            transaction_service_group: self.group.clone(),
+            extra_data: Text::new(),
+            resource_ids: ids.join(&SEPARATOR.to_string()).into(),
+        })
+    }
+
+    fn judge(&self, answer: seata_protocol::Registered) -> Result<Text, RegistrationError> {
+        if answer.identified {
+            return Ok(answer.version);
+        }
+        Err(RegistrationError::Refused {
+            version: answer.version,
+            application: self.application.clone(),
+            group: self.group.clone(),
+            reason: answer.outcome.message,
+        })
+    }
+}
+
+fn because(reason: &Text) -> String {
+    if reason.is_empty() { String::new() } else { format!(" ({reason})") }
+}
