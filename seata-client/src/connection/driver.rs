@@ -1,0 +1,174 @@
+//! The one task of a connection: it reads, writes, and watches the clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use seata_protocol::{FrameDecoder, Kind, frame};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::{Shared, error::CloseReason, incoming::Doorway, merge, outbox::Taken};
+
+/// How much is read at once. Answers keep the chunk they came in alive, so it is not large.
+const READ_CHUNK: usize = 16 << 10;
+/// The least room that is worth a read.
+const READ_ROOM: usize = 2 << 10;
+/// The largest write buffer that is kept for the next write.
+const KEPT_BUFFER: usize = 256 << 10;
+/// How long the server may take to close its side after this one said that it is done.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Drives the connection until either side ends it. If the future is dropped, polled or not, the connection
+/// has ended too.
+pub(super) fn drive(
+    shared: Arc<Shared>,
+    mut socket: TcpStream,
+    doorway: Doorway,
+) -> impl Future<Output = ()> {
+    let end = EndOnDrop(shared);
+    async move {
+        let shared = &*end.0;
+        let (read_half, write_half) = socket.split();
+        let reason = tokio::select! {
+            reason = read(shared, read_half, &doorway) => reason,
+            reason = write(shared, write_half) => reason,
+            _ = shared.ended.wait() => return,
+        };
+        shared.end(reason);
+    }
+}
+
+/// Nobody waits for a connection whose task is gone.
+struct EndOnDrop(Arc<Shared>);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        self.0.end(CloseReason::Stopped);
+    }
+}
+
+async fn read(shared: &Shared, mut socket: ReadHalf<'_>, doorway: &Doorway) -> CloseReason {
+    let mut decoder = FrameDecoder::new(shared.limits);
+    let mut buffer = BytesMut::new();
+    let mut last_read = Instant::now();
+    let silence = sleep_until(last_read + shared.idle);
+    tokio::pin!(silence);
+    loop {
+        make_room(&mut buffer);
+        let read = tokio::select! {
+            // What has come counts, even if this task was kept from looking at it for long.
+            biased;
+            read = socket.read_buf(&mut buffer) => read,
+            () = &mut silence => {
+                // The timer is not moved by each read, so it may be early.
+                if last_read.elapsed() >= shared.idle {
+                    return CloseReason::Silent { limit: shared.idle };
+                }
+                silence.as_mut().reset(last_read + shared.idle);
+                continue;
+            }
+        };
+        match read {
+            Ok(0) if shared.outbox.is_finished() => return CloseReason::Asked,
+            Ok(0) if buffer.is_empty() => return CloseReason::ClosedByServer,
+            Ok(0) => return CloseReason::CutShort { received: buffer.len() },
+            Ok(_) => last_read = Instant::now(),
+            Err(error) => return CloseReason::Read(error),
+        }
+        loop {
+            match decoder.next(&mut buffer) {
+                Ok(Some(frame)) => shared.accept(frame, doorway),
+                Ok(None) => break,
+                Err(error) => return CloseReason::Broken(error),
+            }
+        }
+    }
+}
+
+/// A buffer grows with what has come, never with what a length promises, and shrinks when it is empty.
+fn make_room(buffer: &mut BytesMut) {
+    if buffer.is_empty() && buffer.capacity() > READ_CHUNK {
+        *buffer = BytesMut::new();
+    }
+    if buffer.capacity() - buffer.len() < READ_ROOM {
+        buffer.reserve(READ_CHUNK);
+    }
+}
+
+async fn write(shared: &Shared, mut socket: WriteHalf<'_>) -> CloseReason {
+    let mut bytes = BytesMut::new();
+    let mut to_merge = Vec::new();
+    let mut ping_id = 0;
+    let mut last_write = Instant::now();
+    let quiet = sleep_until(last_write + shared.heartbeat);
+    tokio::pin!(quiet);
+    loop {
+        match shared.outbox.take(&mut bytes, &mut to_merge) {
+            Taken::Some => {}
+            Taken::Finished => break,
+            Taken::Nothing => {
+                tokio::select! {
+                    () = shared.outbox.filled() => {
+                        if shared.has_several_callers() {
+                            // Those who are about to say something do so now, and one write serves them all.
+                            tokio::task::yield_now().await;
+                        }
+                        continue;
+                    }
+                    () = &mut quiet => {
+                        if last_write.elapsed() < shared.heartbeat {
+                            quiet.as_mut().reset(last_write + shared.heartbeat);
+                            continue;
+                        }
+                        ping_id = (ping_id + 1) & i32::MAX;
+                        frame::write_heartbeat(&mut bytes, &shared.header(Kind::Ping, ping_id));
+                    }
+                }
+            }
+        }
+        loop {
+            merge::write_next(shared, &mut to_merge, &mut bytes);
+            if !bytes.is_empty() {
+                if let Err(reason) = write_all(shared, &mut socket, &bytes).await {
+                    return reason;
+                }
+                last_write = Instant::now();
+                bytes.clear();
+            }
+            if to_merge.is_empty() {
+                break;
+            }
+        }
+        if bytes.capacity() > KEPT_BUFFER {
+            bytes = BytesMut::new();
+        }
+    }
+    finish(socket).await
+}
+
+async fn write_all(shared: &Shared, socket: &mut WriteHalf<'_>, bytes: &[u8]) -> Result<(), CloseReason> {
+    let mut written = 0;
+    while written < bytes.len() {
+        // Each step of progress starts the time anew: slow is not stalled.
+        match timeout(shared.idle, socket.write(&bytes[written..])).await {
+            Ok(Ok(more)) => written += more,
+            Ok(Err(error)) => return Err(CloseReason::Write(error)),
+            Err(_) => {
+                let waiting = bytes.len() - written + shared.outbox.len();
+                return Err(CloseReason::Stalled { limit: shared.idle, waiting });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Closing the socket at once, with unread bytes in it, could take back what the server has not read yet. So
+/// the server is told that nothing more comes, and its own end is awaited; the reader sees it.
+async fn finish(mut socket: WriteHalf<'_>) -> CloseReason {
+    let _ = timeout(LINGER, socket.shutdown()).await;
+    sleep(LINGER).await;
+    CloseReason::Asked
+}

@@ -1,0 +1,53 @@
+//! Java's merged form: requests that wait at the same moment travel in one frame.
+
+use bytes::BytesMut;
+use seata_protocol::{Batch, Kind, Message, frame};
+
+use super::Shared;
+
+/// The most requests in one frame. A server may answer none of them before it has done all.
+const MAX_MERGED: usize = 1024;
+
+/// Whether a request may travel with others. Registrations may not: servers take them only alone.
+pub(super) fn is_mergeable(message: &Message) -> bool {
+    matches!(
+        message,
+        Message::GlobalBegin(_)
+            | Message::GlobalCommit(_)
+            | Message::GlobalRollback(_)
+            | Message::GlobalStatus(_)
+            | Message::GlobalReport(_)
+            | Message::BranchRegister(_)
+            | Message::BranchReport(_)
+            | Message::GlobalLockQuery(_)
+    )
+}
+
+/// Writes as many of the requests as fit one frame, and takes them off the list. Those that nobody waits for
+/// any more are left out; what is left alone is not merged.
+pub(super) fn write_next(shared: &Shared, requests: &mut Vec<(i32, Message)>, out: &mut BytesMut) {
+    let most = MAX_MERGED.min(shared.limits.merged).max(1);
+    let mut chosen: Vec<_> = requests.drain(..most.min(requests.len())).collect();
+    shared.pending.retain_waiting(&mut chosen);
+    if chosen.len() < 2 {
+        return write_each(shared, chosen, out);
+    }
+    let (ids, messages) = chosen.into_iter().unzip();
+    let merged = Message::Merged(Batch { messages, ids });
+    let frame_id = shared.pending.next_id();
+    let written = frame::write(out, &shared.header(Kind::Oneway, frame_id), &merged);
+    let Message::Merged(Batch { messages, ids }) = merged else { unreachable!("it was made above") };
+    match written {
+        Ok(()) => shared.pending.group(frame_id, ids),
+        // One of them cannot be sent, or all together are too long: alone, the others get through.
+        Err(_) => write_each(shared, ids.into_iter().zip(messages).collect(), out),
+    }
+}
+
+fn write_each(shared: &Shared, requests: Vec<(i32, Message)>, out: &mut BytesMut) {
+    for (id, message) in requests {
+        if let Err(error) = frame::write(out, &shared.header(Kind::Request, id), &message) {
+            shared.pending.refuse(id, error);
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The bytes that wait to be written.
+//!
+//! Callers encode into one buffer, under a lock that is held for as long as encoding takes; the writer takes
+//! the whole buffer and gives its own, empty one. So whatever is said while a write is under way goes out
+//! together in the next one.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::BytesMut;
+use seata_protocol::{EncodeError, Header, Message, frame};
+use tokio::sync::Notify;
+
+/// What waits to be written to one connection.
+pub(super) struct Outbox {
+    queue: Mutex<Queue>,
+    limit: usize,
+    filled: Notify,
+    emptied: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    bytes: BytesMut,
+    to_merge: Vec<(i32, Message)>,
+    finished: bool,
+    ended: bool,
+}
+
+/// Why a message was not taken.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// It cannot be written.
+    Unsendable(EncodeError),
+    /// Nothing more will be written.
+    Ended,
+}
+
+/// What the writer finds.
+pub(super) enum Taken {
+    /// There is something to write, in the buffer given or among the messages.
+    Some,
+    /// Nothing, for now.
+    Nothing,
+    /// Nothing, and nothing will come.
+    Finished,
+}
+
+impl Outbox {
+    /// An empty outbox that takes a further message while it holds less than `limit` bytes.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { queue: Mutex::default(), limit, filled: Notify::new(), emptied: Notify::new() }
+    }
+
+    /// Takes a message once there is room. If the future is dropped before, it is not sent.
+    pub(super) async fn push(&self, header: &Header, message: &Message) -> Result<(), Refused> {
+        if self.try_push(|bytes| frame::write(bytes, header, message))? {
+            return Ok(());
+        }
+        loop {
+            let emptied = self.emptied.notified();
+            tokio::pin!(emptied);
+            // Listens before it looks, so that room made in between is not missed.
+            emptied.as_mut().enable();
+            if self.try_push(|bytes| frame::write(bytes, header, message))? {
+                return Ok(());
+            }
+            emptied.await;
+        }
+    }
+
+    /// Takes a heartbeat if there is room. Its sender asks again, so one that is lost does no harm.
+    pub(super) fn push_heartbeat(&self, header: &Header) {
+        // With no room the peer is not reading, or the outbox is about to be written anyway.
+        let _ = self.try_push(|bytes| {
+            frame::write_heartbeat(bytes, header);
+            Ok(())
+        });
+    }
+
+    /// Takes a request to be merged with others. The message is not a copy: it was the caller's, and the
+    /// number of callers is bounded.
+    pub(super) fn push_to_merge(&self, id: i32, message: Message) -> Result<(), Refused> {
+        let mut queue = self.lock();
+        if queue.ended || queue.finished {
+            return Err(Refused::Ended);
+        }
+        let was_empty = queue.is_empty();
+        queue.to_merge.push((id, message));
+        drop(queue);
+        if was_empty {
+            self.filled.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Refuses everything from now on, and lets the writer stop when all is written.
+    pub(super) fn finish(&self) {
+        self.lock().finished = true;
+        self.filled.notify_one();
+    }
+
+    /// Drops what was not written, and refuses everything from now on.
+    pub(super) fn end(&self) {
+        let mut queue = self.lock();
+        let dropped = std::mem::take(&mut *queue);
+        queue.ended = true;
+        drop(queue);
+        drop(dropped);
+        self.emptied.notify_waiters();
+    }
+
+    /// Whether [`finish`](Self::finish) was called.
+    pub(super) fn is_finished(&self) -> bool {
+        self.lock().finished
+    }
+
+    /// How many bytes wait.
+    pub(super) fn len(&self) -> usize {
+        self.lock().bytes.len()
+    }
+
+    /// The writer's side: swaps its empty buffer for the full one.
+    pub(super) fn take(&self, bytes: &mut BytesMut, to_merge: &mut Vec<(i32, Message)>) -> Taken {
+        debug_assert!(bytes.is_empty() && to_merge.is_empty());
+        let mut queue = self.lock();
+        if queue.is_empty() {
+            return if queue.finished { Taken::Finished } else { Taken::Nothing };
+        }
+        let was_full = queue.bytes.len() >= self.limit;
+        std::mem::swap(&mut queue.bytes, bytes);
+        std::mem::swap(&mut queue.to_merge, to_merge);
+        drop(queue);
+        if was_full {
+            self.emptied.notify_waiters();
+        }
+        Taken::Some
+    }
+
+    /// The writer's side: resolves when there may be something to take.
+    pub(super) async fn filled(&self) {
+        self.filled.notified().await;
+    }
+
+    fn try_push(
+        &self,
+        write: impl FnOnce(&mut BytesMut) -> Result<(), EncodeError>,
+    ) -> Result<bool, Refused> {
+        let mut queue = self.lock();
+        if queue.ended || queue.finished {
+            return Err(Refused::Ended);
+        }
+        if queue.bytes.len() >= self.limit {
+            return Ok(false);
+        }
+        let was_empty = queue.is_empty();
+        write(&mut queue.bytes).map_err(Refused::Unsendable)?;
+        drop(queue);
+        if was_empty {
+            self.filled.notify_one();
+        }
+        Ok(true)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // `frame::write` leaves the buffer as it was on failure, so a poisoned queue is a whole one.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.to_merge.is_empty()
+    }
+}

@@ -1,0 +1,216 @@
+//! Requests that travel together.
+
+use seata_protocol::{Batch, BranchId, BranchRegistered};
+
+use super::*;
+use crate::scripted::MergedAnswers;
+
+async fn open_merging(tc: &ScriptedTc) -> (Connection, Incoming) {
+    open_with(tc, |settings| settings.merge_requests = true).await
+}
+
+fn registered(branch: i64) -> Message {
+    let outcome = Outcome::success();
+    Message::BranchRegisterResponse(BranchRegistered { outcome, branch_id: BranchId(branch) })
+}
+
+async fn branch_of(connection: &Connection, lock_key: &str) -> Result<i64, CallError> {
+    match connection.call(register(lock_key), LONG).await? {
+        Message::BranchRegisterResponse(registered) => Ok(registered.branch_id.0),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn batch_in(received: &Received) -> Batch {
+    match &received.message {
+        Some(Message::Merged(batch)) => batch.clone(),
+        other => panic!("expected a merged frame, got {other:?}"),
+    }
+}
+
+/// The lock key says which branch it is.
+fn branch_in(message: &Message) -> i64 {
+    match message {
+        Message::BranchRegister(request) => request.lock_key.parse().unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn requests_of_one_moment_travel_together_whatever_form_the_answer_has() {
+    for form in [MergedAnswers::ByPosition, MergedAnswers::Batches, MergedAnswers::Alone] {
+        let tc = ScriptedTc::start().await;
+        tc.merged_answers(form);
+        let (connection, _incoming) = open_merging(&tc).await;
+        let (a, b, c, d, begun) = tokio::join!(
+            branch_of(&connection, "1"),
+            branch_of(&connection, "2"),
+            branch_of(&connection, "3"),
+            branch_of(&connection, "4"),
+            xid_of(&connection, "begin"),
+        );
+        let ids = [a, b, c, d].map(|id| id.unwrap());
+        assert!(ids.is_sorted(), "{form:?}: {ids:?} are given in the order of the requests");
+        assert!(begun.unwrap().starts_with("127.0.0.1:"));
+        let received = tc.received();
+        assert_eq!(received.len(), 1, "{form:?}");
+        assert_eq!((received[0].header.kind, batch_in(&received[0]).messages.len()), (Kind::Oneway, 5));
+        assert_eq!(connection.in_flight(), 0);
+        assert!(connection.shared().pending.is_empty(), "{form:?} leaves nothing behind");
+        assert_eq!(connection.unclaimed_answers(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_single_request_goes_alone() {
+    let tc = ScriptedTc::start().await;
+    let (connection, _incoming) = open_merging(&tc).await;
+    branch_of(&connection, "1").await.unwrap();
+    let received = tc.received();
+    assert!(matches!(&received[0].message, Some(Message::BranchRegister(_))), "{received:?}");
+    assert_eq!(received[0].header.kind, Kind::Request);
+}
+
+#[tokio::test]
+async fn fewer_answers_than_requests_are_assigned_to_nobody() {
+    let tc = ScriptedTc::start().await;
+    tc.script(|received| match &received.message {
+        Some(Message::Merged(_)) => Reply::Message(Message::MergeResult(vec![registered(7)])),
+        _ => Reply::Honest,
+    });
+    let (connection, _incoming) = open_merging(&tc).await;
+    let (a, b) = tokio::join!(branch_of(&connection, "1"), branch_of(&connection, "2"));
+    for error in [a.unwrap_err(), b.unwrap_err()] {
+        assert_eq!(
+            error.to_string(),
+            "BranchRegisterRequest was sent merged with others, 2 in all, and 1 answer(s) came back"
+        );
+        assert!(error.may_have_arrived());
+    }
+    assert!(connection.shared().pending.is_empty());
+    branch_of(&connection, "3").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_merged_answer_that_cannot_be_read_fails_those_in_it() {
+    let tc = ScriptedTc::start().await;
+    tc.script(|received| match &received.message {
+        Some(Message::Merged(_)) => Reply::Bytes(raw_frame(1, 1, received.header.id, &[0, 60, 0])),
+        _ => Reply::Honest,
+    });
+    let (connection, _incoming) = open_merging(&tc).await;
+    let (a, b) = tokio::join!(branch_of(&connection, "1"), branch_of(&connection, "2"));
+    assert!(matches!(a.unwrap_err(), CallError::Unreadable { .. }));
+    assert!(matches!(b.unwrap_err(), CallError::Unreadable { .. }));
+    branch_of(&connection, "3").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_merged_frame_answered_by_something_else_fails_those_in_it() {
+    let tc = ScriptedTc::start().await;
+    tc.script(|received| match &received.message {
+        Some(Message::Merged(_)) => Reply::Message(registered(7)),
+        _ => Reply::Honest,
+    });
+    let (connection, _incoming) = open_merging(&tc).await;
+    let (a, b) = tokio::join!(branch_of(&connection, "1"), branch_of(&connection, "2"));
+    for error in [a.unwrap_err(), b.unwrap_err()] {
+        assert!(matches!(error, CallError::Unassignable { requests: 2, answers: 1, .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn batched_answers_reach_only_calls_of_their_frame() {
+    let tc = ScriptedTc::start().await;
+    // Ids of nobody, of a call in no merged frame, and the right ones twice.
+    tc.script(|received| match &received.message {
+        Some(Message::Merged(batch)) => {
+            let answers: Vec<_> =
+                batch.messages.iter().map(|message| registered(branch_in(message))).collect();
+            let stranger = Batch { messages: vec![registered(99), registered(98)], ids: vec![500_000, 1] };
+            let honest = Batch { messages: answers, ids: batch.ids.clone() };
+            Reply::All(
+                [stranger, honest.clone(), honest]
+                    .map(|batch| Reply::Message(Message::BatchResult(batch)))
+                    .to_vec(),
+            )
+        }
+        _ => Reply::Silence,
+    });
+    let (connection, _incoming) = open_merging(&tc).await;
+    let alone = spawn_call(&connection, "alone");
+    let first = tc.wait_for("the first call", |_| true).await;
+    assert_eq!(first.header.id, 1);
+    let (a, b) = tokio::join!(branch_of(&connection, "1"), branch_of(&connection, "2"));
+    assert_eq!((a.unwrap(), b.unwrap()), (1, 2));
+    tc.send(0, response(1, begun("alone")));
+    assert_eq!(within(alone).await.unwrap().unwrap(), "alone");
+    // The two strangers, and the third message as a whole: nobody of its frame waits by then.
+    assert_eq!(connection.unclaimed_answers(), 3);
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_sent_does_not_keep_the_others() {
+    let tc = ScriptedTc::start().await;
+    let (connection, _incoming) = open_merging(&tc).await;
+    let too_long = "n".repeat(40_000);
+    let (a, bad, b) = tokio::join!(
+        branch_of(&connection, "1"),
+        xid_of(&connection, &too_long),
+        branch_of(&connection, "2"),
+    );
+    assert!(matches!(bad.unwrap_err(), CallError::Unsendable { .. }));
+    assert!(a.is_ok() && b.is_ok());
+    assert!(connection.shared().pending.is_empty());
+}
+
+#[tokio::test]
+async fn calls_dropped_before_they_were_sent_are_left_out() {
+    let tc = ScriptedTc::start().await;
+    let (connection, _incoming) = open_merging(&tc).await;
+    {
+        let dropped = branch_of(&connection, "1");
+        tokio::pin!(dropped);
+        // Polled once, so that it waits in the queue; the task behind the connection has not run since.
+        let polled = std::future::poll_fn(|context| {
+            std::task::Poll::Ready(dropped.as_mut().poll(context).is_pending())
+        });
+        assert!(polled.await);
+    }
+    branch_of(&connection, "2").await.unwrap();
+    let sent: Vec<_> = tc.messages().iter().map(branch_in).collect();
+    assert_eq!(sent, [2]);
+}
+
+#[tokio::test]
+async fn merged_requests_of_a_connection_that_ends_get_its_reason() {
+    let tc = ScriptedTc::start().await;
+    tc.script(|_| Reply::Close);
+    let (connection, _incoming) = open_merging(&tc).await;
+    let (a, b) = tokio::join!(branch_of(&connection, "1"), branch_of(&connection, "2"));
+    assert!(matches!(a.unwrap_err(), CallError::Ended { sent: true, .. }));
+    assert!(matches!(b.unwrap_err(), CallError::Ended { sent: true, .. }));
+    assert!(connection.shared().pending.is_empty());
+}
+
+#[tokio::test]
+async fn a_thousand_merged_requests_take_few_frames() {
+    let tc = ScriptedTc::start().await;
+    let (connection, _incoming) = open_merging(&tc).await;
+    let calls: Vec<_> = (0..3000)
+        .map(|call: i64| {
+            let connection = connection.clone();
+            tokio::spawn(async move { branch_of(&connection, &call.to_string()).await })
+        })
+        .collect();
+    for call in calls {
+        within(call).await.unwrap().unwrap();
+    }
+    let frames = tc.received();
+    assert!(frames.len() < 100, "{} frames", frames.len());
+    let largest = frames.iter().filter_map(|frame| match &frame.message {
+        Some(Message::Merged(batch)) => Some(batch.ids.len()),
+        _ => None,
+    });
+    assert_eq!(largest.max(), Some(1024));
+}

@@ -1,0 +1,4 @@
+//! The client against a coordinator that does what its script says.
+
+mod check;
+mod scripted;
