@@ -1,7 +1,51 @@
-//! The `seata` command.
+//! The `seata` command: looks into a Seata installation and says what is wrong with it.
+//!
+//! Each subcommand is a module with its arguments, and a `run` that returns the [`Outcome`].
 
 #![forbid(unsafe_code)]
 
-fn main() {
-    println!("seata {}", env!("CARGO_PKG_VERSION"));
+mod doctor;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Looks into a Seata installation and says what is wrong with it.
+#[derive(Parser)]
+#[command(
+    name = "seata",
+    version,
+    propagate_version = true,
+    after_help = "Exit codes: 0 all is well, 1 something is not, 2 the arguments or the configuration cannot be used."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Doctor(doctor::Doctor),
+}
+
+/// What a subcommand found.
+enum Outcome {
+    Well,
+    NotWell,
+}
+
+fn main() -> ExitCode {
+    // Ends with code 2, and says why, when the arguments cannot be used.
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Doctor(doctor) => doctor.run(),
+    };
+    match result {
+        Ok(Outcome::Well) => ExitCode::SUCCESS,
+        Ok(Outcome::NotWell) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
 }

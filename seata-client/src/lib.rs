@@ -3,12 +3,16 @@
 //!
 //! [`RemoteCoordinator`] is what stands behind the traits of `seata-context`; [`Settings`] say where the
 //! servers are ([`Services`]), which of them a call goes to ([`LoadBalance`]) and how long anything may take.
+//! Where no call gets through, [`check()`] names the link that is broken.
 
 #![forbid(unsafe_code)]
 
 mod auth;
 mod balance;
 mod branches;
+mod check;
+#[cfg(feature = "config")]
+pub mod config;
 mod connection;
 mod coordinator;
 mod link;
@@ -16,6 +20,9 @@ mod pauses;
 mod phase_two;
 mod refusal;
 mod registration;
+#[cfg(test)]
+#[path = "../tests/it/scripted.rs"]
+mod scripted;
 mod servers;
 mod services;
 mod settings;
@@ -23,6 +30,7 @@ mod state;
 mod transactions;
 
 pub use balance::LoadBalance;
+pub use check::{Broken, Link, LinkStatus, Report, ServerReport, Step, check};
 pub use coordinator::{ConnectError, RemoteCoordinator, ShutdownError};
 pub use services::{Cluster, InvalidAddress, ServerAddress, Services, ServicesError};
 pub use settings::{Credentials, Reconnect, Settings, SettingsError};

@@ -78,7 +78,7 @@ impl Identity {
         }
     }
 
-    fn transaction_manager(&self, ip: IpAddr, timestamp: u64) -> Message {
+    pub(crate) fn transaction_manager(&self, ip: IpAddr, timestamp: u64) -> Message {
         Message::RegisterTm(RegisterTm {
             version: VERSION,
             application_id: self.application.clone(),
@@ -87,7 +87,7 @@ impl Identity {
         })
     }
 
-    fn resource_manager(&self, resources: &[ResourceId]) -> Message {
+    pub(crate) fn resource_manager(&self, resources: &[ResourceId]) -> Message {
         let ids: Vec<_> = resources.iter().map(ResourceId::as_str).collect();
         Message::RegisterRm(RegisterRm {
             version: VERSION,
