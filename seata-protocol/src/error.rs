@@ -68,6 +68,9 @@ pub enum DecodeError {
     /// A heartbeat holds no message.
     #[error("a heartbeat holds no message")]
     Heartbeat,
+    /// Nothing follows the header. Java 2.x sends this when it cannot encode an answer.
+    #[error("the frame has no body: the peer failed to encode its message, its log says why")]
+    NoBody,
     /// The body ends within a message.
     #[error("{message} is cut short: {field} needs {missing} more byte(s)")]
     CutShort {

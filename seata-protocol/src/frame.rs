@@ -26,8 +26,13 @@ mod version_zero;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{Codec, Compressor, DecodeError, EncodeError, Kind, Limits, Message, compress, seata_codec};
+use crate::{
+    DecodeError, Dialect, EncodeError, Limits, Message, ProtobufPackage,
+    compress::{self, Lz4Form},
+    seata_codec,
+};
 
+pub use crate::codes::{Codec, Compressor, Kind};
 pub use decoder::FrameDecoder;
 pub use head_map::{HeadMap, HeadMapTooLong};
 
@@ -70,6 +75,9 @@ pub struct Header {
     pub id: i32,
     /// Texts beside the message. Known peers send none.
     pub head_map: HeadMap,
+    /// What the body is written like where releases differ. It does not travel: a header that came has
+    /// the default, and [`Frame::dialect`] tells what its body is written like.
+    pub dialect: Dialect,
 }
 
 impl Header {
@@ -82,11 +90,12 @@ impl Header {
             compressor: Compressor::None,
             id,
             head_map: HeadMap::new(),
+            dialect: Dialect { lz4: Lz4Form::BlockStream, protobuf: ProtobufPackage::IoSeata },
         }
     }
 
     /// The header of the answer to a frame with this one: a pong to a ping, else a response, with the same
-    /// id, version, codec and compressor.
+    /// id, version, codec, compressor and dialect.
     pub fn reply(&self) -> Self {
         let kind = if self.kind == Kind::Ping { Kind::Pong } else { Kind::Response };
         Self { kind, head_map: HeadMap::new(), ..*self }
@@ -112,11 +121,38 @@ impl Frame {
         if matches!(self.header.kind, Kind::Ping | Kind::Pong) {
             return Err(DecodeError::Heartbeat);
         }
+        if self.body.is_empty() {
+            return Err(DecodeError::NoBody);
+        }
         let body = match self.header.compressor {
             Compressor::None => self.body.clone(),
             compressor => compress::decompress(compressor, self.body.clone(), limits.decompressed)?,
         };
         decode_body(self.header.codec, body, limits)
+    }
+
+    /// What the body is written like, so that an answer can be written like it.
+    ///
+    /// ```
+    /// use seata_protocol::{Frame, Header, Limits};
+    ///
+    /// fn answer_header(request: &Frame) -> Header {
+    ///     Header { dialect: request.dialect(&Limits::default()), ..request.header.reply() }
+    /// }
+    /// ```
+    pub fn dialect(&self, limits: &Limits) -> Dialect {
+        let mut dialect = self.header.dialect;
+        if self.header.compressor == Compressor::Lz4 {
+            dialect.lz4 = Lz4Form::of(&self.body).unwrap_or(dialect.lz4);
+        }
+        #[cfg(feature = "protobuf")]
+        if self.header.codec == Codec::Protobuf {
+            let body = compress::decompress(self.header.compressor, self.body.clone(), limits.decompressed);
+            let package = body.ok().and_then(|body| crate::protobuf::package_of(&body));
+            dialect.protobuf = package.unwrap_or(dialect.protobuf);
+        }
+        let _ = limits;
+        dialect
     }
 }
 
@@ -172,11 +208,11 @@ fn write_version_one(out: &mut BytesMut, header: &Header, message: &Message) -> 
     let start = out.len();
     put_header(out, header);
     if header.compressor == Compressor::None {
-        encode_body(header.codec, message, out)?;
+        encode_body(header, message, out)?;
     } else {
         let mut body = BytesMut::new();
-        encode_body(header.codec, message, &mut body)?;
-        out.extend_from_slice(&compress::compress(header.compressor, &body)?);
+        encode_body(header, message, &mut body)?;
+        out.extend_from_slice(&compress::compress_as(header.compressor, header.dialect.lz4, &body)?);
     }
     put_length(out, start);
     Ok(())
@@ -201,13 +237,13 @@ fn put_length(out: &mut BytesMut, start: usize) {
     out[start + 3..start + 7].copy_from_slice(&length.to_be_bytes());
 }
 
-fn encode_body(codec: Codec, message: &Message, out: &mut BytesMut) -> Result<(), EncodeError> {
-    match codec {
+fn encode_body(header: &Header, message: &Message, out: &mut BytesMut) -> Result<(), EncodeError> {
+    match header.codec {
         Codec::Seata => seata_codec::encode(message, out),
         #[cfg(feature = "protobuf")]
-        Codec::Protobuf => crate::protobuf::encode(message, out),
+        Codec::Protobuf => crate::protobuf::encode_as(header.dialect.protobuf, message, out),
         #[cfg(not(feature = "protobuf"))]
-        Codec::Protobuf => Err(EncodeError::FeatureOff { codec, feature: "protobuf" }),
+        codec @ Codec::Protobuf => Err(EncodeError::FeatureOff { codec, feature: "protobuf" }),
         codec => Err(EncodeError::Codec { codec }),
     }
 }

@@ -23,7 +23,7 @@ impl fmt::Display for BranchId {
     }
 }
 
-/// The name of a resource that branches work on: for AT the database, as in `sqlite:/srv/stock.db`
+/// The name of a resource that branches work on: for AT the database, as in `jdbc:sqlite:/srv/stock.db`
 /// or `jdbc:mysql://db:3306/shop`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResourceId(Arc<str>);

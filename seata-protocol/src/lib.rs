@@ -18,6 +18,7 @@
 
 mod codes;
 pub mod compress;
+mod dialect;
 mod error;
 pub mod frame;
 mod ids;
@@ -32,6 +33,7 @@ mod xid;
 pub use codes::{
     BranchStatus, BranchType, Codec, Compressor, GlobalStatus, Kind, ResultCode, TransactionExceptionCode,
 };
+pub use dialect::{Dialect, ProtobufPackage};
 pub use error::{DecodeError, EncodeError, FrameError};
 pub use frame::{Decoded, Frame, FrameDecoder, HeadMap, Header, Version};
 pub use ids::{BranchId, ResourceId, TransactionId};

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::{Frame, HEADER, HeadMap, Header, MAGIC, Version, version_zero};
-use crate::{Codec, Compressor, FrameError, Kind, Limits};
+use crate::{Codec, Compressor, Dialect, FrameError, Kind, Limits};
 
 /// Cuts the bytes of one connection into frames.
 ///
@@ -85,6 +85,10 @@ fn next_version_one(buffer: &mut BytesMut, limits: &Limits) -> Result<Option<Fra
     if !(HEADER..=HEADER + HeadMap::MAX_LENGTH).contains(&head) || head > length {
         return Err(FrameError::HeadLength { head, length });
     }
+    // When Java cannot encode an answer it leaves a bare header behind, with lengths from an earlier frame.
+    // No body begins like a frame, so this is the next one.
+    let is_bare = head == HEADER && buffer[HEADER.min(buffer.len())..].starts_with(&MAGIC);
+    let length = if is_bare { HEADER } else { length };
     if buffer.len() < length {
         return Ok(None);
     }
@@ -100,6 +104,7 @@ fn next_version_one(buffer: &mut BytesMut, limits: &Limits) -> Result<Option<Fra
         compressor: Compressor::from_code(frame[11]),
         id: i32::from_be_bytes([frame[12], frame[13], frame[14], frame[15]]),
         head_map,
+        dialect: Dialect::default(),
     };
     let body = if matches!(kind, Kind::Ping | Kind::Pong) { Bytes::new() } else { body };
     Ok(Some(Frame { header, body }))

@@ -97,6 +97,7 @@ impl HeadMap {
         while !bytes.is_empty() {
             let key = take_text(&mut bytes)?;
             let value = take_text(&mut bytes)?;
+            // Replaced bytes can be longer than what they replace.
             map.push(key, value).map_err(|_| FrameError::HeadMap)?;
         }
         Ok(map)
@@ -116,7 +117,7 @@ fn take_text(bytes: &mut Bytes) -> Result<Option<Text>, FrameError> {
     match bytes.try_get_i16() {
         Ok(-1) => Ok(None),
         Ok(length) => match usize::try_from(length) {
-            Ok(length) if length <= bytes.len() => Ok(Some(text_of(bytes.split_to(length)))),
+            Ok(length) if length <= bytes.len() => Ok(Some(text_of(&bytes.split_to(length), ..))),
             _ => Err(FrameError::HeadMap),
         },
         Err(_) => Err(FrameError::HeadMap),

@@ -3,7 +3,9 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{Frame, HeadMap, Header, MAGIC, Version};
-use crate::{Codec, Compressor, DecodeError, EncodeError, FrameError, Kind, Limits, Message, seata_codec};
+use crate::{
+    Codec, Compressor, DecodeError, Dialect, EncodeError, FrameError, Kind, Limits, Message, seata_codec,
+};
 
 /// The length of a header: magic, flags, type code or body length, id.
 const HEADER: usize = 14;
@@ -79,7 +81,15 @@ fn header(flags: u16, codec: Codec, id: i32) -> Header {
         (false, true) => Kind::Oneway,
         (false, false) => Kind::Response,
     };
-    Header { version: Version::V0, kind, codec, compressor: Compressor::None, id, head_map: HeadMap::new() }
+    Header {
+        version: Version::V0,
+        kind,
+        codec,
+        compressor: Compressor::None,
+        id,
+        head_map: HeadMap::new(),
+        dialect: Dialect::default(),
+    }
 }
 
 enum Body {

@@ -23,11 +23,11 @@ pub(super) fn outermost(body: Bytes, limits: &Limits) -> Result<Decoded> {
     let type_code = reader.i16("type code")?;
     let start = reader.position();
     let message = match content(&mut reader, type_code) {
-        Err(short @ DecodeError::CutShort { .. }) if go_writes_short_messages(type_code) => {
+        Err(error) if go_writes_short_messages(type_code) => {
             reader.read_as_go_writes(start);
             match content(&mut reader, type_code) {
                 Ok(message) if reader.remaining() == 0 => message,
-                _ => return Err(short),
+                _ => return Err(error),
             }
         }
         read => read?,
@@ -43,7 +43,9 @@ pub(super) fn length(body: Bytes, limits: &Limits) -> Result<usize> {
     Ok(reader.position())
 }
 
-/// The failed answers whose text Go gives a length of one byte, where Java has two.
+/// The answers in which Go gives the text of a failure a length of one byte, where Java has two. Java's way
+/// of reading such bytes runs over their end, always: the length would be 256 or more, or an XID's first
+/// characters would be a length.
 fn go_writes_short_messages(type_code: i16) -> bool {
     matches!(type_code, 4 | 6 | 14 | 22)
 }
@@ -102,7 +104,7 @@ fn register_rm(reader: &mut Reader<'_>) -> Result<RegisterRm> {
     let mut it = RegisterRm { version: Text::from_static(SEATA_VERSION), ..RegisterRm::default() };
     reader.as_far_as_it_goes(|reader| {
         let version = reader.text16("version")?;
-        if version.is_empty() && reader.stops_at_empty() {
+        if reader.stops_at(&version) {
             return Ok(());
         }
         it.version = version;
@@ -205,13 +207,13 @@ fn branch_request(reader: &mut Reader<'_>) -> Result<BranchRequest> {
     };
     reader.as_far_as_it_goes(|reader| {
         it.xid = reader.text16("xid")?;
-        if it.xid.is_empty() && reader.stops_at_empty() {
+        if reader.stops_at(&it.xid) {
             return Ok(());
         }
         it.branch_id = BranchId(reader.i64("branchId")?);
         it.branch_type = BranchType::from_code(reader.u8("branchType")?);
         it.resource_id = reader.text16("resourceId")?;
-        if it.resource_id.is_empty() && reader.stops_at_empty() {
+        if reader.stops_at(&it.resource_id) {
             return Ok(());
         }
         it.application_data = reader.text32("applicationData")?;
@@ -235,7 +237,7 @@ fn undo_log_delete(reader: &mut Reader<'_>) -> Result<UndoLogDelete> {
     reader.as_far_as_it_goes(|reader| {
         it.branch_type = BranchType::from_code(reader.u8("branchType")?);
         it.resource_id = reader.text16("resourceId")?;
-        if it.resource_id.is_empty() && reader.stops_at_empty() {
+        if reader.stops_at(&it.resource_id) {
             return Ok(());
         }
         it.save_days = reader.i16("saveDays")?;

@@ -69,9 +69,9 @@ impl<'a> Reader<'a> {
         self.patient
     }
 
-    /// Whether what follows an empty text is left unread, as Java does with some.
-    pub(super) fn stops_at_empty(&self) -> bool {
-        self.patient
+    /// Whether `text` makes Java's readers leave what follows it unread.
+    pub(super) fn stops_at(&self, text: &Text) -> bool {
+        self.patient && text.is_empty()
     }
 
     /// Runs `fields`; a patient reader is content with the fields that came.
@@ -159,7 +159,7 @@ impl<'a> Reader<'a> {
         self.need(prefix + length, field)?;
         let start = self.position + prefix;
         self.position = start + length;
-        Ok(if length == 0 { Text::new() } else { text_of(self.bytes.slice(start..self.position)) })
+        Ok(if length == 0 { Text::new() } else { text_of(&self.bytes, start..self.position) })
     }
 
     fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N]> {
