@@ -128,6 +128,7 @@ impl<DB: Dialect> AtPool<DB> {
 
     /// Deletes undo rows that are older than this, those of finished transactions that were kept
     /// against a late phase one among them, and returns how many. Undo rows of open transactions must be younger.
+    /// A Java server has it done from time to time, an embedded coordinator does not.
     ///
     /// # Errors
     /// As the database reports.

@@ -56,6 +56,11 @@
 //! Every future here may be dropped at any time. Up to COMMIT the connection is closed and the
 //! database rolls back; from then on the branch is registered and its undo log decides in phase two.
 //!
+//! # Rolling back
+//! A branch is undone after every newer one of its transaction in the same database, whatever the order in which the
+//! coordinator asks, in one local transaction. A row that is neither as a branch left it nor as it found it
+//! (*dirty*) leaves all of them as they are; the answer names the row, and the branch if it is another.
+//!
 //! # The undo table
 //! `undo_log` is created when it is missing, with the columns that Java Seata has, and holds the
 //! documents that Java's jackson serializer writes ([`undo`]). In SQLite they carry a storage class as a JDBC type:
