@@ -131,7 +131,7 @@ impl Connection {
     /// Sends a request and waits for its answer, `limit` at most, waiting for a place included.
     ///
     /// Dropping the future gives the place back. What was sent stays sent: the server may act on it, and its
-    /// answer will be ignored. [`CallError::may_have_arrived`] tells the same of an error.
+    /// answer will be ignored.
     pub(crate) async fn call(&self, message: Message, limit: Duration) -> Result<Message, CallError> {
         let request = message.name();
         let mut stage = Stage::Place;
@@ -145,29 +145,20 @@ impl Connection {
         }
     }
 
-    /// Sends a message that is not answered, or whose answer nobody needs.
-    pub(crate) async fn tell(&self, message: Message) -> Result<(), CallError> {
-        let shared = self.shared();
-        if shared.closing.load(Ordering::Acquire) {
-            return Err(CallError::Closing { request: message.name() });
-        }
-        let id = shared.pending.next_id();
-        shared.send(&shared.header(Kind::Oneway, id), &message).await
-    }
-
-    /// Answers a request of the server; also while the connection is being closed.
+    /// Answers a request of the server; also while the connection is being closed. Returns once the answer
+    /// stands among what is to be written, which may take as long as a branch request may.
     pub(crate) async fn answer(&self, request: &Header, message: Message) -> Result<(), CallError> {
-        self.shared().send(&request.reply(), &message).await
+        let shared = self.shared();
+        let limit = shared.answer_limit;
+        match timeout(limit, shared.push(&request.reply(), &message)).await {
+            Ok(result) => result,
+            Err(_) => Err(CallError::NoRoom { request: message.name(), limit }),
+        }
     }
 
     /// How many calls wait for their answer.
     pub(crate) fn in_flight(&self) -> usize {
         self.shared().pending.len()
-    }
-
-    /// How many answers came that nobody waited for, or not any more.
-    pub(crate) fn unclaimed_answers(&self) -> u64 {
-        self.shared().pending.unclaimed()
     }
 
     /// Whether it takes calls.
@@ -244,14 +235,6 @@ impl Shared {
         self.push(&self.header(Kind::Request, id), &message).await
     }
 
-    async fn send(&self, header: &Header, message: &Message) -> Result<(), CallError> {
-        let limit = self.answer_limit;
-        match timeout(limit, self.push(header, message)).await {
-            Ok(result) => result,
-            Err(_) => Err(CallError::NoRoom { request: message.name(), limit }),
-        }
-    }
-
     async fn push(&self, header: &Header, message: &Message) -> Result<(), CallError> {
         let pushed = self.outbox.push(header, message).await;
         pushed.map_err(|refused| self.refused(message.name(), refused))
@@ -293,9 +276,11 @@ impl Shared {
 
     /// Ends the connection, once; the first reason stays.
     fn end(&self, reason: CloseReason) {
-        if self.ended.set(Arc::new(reason)).is_err() {
+        let reason = Arc::new(reason);
+        if self.ended.set(Arc::clone(&reason)).is_err() {
             return;
         }
+        tracing::debug!(%reason, unclaimed_answers = self.pending.unclaimed(), "a connection ended");
         self.places.close();
         self.outbox.end();
         self.pending.end();

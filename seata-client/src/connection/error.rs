@@ -113,19 +113,3 @@ pub(crate) enum CallError {
     #[error("{request} was sent merged with others, {requests} in all, and {answers} answer(s) came back")]
     Unassignable { request: &'static str, requests: usize, answers: usize },
 }
-
-impl CallError {
-    /// Whether the server may have seen the message and acted on it; if not, it may go to another server.
-    pub(crate) fn may_have_arrived(&self) -> bool {
-        match self {
-            Self::Unsendable { .. } | Self::Closing { .. } | Self::TooMany { .. } | Self::NoRoom { .. } => {
-                false
-            }
-            Self::Ended { sent, .. } => *sent,
-            Self::NoAnswer { .. }
-            | Self::Unreadable { .. }
-            | Self::WrongAnswer { .. }
-            | Self::Unassignable { .. } => true,
-        }
-    }
-}

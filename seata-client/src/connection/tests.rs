@@ -84,6 +84,10 @@ fn spawn_call(connection: &Connection, name: &str) -> tokio::task::JoinHandle<Re
     tokio::spawn(async move { xid_of(&connection, &name).await })
 }
 
+fn unclaimed(connection: &Connection) -> u64 {
+    connection.shared().pending.unclaimed()
+}
+
 fn response(id: i32, message: Message) -> Reply {
     Reply::Frame(Header::new(Kind::Response, id), message)
 }

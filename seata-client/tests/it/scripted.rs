@@ -34,7 +34,7 @@ use tokio::{
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running coordinator. It ends, with its connections, when it is dropped.
-pub struct ScriptedTc {
+pub(crate) struct ScriptedTc {
     address: SocketAddr,
     tc: Arc<Tc>,
     _tasks: JoinSet<()>,
@@ -42,7 +42,7 @@ pub struct ScriptedTc {
 
 /// A frame that came in.
 #[derive(Clone, Debug)]
-pub struct Received {
+pub(crate) struct Received {
     /// Which connection, from 0 in the order of their coming.
     pub connection: usize,
     /// Its header.
@@ -53,7 +53,7 @@ pub struct Received {
 
 /// What the coordinator does about a frame.
 #[derive(Clone, Debug)]
-pub enum Reply {
+pub(crate) enum Reply {
     /// What an honest one does.
     Honest,
     /// Answers this.
@@ -78,7 +78,7 @@ pub enum Reply {
 
 /// The form in which merged requests are answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum MergedAnswers {
+pub(crate) enum MergedAnswers {
     /// One message, results in the order of the requests, without ids: Java before 2.3.
     #[default]
     ByPosition,
@@ -119,12 +119,12 @@ enum Command {
 
 impl ScriptedTc {
     /// Starts an honest coordinator on a free port.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_at("127.0.0.1:0".parse().unwrap()).await
     }
 
     /// Starts an honest coordinator there.
-    pub async fn start_at(address: SocketAddr) -> Self {
+    pub(crate) async fn start_at(address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let tc = Arc::new(Tc {
@@ -151,62 +151,62 @@ impl ScriptedTc {
     }
 
     /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// What it does about each frame from now on.
-    pub fn script(&self, script: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
+    pub(crate) fn script(&self, script: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
         self.tc.state.lock().unwrap().script = Arc::new(script);
     }
 
     /// What it does with each connection that comes from now on.
-    pub fn greet(&self, greeting: Reply) {
+    pub(crate) fn greet(&self, greeting: Reply) {
         self.tc.state.lock().unwrap().greeting = greeting;
     }
 
     /// How it answers merged requests.
-    pub fn merged_answers(&self, form: MergedAnswers) {
+    pub(crate) fn merged_answers(&self, form: MergedAnswers) {
         self.tc.state.lock().unwrap().merged_answers = form;
     }
 
     /// Sends each byte on its own from now on.
-    pub fn one_byte_at_a_time(&self) {
+    pub(crate) fn one_byte_at_a_time(&self) {
         self.tc.state.lock().unwrap().one_byte_at_a_time = true;
     }
 
     /// Keeps no list of what came from now on.
-    pub fn stop_recording(&self) {
+    pub(crate) fn stop_recording(&self) {
         self.tc.state.lock().unwrap().recording = false;
     }
 
     /// Every frame so far, heartbeats included.
-    pub fn received(&self) -> Vec<Received> {
+    pub(crate) fn received(&self) -> Vec<Received> {
         self.tc.state.lock().unwrap().received.clone()
     }
 
     /// The messages so far.
-    pub fn messages(&self) -> Vec<Message> {
+    pub(crate) fn messages(&self) -> Vec<Message> {
         self.received().into_iter().filter_map(|received| received.message).collect()
     }
 
     /// How many connections were ever accepted.
-    pub fn accepted(&self) -> usize {
+    pub(crate) fn accepted(&self) -> usize {
         self.tc.state.lock().unwrap().connections.len()
     }
 
     /// How many connections are open.
-    pub fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.tc.state.lock().unwrap().open
     }
 
     /// The connection that registered the resource last.
-    pub fn connection_of(&self, resource: &str) -> Option<usize> {
+    pub(crate) fn connection_of(&self, resource: &str) -> Option<usize> {
         self.tc.state.lock().unwrap().resources.get(resource).copied()
     }
 
     /// Waits until it is so.
-    pub async fn until(&self, what: &str, mut is_so: impl FnMut(&Self) -> bool) {
+    pub(crate) async fn until(&self, what: &str, mut is_so: impl FnMut(&Self) -> bool) {
         let waiting = async {
             loop {
                 let changed = self.tc.changed.notified();
@@ -224,7 +224,7 @@ impl ScriptedTc {
     }
 
     /// Waits for the first frame like this, among those that came already or later.
-    pub async fn wait_for(&self, what: &str, is_it: impl Fn(&Received) -> bool) -> Received {
+    pub(crate) async fn wait_for(&self, what: &str, is_it: impl Fn(&Received) -> bool) -> Received {
         let mut found = None;
         self.until(what, |tc| {
             found = tc.received().into_iter().find(&is_it);
@@ -235,12 +235,12 @@ impl ScriptedTc {
     }
 
     /// Does this on a connection, now.
-    pub fn send(&self, connection: usize, reply: Reply) {
+    pub(crate) fn send(&self, connection: usize, reply: Reply) {
         self.tc.command(connection, Command::Do(None, reply));
     }
 
     /// Sends a request to the client and waits for its answer.
-    pub async fn ask(&self, connection: usize, message: Message) -> Message {
+    pub(crate) async fn ask(&self, connection: usize, message: Message) -> Message {
         let request = message.name();
         match timeout(PATIENCE, self.tc.ask(connection, message)).await {
             Ok(Some(answer)) => answer,
@@ -250,7 +250,7 @@ impl ScriptedTc {
     }
 
     /// Closes every connection.
-    pub fn disconnect_all(&self) {
+    pub(crate) fn disconnect_all(&self) {
         for connection in 0..self.accepted() {
             self.send(connection, Reply::Close);
         }

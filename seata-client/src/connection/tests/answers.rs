@@ -43,7 +43,7 @@ async fn ten_thousand_answers_at_once_reach_their_calls() {
     let calls: Vec<_> = names.iter().map(|name| spawn_call(&connection, name)).collect();
     let answers: Vec<_> = join_all(calls).await.into_iter().map(|xid| xid.unwrap().unwrap()).collect();
     assert_eq!(answers, names);
-    assert_eq!((connection.in_flight(), connection.unclaimed_answers()), (0, 0));
+    assert_eq!((connection.in_flight(), unclaimed(&connection)), (0, 0));
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn answers_that_nobody_waits_for_are_counted_and_ignored() {
     assert_eq!(xid_of(&connection, "a").await.unwrap(), "a");
     tc.script(echo);
     assert_eq!(xid_of(&connection, "b").await.unwrap(), "b", "the connection goes on");
-    assert_eq!((connection.unclaimed_answers(), connection.in_flight()), (10_002, 0));
+    assert_eq!((unclaimed(&connection), connection.in_flight()), (10_002, 0));
 }
 
 #[tokio::test]
@@ -102,7 +102,6 @@ async fn an_answer_that_cannot_be_read_fails_its_call_alone() {
         let (bad, slow) = tokio::join!(xid_of(&connection, "bad"), xid_of(&connection, "slow"));
         let error = bad.unwrap_err();
         assert!(error.to_string().starts_with(expected), "{error}");
-        assert!(error.may_have_arrived());
         assert_eq!(slow.unwrap(), "slow");
         assert_eq!(xid_of(&connection, "next").await.unwrap(), "next");
         assert_eq!(connection.in_flight(), 0);
@@ -129,7 +128,6 @@ async fn a_message_that_cannot_be_written_is_refused_and_nothing_of_it_is_sent()
     let (connection, _incoming) = open(&tc).await;
     let error = xid_of(&connection, &"x".repeat(40_000)).await.unwrap_err();
     assert!(matches!(error, CallError::Unsendable { .. }), "{error}");
-    assert!(!error.may_have_arrived());
     assert_eq!(xid_of(&connection, "next").await.unwrap(), "next");
     assert_eq!((tc.messages().len(), connection.in_flight()), (1, 0));
 }

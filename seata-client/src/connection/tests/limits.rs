@@ -12,17 +12,16 @@ async fn a_call_ends_with_its_limit_and_its_late_answer_is_ignored() {
     let (connection, _incoming) = open(&tc).await;
     let error = connection.call(begin("late"), SHORT).await.unwrap_err();
     assert_eq!(error.to_string(), "no answer to GlobalBeginRequest within 100ms");
-    assert!(error.may_have_arrived());
     assert_eq!(connection.in_flight(), 0);
     assert_eq!(xid_of(&connection, "other").await.unwrap(), "other");
     within(async {
-        while connection.unclaimed_answers() == 0 {
+        while unclaimed(&connection) == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })
     .await;
     assert_eq!(xid_of(&connection, "next").await.unwrap(), "next");
-    assert_eq!(connection.unclaimed_answers(), 1);
+    assert_eq!(unclaimed(&connection), 1);
 }
 
 #[tokio::test]
@@ -42,7 +41,7 @@ async fn a_dropped_call_gives_its_place_back() {
     // Its answer, if it comes now, is nobody's, also while another call waits.
     tc.script(move |received| Reply::All(vec![response(first.header.id, begun("dropped")), echo(received)]));
     assert_eq!(xid_of(&connection, "next").await.unwrap(), "next");
-    assert_eq!(connection.unclaimed_answers(), 1);
+    assert_eq!(unclaimed(&connection), 1);
 }
 
 #[tokio::test]
@@ -58,7 +57,6 @@ async fn more_calls_than_places_wait_within_their_limits() {
         error.to_string(),
         "GlobalBeginRequest was not sent, 2 other requests were in flight for 100ms"
     );
-    assert!(!error.may_have_arrived());
 
     let waiting = spawn_call(&connection, "waiting");
     tc.script(echo);
