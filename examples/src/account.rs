@@ -49,6 +49,11 @@ impl Accounts {
         Ok(Self { database: seata.at(pool).await? })
     }
 
+    /// The database, in AT mode.
+    pub fn database(&self) -> &AtSqlitePool {
+        &self.database
+    }
+
     /// Answers requests until it is told to stop. The layer runs each of them in its caller's transaction.
     ///
     /// # Errors

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Each service is a file. `cargo run -p seata-examples --bin shop` plays purchases that commit, fail,
-//! are given up half-way and are killed.
+//! are given up half-way and are killed; with `--server` a Java Seata server is their coordinator.
 
 #![forbid(unsafe_code)]
 
@@ -30,6 +30,7 @@ pub mod scenes;
 pub mod server;
 pub mod shop;
 pub mod storage;
+pub mod witness;
 
 pub use error::ShopError;
-pub use shop::Shop;
+pub use shop::{Place, Shop};

@@ -53,6 +53,11 @@ impl Orders {
         Ok(Self { database: seata.at(pool).await?, accounts })
     }
 
+    /// The database, in AT mode.
+    pub fn database(&self) -> &AtSqlitePool {
+        &self.database
+    }
+
     /// Answers calls until it is told to stop. The layer runs each of them in its caller's transaction.
     ///
     /// # Errors

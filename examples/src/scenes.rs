@@ -2,15 +2,16 @@
 
 use std::{future::pending, path::PathBuf};
 
-use seata::{Coordinator, coordinator::TransactionView};
+use seata::Coordinator;
 use tokio::sync::oneshot;
 
 use crate::{
-    Shop, ShopError,
+    Place, Shop, ShopError,
     books::{Books, Comparison},
     business::Purchase,
     life::{Left, Lives},
     server::ServeError,
+    witness::Witness,
 };
 
 /// A shop with somebody who watches it.
@@ -18,8 +19,8 @@ use crate::{
 pub struct Stage {
     /// The shop.
     pub shop: Shop,
-    /// What its coordinator tells.
-    pub lives: Lives,
+    /// Who tells how its transactions end.
+    pub witness: Witness,
     /// Where its databases are.
     pub directory: PathBuf,
 }
@@ -32,11 +33,14 @@ pub struct WrongOutcome {
     found: String,
 }
 
+const KILLED: &str = "== An earlier run was killed; this one finishes its work\n";
+
 const CHAIRS: Purchase = Purchase { buyer: "alice", product: "chair", pieces: 2, price: 60 };
 const TOO_MANY_CHAIRS: Purchase = Purchase { pieces: 50, ..CHAIRS };
 
 impl Stage {
-    /// Opens the shop in this directory. What an earlier run left there is finished first, and shown.
+    /// Opens the shop in this directory, with a coordinator there too. What an earlier run left is finished
+    /// first, and shown.
     ///
     /// # Errors
     /// What kept the shop from opening, or from finishing.
@@ -45,34 +49,50 @@ impl Stage {
         // No database is there yet, so phase two cannot have begun.
         let left = coordinator.transactions().await?;
         let lives = Lives::new(coordinator.events()).with_left(&left);
+        let witness = Witness::Coordinator(lives);
         if left.is_empty() {
-            return Ok(Self { shop: Shop::start(coordinator, &directory).await?, lives, directory });
+            let shop = Shop::start(Place::Embedded(coordinator), &directory).await?;
+            return Ok(Self { shop, witness, directory });
         }
-        Self::recover(coordinator, lives, &left, directory).await
-    }
-
-    async fn recover(
-        coordinator: Coordinator,
-        mut lives: Lives,
-        left: &[TransactionView],
-        directory: PathBuf,
-    ) -> Result<Self, ServeError> {
-        println!("== An earlier run was killed; this one finishes its work\n");
+        println!("{KILLED}");
         left.iter().for_each(|view| println!("{}", Left(view)));
         let before = Books::read(&directory).await?;
-        let shop = Shop::start(coordinator, &directory).await?;
+        let shop = Shop::start(Place::Embedded(coordinator), &directory).await?;
+        Self { shop, witness, directory }.finish(left.len(), before).await
+    }
 
+    /// Opens the shop in this directory, with the coordinator on a server. What an earlier run left is
+    /// finished first.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub async fn open_on(server: String, directory: PathBuf) -> Result<Self, ServeError> {
+        // A directory whose databases are not made yet has no books.
+        let before = Books::read(&directory).await.ok();
+        let shop = Shop::start(Place::Server(server), &directory).await?;
+        let stage = Self { shop, witness: Witness::Databases(directory.clone()), directory };
+        match before {
+            Some(before) if before.undo_rows > 0 => {
+                println!("{KILLED}");
+                println!("  left      {} undo log rows\n", before.undo_rows);
+                stage.finish(1, before).await
+            }
+            _ => Ok(stage),
+        }
+    }
+
+    /// Waits until what was left has ended, so many times, and shows what came of it.
+    async fn finish(mut self, times: usize, before: Books) -> Result<Self, ServeError> {
         let mut ended = Vec::new();
-        for _ in left {
-            ended.push(lives.ended().await?.to_string());
+        for _ in 0..times {
+            ended.push(self.witness.ended().await?.to_string());
         }
         ended.sort(); // which of them ends first says nothing
         println!("{}", ended.join("\n"));
-        let after = Books::read(&directory).await?;
+        let after = Books::read(&self.directory).await?;
         println!("{}", Comparison { before, after });
-        let stage = Self { shop, lives, directory };
-        stage.check("recovery", after, after).await?;
-        Ok(stage)
+        self.check("recovery", after, after).await?;
+        Ok(self)
     }
 
     /// Plays all scenes.
@@ -142,7 +162,7 @@ impl Stage {
     }
 
     async fn end(&mut self, scene: &'static str, before: Books, expected: Books) -> Result<(), ServeError> {
-        println!("{}", self.lives.ended().await?);
+        println!("{}", self.witness.ended().await?);
         let after = Books::read(&self.directory).await?;
         println!("{}", Comparison { before, after });
         self.check(scene, after, expected).await
@@ -154,9 +174,23 @@ impl Stage {
             let found = format!("the books say {found:?}, and should say {expected:?}");
             return Err(WrongOutcome { scene, found }.into());
         }
-        let locks = self.shop.coordinator().locks().await?;
-        if let Some(held) = locks.first() {
-            return Err(WrongOutcome { scene, found: format!("row {} is still locked", held.lock) }.into());
+        match self.shop.coordinator() {
+            Some(coordinator) => match coordinator.locks().await?.first() {
+                None => Ok(()),
+                Some(held) => {
+                    let found = format!("row {} is still locked", held.lock);
+                    Err(WrongOutcome { scene, found }.into())
+                }
+            },
+            None => Ok(self.read_committed().await?),
+        }
+    }
+
+    /// Reads every row as somebody does who must not see what is undecided: a locked one is an error.
+    async fn read_committed(&self) -> Result<(), sqlx::Error> {
+        let all = ["SELECT * FROM stock", "SELECT * FROM orders", "SELECT * FROM account"];
+        for (database, query) in self.shop.databases().iter().zip(all) {
+            sqlx::query(query).fetch_all(database.global_committed()).await?;
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
-//! The four services in one process, on one coordinator.
+//! The four services in one process, with a coordinator there or on a server of its own.
 
 use std::{path::Path, time::Duration};
 
-use seata::{Coordinator, Seata};
+use seata::{Coordinator, Seata, SeataBuilder, at::AtSqlitePool};
 
 use crate::{
     account::{AccountClient, Accounts},
@@ -15,12 +15,33 @@ use crate::{
 /// How long closing waits for transactions that are still open.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
+/// Where the coordinator is. Nothing else in the shop depends on it.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// In this process, shared by all services.
+    Embedded(Coordinator),
+    /// On a server, `host:port`, such as a Java Seata server.
+    Server(String),
+}
+
+impl Place {
+    /// What a service of this name starts with.
+    pub fn builder(&self, service: &str) -> SeataBuilder {
+        let builder = Seata::builder(service);
+        match self {
+            Self::Embedded(coordinator) => builder.coordinator(coordinator),
+            Self::Server(address) => builder.server(address),
+        }
+    }
+}
+
 /// A running shop.
 #[derive(Debug)]
 pub struct Shop {
     /// The service that buyers talk to.
     pub business: Business,
-    coordinator: Coordinator,
+    place: Place,
+    databases: [AtSqlitePool; 3],
     applications: [Seata; 4],
     servers: [Server; 3],
 }
@@ -31,24 +52,27 @@ impl Shop {
     ///
     /// # Errors
     /// What kept a service from starting.
-    pub async fn start(coordinator: Coordinator, directory: &Path) -> Result<Self, ServeError> {
+    pub async fn start(place: Place, directory: &Path) -> Result<Self, ServeError> {
         // In real life each of these is a program of its own, with one `Seata` value.
-        let account = Seata::builder("account").coordinator(&coordinator).start().await?;
+        let account = place.builder("account").start().await?;
         let accounts = Accounts::open(directory, &account).await?;
+        let account_database = accounts.database().clone();
         let account_server =
             Server::start(|listener, stop| accounts.serve(account.clone(), listener, stop)).await?;
 
-        let order = Seata::builder("order").coordinator(&coordinator).start().await?;
+        let order = place.builder("order").start().await?;
         let to_accounts = AccountClient::new(account_server.address());
         let orders = Orders::open(directory, &order, to_accounts).await?;
+        let order_database = orders.database().clone();
         let order_server =
             Server::start(|listener, stop| orders.serve(order.clone(), listener, stop)).await?;
 
-        let storage = Seata::builder("storage").coordinator(&coordinator).start().await?;
+        let storage = place.builder("storage").start().await?;
         let stock = Storage::open(directory, &storage).await?;
+        let storage_database = stock.database().clone();
         let storage_server = Server::start(|listener, stop| stock.serve(&storage, listener, stop)).await?;
 
-        let business = Seata::builder("business").coordinator(&coordinator).start().await?;
+        let business = place.builder("business").start().await?;
         Ok(Self {
             business: Business::open(
                 directory,
@@ -57,30 +81,42 @@ impl Shop {
                 OrderClient::new(order_server.address())?,
             )
             .await?,
-            coordinator,
+            place,
+            databases: [storage_database, order_database, account_database],
             applications: [business, storage, order, account],
             servers: [storage_server, order_server, account_server],
         })
     }
 
-    /// The coordinator of all its transactions.
-    pub fn coordinator(&self) -> &Coordinator {
-        &self.coordinator
+    /// The coordinator of all its transactions, if it is in this process.
+    pub fn coordinator(&self) -> Option<&Coordinator> {
+        match &self.place {
+            Place::Embedded(coordinator) => Some(coordinator),
+            Place::Server(_) => None,
+        }
     }
 
-    /// Stops in order: callers before the called, and the coordinator last.
+    /// The databases of storage, order and account, in AT mode.
+    pub fn databases(&self) -> &[AtSqlitePool; 3] {
+        &self.databases
+    }
+
+    /// Stops in order: callers before the called, and a coordinator in this process last.
     ///
     /// # Errors
     /// What did not end well.
     pub async fn close(self) -> Result<(), ServeError> {
-        let Self { business, coordinator, applications, servers } = self;
-        drop(business);
+        let Self { business, place, databases, applications, servers } = self;
+        drop((business, databases));
         for server in servers {
             server.stop().await?;
         }
         for application in applications {
             application.shutdown(CLOSE_LIMIT).await?;
         }
-        Ok(coordinator.shutdown(CLOSE_LIMIT).await?)
+        if let Place::Embedded(coordinator) = place {
+            coordinator.shutdown(CLOSE_LIMIT).await?;
+        }
+        Ok(())
     }
 }

@@ -41,6 +41,11 @@ impl Storage {
         Ok(Self { database: seata.at(pool).await? })
     }
 
+    /// The database, in AT mode.
+    pub fn database(&self) -> &AtSqlitePool {
+        &self.database
+    }
+
     /// Answers requests until it is told to stop. The layer runs each handler in its caller's transaction.
     pub fn serve(
         self,

@@ -1,23 +1,27 @@
 //! One application: its client, its background task, and its coordinator if it has one of its own.
 
+#[cfg(feature = "embedded")]
+use std::path::Path;
 use std::{
     fmt,
-    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use seata_context::{Client, ClientBuilder, FailureHandler, IntoClient, Scoped, TransactionHook};
-use seata_coordinator::{Coordinator, journal::OpenError, store::StoreError};
+#[cfg(feature = "remote")]
+use seata_client::{Report, Settings};
+use seata_context::{
+    Client, ClientBuilder, DegradeCheck, FailureHandler, IntoClient, Scoped, TransactionHook,
+};
+#[cfg(feature = "embedded")]
+use seata_coordinator::Coordinator;
 use tokio::{sync::watch, task::AbortHandle};
 
-use crate::embedded::Embedded;
-
-/// Where a coordinator of its own keeps its state unless told otherwise.
-const DEFAULT_DATA_DIR: &str = "./seata-data";
-
-/// The longest application id in bytes: the width of `application_id` in Java's tables.
-const MAX_APPLICATION_ID: usize = 32;
+use crate::{
+    ShutdownError, StartError,
+    error::MAX_APPLICATION_ID,
+    place::{Coordination, Place},
+};
 
 /// One application that begins global transactions or takes part in them.
 ///
@@ -46,46 +50,7 @@ struct Inner {
     finisher: AbortHandle,
     /// Closed when the finisher has ended.
     finished: watch::Receiver<()>,
-    coordinator: Coordinator,
-    owns_coordinator: bool,
-}
-
-/// Why an application could not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The application's name does not fit.
-    #[error("an application id of {length} bytes is refused: 1 to {MAX_APPLICATION_ID} are allowed")]
-    InvalidApplicationId {
-        /// Its length in bytes.
-        length: usize,
-    },
-    /// `start` was not awaited inside a tokio runtime.
-    #[error("no tokio runtime here: start inside `#[tokio::main]` or `Runtime::block_on`")]
-    NoRuntime,
-    /// The coordinator's data directory could not be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-}
-
-/// Why a shutdown was not complete. Everything acknowledged is safe; what is missing is done at the next
-/// start, or at a time-out.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ShutdownError {
-    /// Transactions that were begun here did not end in time.
-    #[error(
-        "{open} global transactions were still open after {limit:?}; they are rolled back at their time-out, or at the next start"
-    )]
-    StillOpen {
-        /// How many.
-        open: usize,
-        /// How long was waited.
-        limit: Duration,
-    },
-    /// The coordinator's store had failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    coordination: Coordination,
 }
 
 impl Seata {
@@ -94,7 +59,7 @@ impl Seata {
         SeataBuilder {
             application_id: application_id.into(),
             tx_service_group: "default_tx_group".to_owned(),
-            coordinator: Place::DataDir(DEFAULT_DATA_DIR.into()),
+            place: Place::default(),
             settings: Vec::new(),
         }
     }
@@ -115,9 +80,32 @@ impl Seata {
         self.0.client.scope(inner)
     }
 
-    /// The coordinator, for its listings and events.
-    pub fn coordinator(&self) -> &Coordinator {
-        &self.0.coordinator
+    /// The coordinator, for its listings and events, if it lives in this process.
+    #[cfg(feature = "embedded")]
+    pub fn coordinator(&self) -> Option<&Coordinator> {
+        match &self.0.coordination {
+            Coordination::Embedded { embedded, .. } => Some(embedded.coordinator()),
+            #[cfg(feature = "remote")]
+            Coordination::Remote(_) => None,
+        }
+    }
+
+    /// The servers of the coordinator, with the state of each, if it does not live in this process.
+    #[cfg(feature = "remote")]
+    pub fn remote(&self) -> Option<&seata_client::RemoteCoordinator> {
+        match &self.0.coordination {
+            #[cfg(feature = "embedded")]
+            Coordination::Embedded { .. } => None,
+            Coordination::Remote(connected) => Some(&connected.coordinator),
+        }
+    }
+
+    /// Walks the way to the coordinator, and tells which links hold: transaction group, cluster, address,
+    /// TCP, handshake, registration, a begin and a rollback. With an embedded coordinator there is only the
+    /// last. The connections are the check's own. See [`SeataBuilder::check`] for where nothing starts.
+    #[cfg(feature = "remote")]
+    pub async fn check(&self) -> Report {
+        self.0.coordination.check().await
     }
 
     /// A data source in AT mode over this pool, which then takes part in global transactions. The table
@@ -134,7 +122,9 @@ impl Seata {
     }
 
     /// Begins no more transactions, waits until every open one has ended and the dropped ones are rolled
-    /// back, and closes the coordinator if it is this application's own. At most `limit` in all.
+    /// back, and closes the coordinator if it is this application's own. To a remote coordinator the
+    /// connections are closed when the calls under way are answered, those of phase two among them. At most
+    /// `limit` in all.
     ///
     /// # Errors
     /// [`ShutdownError`] says what is left. A call after a complete one has nothing to do, and succeeds; a
@@ -148,11 +138,14 @@ impl Seata {
             still_open = Some(ShutdownError::StillOpen { open: self.0.client.open_transactions(), limit });
             self.0.finisher.abort();
         }
-        if self.0.owns_coordinator {
-            let left = limit.saturating_sub(begun.elapsed());
-            self.0.coordinator.shutdown(left).await?;
+        // A rollback that the finisher sent is on its way before this closes what it travels on.
+        let closed = self.0.coordination.shutdown(limit.saturating_sub(begun.elapsed())).await;
+        // A store that failed is why transactions are open; a connection that is busy is so because of them.
+        #[cfg(feature = "embedded")]
+        if matches!(closed, Err(ShutdownError::Store(_))) {
+            return closed;
         }
-        still_open.map_or(Ok(()), Err)
+        still_open.map_or(closed, Err)
     }
 }
 
@@ -178,7 +171,7 @@ impl fmt::Debug for Seata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Seata")
             .field("application_id", &self.0.client.application_id())
-            .field("coordinator", &self.0.coordinator.address())
+            .field("coordinator", &self.0.coordination)
             .finish()
     }
 }
@@ -188,17 +181,12 @@ impl fmt::Debug for Seata {
 pub struct SeataBuilder {
     application_id: String,
     tx_service_group: String,
-    coordinator: Place,
+    place: Place,
     settings: Vec<Setting>,
 }
 
 /// Applied to the client's builder, which exists only when the coordinator does.
 type Setting = Box<dyn FnOnce(ClientBuilder) -> ClientBuilder + Send>;
-
-enum Place {
-    DataDir(PathBuf),
-    Shared(Coordinator),
-}
 
 impl SeataBuilder {
     /// The transaction service group, which operators see. Default: `default_tx_group`.
@@ -209,15 +197,46 @@ impl SeataBuilder {
 
     /// Where the coordinator of this application keeps its state. It is created if need be; one process
     /// at a time can have it open. Default: `./seata-data`.
+    #[cfg(feature = "embedded")]
     pub fn data_dir(mut self, directory: impl AsRef<Path>) -> Self {
-        self.coordinator = Place::DataDir(directory.as_ref().to_owned());
+        self.place = Place::DataDir(directory.as_ref().to_owned());
         self
     }
 
     /// Shares a coordinator with other applications of this process instead of opening one.
+    #[cfg(feature = "embedded")]
     pub fn coordinator(mut self, coordinator: &Coordinator) -> Self {
-        self.coordinator = Place::Shared(coordinator.clone());
+        self.place = Place::Shared(coordinator.clone());
         self
+    }
+
+    /// Uses the coordinator on this server, `host:port`, such as a Java Seata server, instead of one in this
+    /// process. Called again it names a further server of the same cluster. The addresses serve every
+    /// transaction service group; [`remote`](Self::remote) is for more than that.
+    #[cfg(feature = "remote")]
+    pub fn server(mut self, address: impl Into<String>) -> Self {
+        self.place.servers().add(address.into());
+        self
+    }
+
+    /// Uses a coordinator on servers of its own, with all that can be said about the way to it. Addresses
+    /// named with [`server`](Self::server) stand in for those of the settings.
+    #[cfg(feature = "remote")]
+    pub fn remote(mut self, settings: Settings) -> Self {
+        self.place.servers().set(settings);
+        self
+    }
+
+    /// Uses a coordinator as this configuration says: its transaction service group, its servers and settings,
+    /// its degrade check. The application keeps the name that it was given here.
+    #[cfg(feature = "config")]
+    pub fn config(mut self, config: seata_client::config::Config) -> Self {
+        self.tx_service_group = config.tx_service_group;
+        self.place.servers().set(config.settings);
+        match config.degrade_check {
+            Some(check) => self.degrade_check(check),
+            None => self,
+        }
     }
 
     /// How long a transaction may stay undecided when it names no time-out. Default: 60 s.
@@ -240,6 +259,13 @@ impl SeataBuilder {
         self.with(move |client| client.rollback_attempts(attempts))
     }
 
+    /// Probes the coordinator from time to time, and runs annotated functions **without a transaction**
+    /// while it does not work. Default: off; a transaction that cannot be begun is an error. What changes
+    /// is told by [`Client::degrade_events`](crate::Client::degrade_events).
+    pub fn degrade_check(self, check: DegradeCheck) -> Self {
+        self.with(move |client| client.degrade_check(check))
+    }
+
     /// Calls this hook at each step of every transaction that is begun here.
     pub fn hook(self, hook: impl TransactionHook) -> Self {
         self.with(move |client| client.hook(hook))
@@ -250,7 +276,9 @@ impl SeataBuilder {
         self.with(move |client| client.failure_handler(handler))
     }
 
-    /// Opens the coordinator, which goes on with what an earlier life left, and starts the application.
+    /// Starts the application. An embedded coordinator is opened, and goes on with what an earlier life left.
+    /// With a remote one this waits until one of its servers has registered the application, at most
+    /// [`wait_for_server`](seata_client::Settings::wait_for_server).
     ///
     /// # Errors
     /// [`StartError`] names the cause; nothing runs then.
@@ -260,13 +288,8 @@ impl SeataBuilder {
             return Err(StartError::InvalidApplicationId { length });
         }
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
-        let (coordinator, owns_coordinator) = match self.coordinator {
-            Place::DataDir(directory) => (Coordinator::open(directory).await?, true),
-            Place::Shared(coordinator) => (coordinator, false),
-        };
-        let embedded =
-            Arc::new(Embedded::new(coordinator.clone(), &self.application_id, &self.tx_service_group));
-        let builder = Client::builder(self.application_id, embedded.clone(), embedded);
+        let coordination = self.place.open(&self.application_id, &self.tx_service_group).await?;
+        let builder = coordination.client(self.application_id);
         let (client, finisher) =
             self.settings.into_iter().fold(builder, |client, setting| setting(client)).build();
         let (running, finished) = watch::channel(());
@@ -275,7 +298,18 @@ impl SeataBuilder {
             drop(running);
         };
         let finisher = runtime.spawn(run).abort_handle();
-        Ok(Seata(Arc::new(Inner { client, finisher, finished, coordinator, owns_coordinator })))
+        Ok(Seata(Arc::new(Inner { client, finisher, finished, coordination })))
+    }
+
+    /// Walks the way to the coordinator without starting the application, and tells which links hold: for
+    /// when [`start`](Self::start) fails, and for health checks. An embedded coordinator of its own is
+    /// opened and closed again.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    #[cfg(feature = "remote")]
+    pub async fn check(self) -> Report {
+        self.place.check(&self.application_id, &self.tx_service_group).await
     }
 
     fn with(mut self, setting: impl FnOnce(ClientBuilder) -> ClientBuilder + Send + 'static) -> Self {

@@ -1,8 +1,15 @@
 //! A coordinator in the process, as the context's traits see it.
 
 use std::sync::Arc;
+#[cfg(feature = "remote")]
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use futures_core::future::BoxFuture;
+#[cfg(feature = "remote")]
+use seata_client::{Link, Report, Step};
 use seata_context::{
     BeginRequest, BranchAnswer, BranchRegistration, BranchTask, CoordinationError, Resource, ResourceManager,
     TransactionManager,
@@ -14,6 +21,10 @@ use seata_coordinator::{
 };
 use seata_protocol::{BranchId, BranchStatus, GlobalStatus, RowLock, TransactionExceptionCode, Xid};
 
+/// How long a coordinator that was opened for a check may take to close.
+#[cfg(feature = "remote")]
+const CHECK_SHUTDOWN: Duration = Duration::from_secs(5);
+
 /// One application's way to the coordinator of its process.
 pub(crate) struct Embedded {
     coordinator: Coordinator,
@@ -24,6 +35,65 @@ pub(crate) struct Embedded {
 impl Embedded {
     pub(crate) fn new(coordinator: Coordinator, application: &str, group: &str) -> Self {
         Self { coordinator, application: application.into(), group: group.into() }
+    }
+
+    pub(crate) fn coordinator(&self) -> &Coordinator {
+        &self.coordinator
+    }
+}
+
+#[cfg(feature = "remote")]
+impl Embedded {
+    /// Whether transactions can be begun and rolled back.
+    pub(crate) async fn check(&self) -> Report {
+        let started = Instant::now();
+        let tried = async {
+            let request = BeginRequest { name: "check".to_owned(), timeout: Duration::from_secs(60) };
+            let xid = self.begin(request).await?;
+            let status = self.rollback(&xid).await?;
+            Ok::<_, CoordinationError>(format!("{xid} begun, then {status}"))
+        };
+        let link = match tried.await {
+            Ok(found) => Link::ok(Step::Transaction, found, started.elapsed()),
+            Err(error) => {
+                let advice = "see the reason in the log of this process, and start it again";
+                Link::failed(Step::Transaction, error.to_string(), advice, started.elapsed())
+            }
+        };
+        report(&self.application, &self.group, link)
+    }
+
+    /// Whether a coordinator can be opened in this directory. It is closed again.
+    pub(crate) async fn check_directory(directory: &Path, application: &str, group: &str) -> Report {
+        let started = Instant::now();
+        let coordinator = match Coordinator::open(directory).await {
+            Ok(coordinator) => coordinator,
+            Err(error) => {
+                let advice =
+                    "name another directory with `data_dir`, or share the coordinator that has it open";
+                let found = error.to_string();
+                return report(
+                    application,
+                    group,
+                    Link::failed(Step::Transaction, found, advice, started.elapsed()),
+                );
+            }
+        };
+        let report = Self::new(coordinator.clone(), application, group).check().await;
+        if let Err(error) = coordinator.shutdown(CHECK_SHUTDOWN).await {
+            tracing::warn!(%error, "the coordinator that was opened for a check did not close in order");
+        }
+        report
+    }
+}
+
+#[cfg(feature = "remote")]
+fn report(application: &str, group: &str, link: Link) -> Report {
+    Report {
+        application: application.to_owned(),
+        group: group.to_owned(),
+        links: vec![link],
+        servers: Vec::new(),
     }
 }
 

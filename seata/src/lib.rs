@@ -45,7 +45,10 @@
 //! # Features
 //! | feature | gives |
 //! |---|---|
-//! | `embedded` (default) | `Seata` and `Coordinator`: a coordinator in the process |
+//! | `embedded` (default) | `Coordinator`: a coordinator in the process |
+//! | `remote` (default) | `.server("127.0.0.1:8091")`: a coordinator on a server of its own, in the module `remote` |
+//! | `config` | `.config(Config::read(path)?)`: its settings from TOML and the environment |
+//! | `compressors`, `protobuf` | further forms of its messages |
 //! | `sqlite` | `seata.at(pool)`: AT mode for sqlx on SQLite, in the module `at` |
 //! | `tower` | the HTTP layers, in the module `tower` |
 //! | `tonic` | the gRPC layers, in the module `tonic` |
@@ -55,22 +58,30 @@
 
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "embedded")]
+#[cfg(any(feature = "embedded", feature = "remote"))]
 mod builder;
 #[cfg(feature = "embedded")]
 mod embedded;
+#[cfg(any(feature = "embedded", feature = "remote"))]
+mod error;
 #[cfg(any(doc, doctest))]
 pub mod manual;
+#[cfg(any(feature = "embedded", feature = "remote"))]
+mod place;
+#[cfg(feature = "remote")]
+mod servers;
 
-#[cfg(feature = "embedded")]
-pub use builder::{Seata, SeataBuilder, ShutdownError, StartError};
+#[cfg(any(feature = "embedded", feature = "remote"))]
+pub use builder::{Seata, SeataBuilder};
+#[cfg(any(feature = "embedded", feature = "remote"))]
+pub use error::{ShutdownError, StartError};
 pub use seata_context::{
     BeginRequest, BranchAnswer, BranchRegistration, BranchTask, Client, ClientBuilder, CoordinationError,
-    Failure, FailureHandler, Finisher, GlobalTransaction, InCurrentTransaction, IntoClient, LockRetry,
-    LockStrategy, LogAndWatch, NoClient, NoScope, NotInTransaction, OnError, Presence, Propagation, Resource,
-    ResourceManager, RootContext, Scope, Scoped, Snapshot, Suspended, TransactionError as Error,
-    TransactionHook, TransactionManager, TransactionOptions, Watch, run, run_with_global_lock, spawn,
-    spawn_blocking,
+    Degradation, DegradeCheck, Failure, FailureHandler, Finisher, GlobalTransaction, InCurrentTransaction,
+    IntoClient, LockRetry, LockStrategy, LogAndWatch, NoClient, NoScope, NotInTransaction, OnError, Presence,
+    Propagation, Resource, ResourceManager, RootContext, Scope, Scoped, Snapshot, Suspended,
+    TransactionError as Error, TransactionHook, TransactionManager, TransactionOptions, Watch, run,
+    run_with_global_lock, spawn, spawn_blocking,
 };
 #[cfg(feature = "embedded")]
 pub use seata_coordinator::Coordinator;
@@ -97,6 +108,8 @@ pub mod coordinator {
     };
 }
 
+#[cfg(feature = "remote")]
+pub use seata_client as remote;
 #[cfg(feature = "sqlite")]
 pub use seata_sqlx as at;
 #[cfg(feature = "tonic")]

@@ -41,7 +41,7 @@ async fn a_write_under_what_is_no_open_transaction_is_refused_and_undone() {
             (committed.xid().clone(), rolled_back.xid().clone())
         })
         .await;
-    let never: Xid = format!("{}:987654321", bank.seata.coordinator().address()).parse().unwrap();
+    let never: Xid = format!("{}:987654321", bank.coordinator().address()).parse().unwrap();
     let foreign: Xid = "10.0.0.7:8091:1".parse().unwrap();
 
     for (what, xid, expected) in [
@@ -133,7 +133,7 @@ async fn two_begins_in_one_scope_leave_the_first() {
 async fn ended_by_others(bank: &Bank) -> Result<(), TransferError> {
     add(bank, 1).await?;
     let xid = RootContext::xid().expect("in a transaction");
-    bank.seata.coordinator().rollback(&xid).await.expect("the coordinator runs");
+    bank.coordinator().rollback(&xid).await.expect("the coordinator runs");
     let late = add(bank, 1).await.expect_err("nothing joins any more").to_string();
     assert!(late.contains("could not be registered"), "{late}");
     Ok(())
@@ -155,7 +155,7 @@ async fn late(bank: &Bank) -> Result<(), TransferError> {
     add(bank, 1).await?;
     let xid = RootContext::xid().expect("in a transaction");
     wait::until("the time-out", || async {
-        match bank.seata.coordinator().status(&xid).await.expect("the coordinator runs") {
+        match bank.coordinator().status(&xid).await.expect("the coordinator runs") {
             GlobalStatus::TimeoutRollbacked => Ok(()),
             other => Err(other),
         }

@@ -200,7 +200,7 @@ async fn a_writer_under_global_lock_respects_the_rows_of_global_transactions() {
 async fn a_dirty_row_is_parked_with_its_reason_and_finished_when_it_is_put_right() {
     let directory = tempfile::tempdir().unwrap();
     let bank = open(&directory, impatient()).await;
-    let coordinator = bank.seata.coordinator().clone();
+    let coordinator = bank.coordinator().clone();
     let mut events = coordinator.events();
     let holder = Holder::of_first(&bank, -10).await;
     let xid = holder.xid.clone();

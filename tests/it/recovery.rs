@@ -42,7 +42,7 @@ async fn phase_one(directory: &Path) -> (Bank, GlobalTransaction) {
 /// Takes the data sources away, so that phase two cannot happen.
 fn detach(bank: &Bank) {
     for office in &bank.offices {
-        bank.seata.coordinator().detach(office.at.resource_id());
+        bank.coordinator().detach(office.at.resource_id());
     }
 }
 
@@ -99,7 +99,7 @@ fn a_decided_commit_goes_on_when_its_resources_are_back() {
         detach(&bank);
         assert_eq!(transaction.commit().await, Ok(GlobalStatus::Committed));
         assert_eq!(
-            bank.seata.coordinator().locks().await.unwrap(),
+            bank.coordinator().locks().await.unwrap(),
             [],
             "locks are free from the decision on"
         );
@@ -125,8 +125,8 @@ fn a_decided_rollback_goes_on_when_its_resources_are_back() {
         detach(&bank);
         let xid = transaction.xid().clone();
         drop(transaction);
-        status_is(bank.seata.coordinator(), &xid, GlobalStatus::Rollbacking).await;
-        assert!(!bank.seata.coordinator().locks().await.unwrap().is_empty(), "nothing is undone yet");
+        status_is(bank.coordinator(), &xid, GlobalStatus::Rollbacking).await;
+        assert!(!bank.coordinator().locks().await.unwrap().is_empty(), "nothing is undone yet");
         xid
     });
 
@@ -190,7 +190,7 @@ fn an_orderly_end_needs_no_recovery() {
     });
     crash_after(async {
         let bank = Bank::open(directory.path(), Plan::default()).await.unwrap();
-        assert_eq!(bank.seata.coordinator().transactions().await.unwrap(), []);
+        assert_eq!(bank.coordinator().transactions().await.unwrap(), []);
         assert_eq!(bank.books().await.balances, books.balances);
         bank.close().await;
     });

@@ -253,13 +253,18 @@ impl Bank {
             .expect("the account is there")
     }
 
+    /// The coordinator, which is in this process.
+    pub fn coordinator(&self) -> &Coordinator {
+        self.seata.coordinator().expect("it is in this process")
+    }
+
     /// Ends in order.
     ///
     /// # Panics
     /// When something is still open after [`LIMIT`].
     pub async fn close(&self) {
         self.seata.shutdown(LIMIT).await.expect("nothing is open");
-        self.seata.coordinator().shutdown(LIMIT).await.expect("the journal is well");
+        self.coordinator().shutdown(LIMIT).await.expect("the journal is well");
         for office in &self.offices {
             office.at.close().await;
         }

@@ -94,7 +94,7 @@ async fn at_turn(shop: &AtShop, seata: &Seata, concurrency: usize) -> Turn {
         let (shop, client) = (shop.clone(), client.clone());
         async move { client.scope(shop.purchase(worker)).await.expect("a purchase") }
     };
-    let drain = drained(seata.coordinator());
+    let drain = drained(seata.coordinator().expect("an embedded one"));
     load::run(concurrency, turn(Duration::from_millis(300)), work, drain).await
 }
 

@@ -5,18 +5,26 @@ use std::{
     process::ExitCode,
 };
 
-use seata_examples::{crash::crash, scenes::Stage, server::ServeError};
+use seata_examples::{Place, crash::crash, scenes::Stage, server::ServeError};
 
 const USAGE: &str = "\
-usage: shop [--data DIR] [--crash]
+usage: shop [--server HOST:PORT] [--data DIR] [--crash]
 
-  --data DIR  keep the databases in DIR; else they are removed at the end
-  --crash     end the process between phase one and phase two; the next start finishes the work";
+  --server HOST:PORT  use the coordinator on this server, such as a Java Seata server; else one in this process
+  --data DIR          keep the databases in DIR; else they are removed at the end
+  --crash             end the process between phase one and phase two; the next start finishes the work";
 
 /// Where `--crash` leaves its databases, and the next start looks for them.
 const CRASH_SITE: &str = "target/shop-data";
 
+/// The same with a server. What one coordinator has begun, the other cannot finish.
+const SERVER_CRASH_SITE: &str = "target/shop-data-server";
+
+/// A wrong command line, or a server that is not there.
+const UNUSABLE: u8 = 2;
+
 struct Arguments {
+    server: Option<String>,
     data: Option<PathBuf>,
     crash: bool,
     help: bool,
@@ -35,9 +43,16 @@ async fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             eprintln!("shop: {error}\n\n{USAGE}");
-            return ExitCode::from(2);
+            return ExitCode::from(UNUSABLE);
         }
     };
+    if let Some(server) = &arguments.server {
+        let report = Place::Server(server.clone()).builder("shop").check().await;
+        if !report.is_usable() {
+            eprintln!("shop: the coordinator at {server} cannot be used\n\n{report}");
+            return ExitCode::from(UNUSABLE);
+        }
+    }
     match run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -48,21 +63,25 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), ServeError> {
-    let site = Path::new(CRASH_SITE);
-    match arguments.data {
-        Some(data) => play(&data, arguments.crash).await,
-        None if arguments.crash => play(site, true).await,
+    let Arguments { server, data, crash, .. } = arguments;
+    let site = Path::new(if server.is_some() { SERVER_CRASH_SITE } else { CRASH_SITE });
+    match data {
+        Some(data) => play(server, &data, crash).await,
+        None if crash => play(server, site, true).await,
         None if site.exists() => {
-            play(site, false).await?;
+            play(server, site, false).await?;
             Ok(fs_err::remove_dir_all(site)?)
         }
-        None => play(tempfile::tempdir()?.path(), false).await,
+        None => play(server, tempfile::tempdir()?.path(), false).await,
     }
 }
 
-async fn play(data: &Path, crashes: bool) -> Result<(), ServeError> {
+async fn play(server: Option<String>, data: &Path, crashes: bool) -> Result<(), ServeError> {
     fs_err::create_dir_all(data)?;
-    let mut stage = Stage::open(data.to_owned()).await?;
+    let mut stage = match server {
+        Some(server) => Stage::open_on(server, data.to_owned()).await?,
+        None => Stage::open(data.to_owned()).await?,
+    };
     if crashes {
         match crash(stage).await? {}
     }
@@ -75,10 +94,11 @@ async fn play(data: &Path, crashes: bool) -> Result<(), ServeError> {
 fn arguments() -> Result<Arguments, lexopt::Error> {
     use lexopt::prelude::*;
 
-    let mut arguments = Arguments { data: None, crash: false, help: false };
+    let mut arguments = Arguments { server: None, data: None, crash: false, help: false };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
+            Long("server") => arguments.server = Some(parser.value()?.string()?),
             Long("data") => arguments.data = Some(parser.value()?.into()),
             Long("crash") => arguments.crash = true,
             Short('h') | Long("help") => arguments.help = true,

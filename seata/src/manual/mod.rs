@@ -4,6 +4,7 @@
 //! - [`outcomes`]: what commits, what rolls back, and what a caller sees.
 //! - [`at`]: what AT mode does to your SQL, and what it refuses.
 //! - [`coordinator`]: the embedded coordinator, its data directory, crashes and recovery.
+//! - [`remote`]: a coordinator on a server of its own, such as the Java one.
 //! - [`differences`]: what is other than in Java Seata, and what is the same.
 
 #[doc = include_str!("context.md")]
@@ -17,6 +18,9 @@ pub mod at {}
 
 #[doc = include_str!("coordinator.md")]
 pub mod coordinator {}
+
+#[doc = include_str!("remote.md")]
+pub mod remote {}
 
 #[doc = include_str!("differences.md")]
 pub mod differences {}

@@ -1,3 +1,5 @@
 //! One application, from its start to its shutdown.
 
+mod remote;
+mod server;
 mod shutdown;

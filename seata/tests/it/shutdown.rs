@@ -41,7 +41,7 @@ async fn it_waits_for_open_transactions_also_when_two_ask_for_it() {
 async fn given_up_half_way_it_can_be_asked_for_again_and_nothing_is_lost() {
     let (seata, transaction, _directory) = open().await;
     timeout(MOMENT, seata.shutdown(LIMIT)).await.unwrap_err();
-    let mut events = seata.coordinator().events();
+    let mut events = seata.coordinator().unwrap().events();
     drop(transaction);
     seata.shutdown(LIMIT).await.unwrap();
     let decided = events.try_recv().expect("the drop was still heard").kind;
