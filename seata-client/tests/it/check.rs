@@ -128,11 +128,28 @@ async fn a_listener_that_nobody_serves() {
 
 #[tokio::test]
 async fn a_server_that_closes_at_once() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    let closing = async {
+        loop {
+            drop(listener.accept().await);
+        }
+    };
+    let report = tokio::select! {
+        report = check_within(address, PATIENCE) => report,
+        () = closing => unreachable!("it goes on for ever"),
+    };
+    let link = broken(&report, Step::Handshake);
+    assert!(link.found.starts_with("the connection ") && link.found.contains("a ping"), "{report}");
+    assert!(link.advice.contains("a proxy without a server behind it"), "{report}");
+}
+
+#[tokio::test]
+async fn a_server_that_closes_on_a_frame() {
     let tc = ScriptedTc::start().await;
-    tc.greet(Reply::Close);
+    tc.script(|_| Reply::Close);
     let report = check_tc(&tc).await;
-    let found = &broken(&report, Step::Handshake).found;
-    assert!(found.contains("a ping"), "{report}");
+    assert_eq!(broken(&report, Step::Handshake).found, "the connection was closed on receiving a ping");
 }
 
 #[tokio::test]
