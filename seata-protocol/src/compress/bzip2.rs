@@ -8,10 +8,14 @@ use bzip2::{Compression, bufread};
 use super::output::{Failure, Output};
 
 const LEFT_OUT: &[u8] = b"BZ";
+/// Blocks are up to 9 times this long.
+const BLOCK_STEP: usize = 100_000;
 
 pub(super) fn compress(body: &[u8]) -> Vec<u8> {
     let mut compressed = Vec::new();
-    let mut encoder = bufread::BzEncoder::new(body, Compression::default());
+    // Both sides allocate a block before anything else: none larger than the body needs.
+    let blocks = body.len().div_ceil(BLOCK_STEP).clamp(1, 9);
+    let mut encoder = bufread::BzEncoder::new(body, Compression::new(blocks as u32));
     encoder.read_to_end(&mut compressed).expect("reading from memory does not fail");
     compressed.split_off(LEFT_OUT.len())
 }

@@ -251,7 +251,7 @@ impl Writer<'_> {
     fn cannot_say(&self, what: impl fmt::Display) -> EncodeError {
         let message = self.message.name();
         EncodeError::Protobuf {
-            reason: format!("{message} has {what}, for which there is no number; use the seata codec"),
+            reason: format!("{message} has {what}, for which protobuf has no number: use the seata codec"),
         }
     }
 }

@@ -1,0 +1,100 @@
+//! Compressed frames of Java's: read with the compressor's feature, else refused by its name.
+
+use bytes::BytesMut;
+use seata_protocol::{
+    Compressor, DecodeError, Dialect, Frame, FrameDecoder, Header, Kind, Limits, compress::CompressError,
+    frame,
+};
+use serde_json::Value;
+
+use crate::{
+    fields,
+    golden::{bytes, entries, name, number},
+};
+
+#[test]
+fn java_s_frames_are_read() {
+    for entry in entries("messages_compressed.json") {
+        let frame = only_frame(&bytes(&entry["frame_hex"]));
+        let compressor = Compressor::from_code(number(&entry, "compressor"));
+        assert_eq!(frame.header.compressor, compressor);
+        match feature(compressor) {
+            (_, true) => {
+                let message = frame.message(&Limits::default()).expect(name(&entry, "name")).message;
+                assert_eq!(message, fields::decoded_message(&entry), "{}", entry["name"]);
+            }
+            (feature, false) => {
+                let refused = DecodeError::Compressed(CompressError::FeatureOff { compressor, feature });
+                assert_eq!(frame.message(&Limits::default()), Err(refused), "{}", entry["name"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_written_is_read_back_and_an_answer_is_written_like_its_request() {
+    for entry in built_in() {
+        let request = only_frame(&bytes(&entry["frame_hex"]));
+        let message = fields::decoded_message(&entry);
+        let header = Header { dialect: request.dialect(&Limits::default()), ..request.header.reply() };
+        let mut out = BytesMut::new();
+        frame::write(&mut out, &header, &message).expect(name(&entry, "name"));
+
+        let answer = only_frame(&out);
+        assert_eq!(answer.header.kind, Kind::Response);
+        assert_eq!(answer.header.compressor, request.header.compressor);
+        assert_eq!(answer.dialect(&Limits::default()), request.dialect(&Limits::default()));
+        assert_eq!(answer.message(&Limits::default()).expect(name(&entry, "name")).message, message);
+        assert_eq!(answer.body[0], request.body[0], "{}: the first byte of the form", entry["name"]);
+    }
+}
+
+/// The golden frames are those of release 2.6.0.
+#[cfg(feature = "lz4")]
+#[test]
+fn the_form_of_lz4_is_seen() {
+    let lz4 = built_in().into_iter().filter(|entry| entry["compressor"] == Compressor::Lz4.code());
+    for entry in lz4 {
+        let seen = only_frame(&bytes(&entry["frame_hex"])).dialect(&Limits::default());
+        assert_eq!(seen.lz4, Dialect::of_release("2.6.0").lz4);
+        assert_ne!(seen, Dialect::default());
+    }
+}
+
+#[test]
+fn a_body_above_the_limit_is_refused_whatever_compressed_it() {
+    for entry in built_in() {
+        let length = bytes(&entry["body_hex"]).len();
+        let frame = only_frame(&bytes(&entry["frame_hex"]));
+        let limits = |decompressed| Limits { decompressed, ..Limits::default() };
+        frame.message(&limits(length)).expect("a body at the limit");
+        let refused = DecodeError::Compressed(CompressError::TooLong { limit: length - 1 });
+        assert_eq!(frame.message(&limits(length - 1)), Err(refused), "{}", entry["name"]);
+    }
+}
+
+fn built_in() -> Vec<Value> {
+    let is_on = |entry: &Value| feature(Compressor::from_code(number(entry, "compressor"))).1;
+    entries("messages_compressed.json").into_iter().filter(is_on).collect()
+}
+
+/// The feature of a compressor, and whether it is on.
+fn feature(compressor: Compressor) -> (&'static str, bool) {
+    match compressor {
+        Compressor::Gzip => ("gzip", cfg!(feature = "gzip")),
+        Compressor::Zip => ("zip", cfg!(feature = "zip")),
+        Compressor::Bzip2 => ("bzip2", cfg!(feature = "bzip2")),
+        Compressor::Lz4 => ("lz4", cfg!(feature = "lz4")),
+        Compressor::Deflater => ("deflate", cfg!(feature = "deflate")),
+        Compressor::Zstd => ("zstd", cfg!(feature = "zstd")),
+        other => panic!("there is no golden frame with {other}"),
+    }
+}
+
+fn only_frame(bytes: &[u8]) -> Frame {
+    let mut buffer = BytesMut::from(bytes);
+    let frame =
+        FrameDecoder::new(Limits::default()).next(&mut buffer).expect("a frame").expect("a whole frame");
+    assert!(buffer.is_empty(), "{} bytes are left", buffer.len());
+    frame
+}
