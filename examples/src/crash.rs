@@ -40,9 +40,13 @@ pub async fn crash(mut stage: Stage) -> Result<Infallible, ServeError> {
 
     let mut busy = Vec::new();
     purchase(&business, &stage.directory, &mut busy).await?;
-    // A server decided before it answered; what it did then is its own affair.
-    if let Witness::Coordinator(lives) = &mut stage.witness {
-        println!("{}", lives.until(|step| matches!(step, EventKind::Decided { .. })).await?);
+    match &mut stage.witness {
+        Witness::Coordinator(lives) => {
+            println!("{}", lives.until(|step| matches!(step, EventKind::Decided { .. })).await?);
+        }
+        Witness::Databases(_) => {
+            println!("  a purchase of 2 chairs is decided, and its databases are busy …")
+        }
     }
     println!("  … and a purchase of a lamp that is not decided yet. Start again to finish both.");
     std::process::abort()

@@ -74,7 +74,10 @@ impl Stage {
         match before {
             Some(before) if before.undo_rows > 0 => {
                 println!("{KILLED}");
-                println!("  left      {} undo log rows\n", before.undo_rows);
+                println!("  left      {} undo log rows", before.undo_rows);
+                println!(
+                    "            what nobody decided is rolled back by the server at its time-out, after 30 s\n"
+                );
                 stage.finish(1, before).await
             }
             _ => Ok(stage),

@@ -14,7 +14,7 @@ use crate::{
 const SETTLE_LIMIT: Duration = Duration::from_secs(60);
 
 /// The pause between two looks at the databases.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Who tells that a transaction has ended.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::{
     process::{Command, Output},
 };
 
+/// A wrong command line, or a server that cannot be used.
 const USAGE_ERROR: i32 = 2;
 
 #[test]
@@ -74,6 +75,23 @@ fn a_directory_that_cannot_be_used_and_an_unknown_option_are_refused() {
     std::fs::write(&file, "not a directory").expect("written");
     assert_eq!(shop(&file, &[]).status.code(), Some(1));
     assert_eq!(shop(directory.path(), &["--slow"]).status.code(), Some(USAGE_ERROR));
+}
+
+#[test]
+fn a_server_that_is_not_there_is_reported_link_by_link() {
+    let directory = tempfile::tempdir().expect("a scratch directory");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let server = listener.local_addr().expect("it is bound").to_string();
+    drop(listener);
+    let alone = shop(&directory.path().join("data"), &["--server", &server]);
+    let text = printed(&alone);
+    assert_eq!(alone.status.code(), Some(USAGE_ERROR), "{text}");
+    assert!(text.contains(&format!("broken: tcp of {server}")), "{text}");
+    assert!(!directory.path().join("data").exists(), "nothing was begun");
+
+    let wrong = shop(directory.path(), &["--server", "nonsense"]);
+    assert_eq!(wrong.status.code(), Some(USAGE_ERROR));
+    assert!(printed(&wrong).contains("\"nonsense\" is no server address"), "{}", printed(&wrong));
 }
 
 fn shop(data: &Path, options: &[&str]) -> Output {
