@@ -127,14 +127,14 @@ pub enum DecodeError {
         /// How many it says.
         count: i16,
     },
-    /// The messages of a merged one do not fill the length that it gives.
-    #[error("{message} gives {length} as the length of its messages, but they end after {end} bytes")]
+    /// The content of a merged message does not fill the length that it gives.
+    #[error("{message} gives {length} as the length of its content, which ends after {end} bytes")]
     MergedLength {
         /// The Java name of the merged message.
         message: &'static str,
         /// The length it gives, which is negative when the peer's encoder is broken.
         length: i64,
-        /// Where the last of its messages ends.
+        /// Where its content ends.
         end: usize,
     },
     /// The body is serialized in a way that this crate does not read.

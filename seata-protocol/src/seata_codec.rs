@@ -24,7 +24,7 @@
 //! | 3, 5 | [`BranchCommit`](Message::BranchCommit), [`BranchRollback`](Message::BranchRollback) | s16 XID, i64 branch, u8 branch type, s16 resource, s32 application data |
 //! | 4, 6 | their answers | R, s16 XID, i64 branch, u8 status |
 //! | 111 | [`UndoLogDelete`](Message::UndoLogDelete) | u8 branch type, s16 resource, i16 days |
-//! | 59, 121 | [`Merged`](Message::Merged), [`BatchResult`](Message::BatchResult) | i32 length of count and messages, i16 count, messages with type codes, count × i32 id |
+//! | 59, 121 | [`Merged`](Message::Merged), [`BatchResult`](Message::BatchResult) | i32 length of all that follows, i16 count, messages with type codes, count × i32 id |
 //! | 60 | [`MergeResult`](Message::MergeResult) | as 59, without ids |
 //!
 //! # What is taken although it is cut short or odd
@@ -38,11 +38,11 @@
 //! | 3, 5 | any field and all behind it | branch 0, AT, empty texts; an empty XID or resource has the same effect on all behind it |
 //! | 111 | any field and all behind it | AT, an empty resource, 7 days; an empty resource has the same effect on the days |
 //! | 59 | all ids; or messages, of which only a length came that is too long | no ids; no messages |
-//! | 4, 6, 14, 22 | with a failure, the first byte of the message's length (Go) | the message |
+//! | 4, 6 | with a failure, the first byte of the message's length (Go) | the message |
 //!
 //! Bytes behind a message are counted in [`Decoded::trailing`], not read: later versions may add fields.
-//! None of this holds inside merged messages, where each message has to be whole, and together they have the
-//! length given.
+//! None of this holds inside merged messages, where each message has to be whole, and all of it together has
+//! the length given.
 
 mod decode;
 mod encode;

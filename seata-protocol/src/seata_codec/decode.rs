@@ -43,11 +43,11 @@ pub(super) fn length(body: Bytes, limits: &Limits) -> Result<usize> {
     Ok(reader.position())
 }
 
-/// The answers in which Go gives the text of a failure a length of one byte, where Java has two. Java's way
-/// of reading such bytes runs over their end, always: the length would be 256 or more, or an XID's first
-/// characters would be a length.
+/// The answers of resource managers in which Go gives the text of a failure a length of one byte, where Java
+/// has two. Java's way of reading such bytes runs over their end, always: the length would be 256 or more, or
+/// an XID's first characters would be one.
 fn go_writes_short_messages(type_code: i16) -> bool {
-    matches!(type_code, 4 | 6 | 14 | 22)
+    matches!(type_code, 4 | 6)
 }
 
 fn content(reader: &mut Reader<'_>, type_code: i16) -> Result<Message> {
@@ -82,7 +82,7 @@ fn content(reader: &mut Reader<'_>, type_code: i16) -> Result<Message> {
         6 => Message::BranchRollbackResponse(branch_response(reader)?),
         111 => Message::UndoLogDelete(undo_log_delete(reader)?),
         59 => Message::Merged(merged(reader)?),
-        60 => Message::MergeResult(messages(reader)?),
+        60 => Message::MergeResult(merge_result(reader)?),
         121 => Message::BatchResult(batch_result(reader)?),
         code => return Err(DecodeError::UnknownType { code }),
     })
@@ -260,46 +260,59 @@ fn merged(reader: &mut Reader<'_>) -> Result<Batch> {
     if reader.is_patient() && reader.next_length_is_beyond_the_end()? {
         return Ok(Batch::default());
     }
-    let messages = messages(reader)?;
-    let left_out = reader.is_patient() && reader.remaining() == 0;
-    let ids = if left_out { Vec::new() } else { ids(reader, messages.len())? };
-    Ok(Batch { messages, ids })
+    in_region(reader, |reader| {
+        let messages = messages(reader)?;
+        let ids = if reader.remaining() == 0 { Vec::new() } else { ids(reader, messages.len())? };
+        Ok(Batch { messages, ids })
+    })
+}
+
+fn merge_result(reader: &mut Reader<'_>) -> Result<Vec<Message>> {
+    in_region(reader, messages)
 }
 
 fn batch_result(reader: &mut Reader<'_>) -> Result<Batch> {
-    let messages = messages(reader)?;
-    let ids = ids(reader, messages.len())?;
-    Ok(Batch { messages, ids })
+    in_region(reader, |reader| {
+        let messages = messages(reader)?;
+        let ids = ids(reader, messages.len())?;
+        Ok(Batch { messages, ids })
+    })
 }
 
-/// The messages of a merged one: a length in bytes, a count, and just so many messages of that length.
-fn messages(reader: &mut Reader<'_>) -> Result<Vec<Message>> {
-    let name = reader.message();
+/// Reads a length and just so many bytes, strictly.
+fn in_region<T>(reader: &mut Reader<'_>, read: impl FnOnce(&mut Reader<'_>) -> Result<T>) -> Result<T> {
+    let message = reader.message();
     let length = reader.i32("length")?;
     let Ok(region) = usize::try_from(length) else {
-        return Err(DecodeError::MergedLength { message: name, length: i64::from(length), end: 0 });
+        return Err(DecodeError::MergedLength { message, length: i64::from(length), end: 0 });
     };
     reader.need(region, "messages")?;
     let mut inner = reader.region(region);
-    let count = inner.i16("count")?;
-    let count = usize::try_from(count).map_err(|_| DecodeError::NegativeCount { message: name, count })?;
-    inner.check_merged(count)?;
+    let found = read(&mut inner)?;
+    if inner.remaining() > 0 {
+        return Err(DecodeError::MergedLength { message, length: i64::from(length), end: inner.position() });
+    }
+    reader.skip(region);
+    Ok(found)
+}
 
-    let mut messages = Vec::with_capacity(count.min(region / SHORTEST_MESSAGE));
+/// A count and so many messages, each with its type code.
+fn messages(reader: &mut Reader<'_>) -> Result<Vec<Message>> {
+    let name = reader.message();
+    let count = reader.i16("count")?;
+    let count = usize::try_from(count).map_err(|_| DecodeError::NegativeCount { message: name, count })?;
+    reader.check_merged(count)?;
+
+    let mut messages = Vec::with_capacity(count.min(reader.remaining() / SHORTEST_MESSAGE));
     for _ in 0..count {
-        inner.set_message(name);
-        let type_code = inner.i16("type code")?;
+        let type_code = reader.i16("type code")?;
         if matches!(type_code, 59 | 60 | 121) {
             let inner = Message::name_of(type_code).expect("merged messages have names");
             return Err(DecodeError::Nested { message: name, inner });
         }
-        messages.push(content(&mut inner, type_code)?);
+        messages.push(content(reader, type_code)?);
+        reader.set_message(name);
     }
-    if inner.remaining() > 0 {
-        let end = inner.position();
-        return Err(DecodeError::MergedLength { message: name, length: i64::from(length), end });
-    }
-    reader.skip(region);
     Ok(messages)
 }
 

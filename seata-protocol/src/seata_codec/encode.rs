@@ -4,7 +4,7 @@ use bytes::{BufMut, BytesMut};
 
 use crate::{
     Batch, BranchRegister, BranchReport, BranchRequest, BranchResponse, EncodeError, GlobalReport,
-    GlobalRequest, Message, Outcome, RegisterRm, RegisterTm, Registered, ResultCode, UndoLogDelete,
+    GlobalRequest, Limits, Message, Outcome, RegisterRm, RegisterTm, Registered, ResultCode, UndoLogDelete,
 };
 
 /// The longest text whose length has 16 bits: Java takes them as signed.
@@ -64,7 +64,7 @@ pub(super) fn content(message: &Message, out: &mut BytesMut) -> Result<(), Encod
         Message::BranchCommitResponse(it) | Message::BranchRollbackResponse(it) => writer.branch_response(it),
         Message::UndoLogDelete(it) => writer.undo_log_delete(it),
         Message::Merged(it) => writer.batch(it, Ids::Optional),
-        Message::MergeResult(it) => writer.messages(it),
+        Message::MergeResult(it) => writer.in_region(|writer| writer.messages(it)),
         Message::BatchResult(it) => writer.batch(it, Ids::Required),
     }
 }
@@ -165,19 +165,33 @@ impl Writer<'_> {
                 ids: it.ids.len(),
             });
         }
-        self.messages(&it.messages)?;
-        for id in &it.ids {
-            self.out.put_i32(*id);
-        }
+        self.in_region(|writer| {
+            writer.messages(&it.messages)?;
+            it.ids.iter().for_each(|id| writer.out.put_i32(*id));
+            Ok(())
+        })
+    }
+
+    /// The length of what `write` writes, and that.
+    fn in_region(
+        &mut self,
+        write: impl FnOnce(&mut Self) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
+        let start = self.out.len();
+        self.out.put_i32(0); // the length, once it is known
+        write(self)?;
+        let length = self.out.len() - start - size_of::<i32>();
+        // A length beyond 31 bits is beyond the limit of a frame as well.
+        let length = i32::try_from(length)
+            .map_err(|_| EncodeError::FrameTooLong { length, limit: Limits::MAX_FRAME })?;
+        self.out[start..start + size_of::<i32>()].copy_from_slice(&length.to_be_bytes());
         Ok(())
     }
 
-    /// The length of what follows, the count, and each message with its type code.
+    /// The count, and each message with its type code.
     fn messages(&mut self, messages: &[Message]) -> Result<(), EncodeError> {
         let count = i16::try_from(messages.len())
             .map_err(|_| EncodeError::TooManyMerged { message: self.message, count: messages.len() })?;
-        let start = self.out.len();
-        self.out.put_i32(0); // the length, once it is known
         self.out.put_i16(count);
         for inner in messages {
             if inner.is_merged() {
@@ -185,11 +199,6 @@ impl Writer<'_> {
             }
             message(inner, self.out)?;
         }
-        let length = self.out.len() - start - size_of::<i32>();
-        // A length beyond 31 bits is beyond the limit of a frame as well.
-        let length = i32::try_from(length)
-            .map_err(|_| EncodeError::FrameTooLong { length, limit: crate::Limits::MAX_FRAME })?;
-        self.out[start..start + size_of::<i32>()].copy_from_slice(&length.to_be_bytes());
         Ok(())
     }
 
