@@ -9,10 +9,10 @@ async fn a_transaction_between_java_and_java() {
     peer.open_account("alone", 100).await.unwrap();
 
     let committed = peer.begin("commits").await.unwrap();
-    peer.reserve(Some(&committed), "alone", 30).await.unwrap();
+    peer.reserve_in(&committed, "alone", 30).await.unwrap();
     assert_eq!(peer.commit(&committed).await.unwrap(), "Committed");
     let rolled_back = peer.begin("rolls back").await.unwrap();
-    peer.reserve(Some(&rolled_back), "alone", 5).await.unwrap();
+    peer.reserve_in(&rolled_back, "alone", 5).await.unwrap();
     assert_eq!(peer.rollback(&rolled_back).await.unwrap(), "Rollbacked");
 
     let expected = Holdings { balance: 70, reserved: 0, commits: 1, rollbacks: 1 };

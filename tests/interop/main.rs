@@ -5,4 +5,14 @@
 
 #![forbid(unsafe_code)]
 
+mod aged_undo_logs;
+mod at;
+mod check;
 mod java_alone;
+mod kills;
+mod locks;
+mod mixed;
+mod office;
+mod options;
+mod services;
+mod shop;

@@ -98,11 +98,7 @@ fn a_decided_commit_goes_on_when_its_resources_are_back() {
         let (bank, mut transaction) = phase_one(directory.path()).await;
         detach(&bank);
         assert_eq!(transaction.commit().await, Ok(GlobalStatus::Committed));
-        assert_eq!(
-            bank.coordinator().locks().await.unwrap(),
-            [],
-            "locks are free from the decision on"
-        );
+        assert_eq!(bank.coordinator().locks().await.unwrap(), [], "locks are free from the decision on");
         assert_eq!(bank.books().await.unfinished, 3, "an undo row for each branch");
         transaction.xid().clone()
     });

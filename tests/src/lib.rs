@@ -7,6 +7,8 @@ pub mod books;
 #[cfg(feature = "interop")]
 pub mod java;
 pub mod polls;
+#[cfg(feature = "interop")]
+pub mod process;
 pub mod rest;
 pub mod seed;
 pub mod wait;

@@ -4,8 +4,8 @@ use std::{fmt, net::SocketAddr, path::Path, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use http::{Request, Uri};
-use http_body_util::{BodyExt as _, Full};
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt, Full};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
@@ -16,9 +16,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tonic::transport::Channel;
 use tonic_prost::ProstCodec;
-use tower::{Layer as _, ServiceExt as _};
+use tower::{Layer as _, Service, ServiceExt as _};
 
-use super::{jvm, process::Process};
+use super::jvm;
+use crate::process::Process;
 
 /// How long one request may take. Java's client has shorter limits of its own for most things.
 const CALL_LIMIT: Duration = Duration::from_secs(60);
@@ -67,11 +68,13 @@ fn ports(log: &Path) -> Option<(u16, u16)> {
     Some((ports.next()?, ports.next()?))
 }
 
-/// A way to the peer. What it sends from inside a global transaction carries that transaction's XID.
+type Http = Client<HttpConnector, Full<Bytes>>;
+
+/// A way to the peer. Whether a call takes part in a global transaction, and in which, its documentation says.
 #[derive(Clone, Debug)]
 pub struct Peer {
     http_address: SocketAddr,
-    http: PropagateTransaction<Client<HttpConnector, Full<Bytes>>>,
+    http: Http,
     grpc: PropagateTransaction<Channel>,
 }
 
@@ -118,7 +121,7 @@ impl Peer {
             .expect("an address makes a URI");
         Self {
             http_address: ([127, 0, 0, 1], process.http).into(),
-            http: propagate.layer(Client::builder(TokioExecutor::new()).build_http()),
+            http: Client::builder(TokioExecutor::new()).build_http(),
             grpc: propagate.layer(Channel::builder(grpc).timeout(CALL_LIMIT).connect_lazy()),
         }
     }
@@ -159,12 +162,20 @@ impl Peer {
         self.ask(None, "/account", json!({ "account": account })).await
     }
 
-    /// A TCC branch: sets money aside. In the caller's transaction, or in the one that is named.
-    pub async fn reserve(&self, xid: Option<&str>, account: &str, amount: i64) -> Result<Holdings, Refused> {
-        self.ask(xid, "/account/reserve", json!({ "account": account, "amount": amount })).await
+    /// A TCC branch of this transaction: sets money aside.
+    pub async fn reserve_in(&self, xid: &str, account: &str, amount: i64) -> Result<Holdings, Refused> {
+        self.ask(Some(xid), "/account/reserve", json!({ "account": account, "amount": amount })).await
     }
 
-    /// The same over gRPC, in the caller's transaction. Returns what is left in the account.
+    /// A TCC branch of the caller's transaction, over HTTP. Returns what is left in the account.
+    pub async fn reserve_by_http(&self, account: &str, amount: i64) -> Result<i64, Refused> {
+        let http = PropagateTransactionLayer::new().layer(self.http.clone());
+        let reservation = json!({ "account": account, "amount": amount });
+        let request = self.request("/account/reserve", None, &reservation)?;
+        exchange(http, request).await.map(|Holdings { balance, .. }| balance)
+    }
+
+    /// A TCC branch of the caller's transaction, over gRPC. Returns what is left in the account.
     pub async fn reserve_by_grpc(&self, account: &str, amount: i64) -> Result<i64, Refused> {
         let mut grpc = tonic::client::Grpc::new(self.grpc.clone());
         grpc.ready().await.map_err(Refused::call)?;
@@ -247,23 +258,42 @@ impl Peer {
         path: &str,
         parameters: Value,
     ) -> Result<T, Refused> {
+        exchange(self.http.clone(), self.request(path, xid, &parameters)?).await
+    }
+
+    fn request(
+        &self,
+        path: &str,
+        xid: Option<&str>,
+        parameters: &Value,
+    ) -> Result<Request<Full<Bytes>>, Refused> {
         let mut request = Request::post(format!("http://{}{path}", self.http_address));
         if let Some(xid) = xid {
             request = request.header("TX_XID", xid);
         }
-        let request = request.body(Full::from(parameters.to_string())).map_err(Refused::call)?;
-        tokio::time::timeout(CALL_LIMIT, self.exchange(request)).await.map_err(Refused::call)?
+        request.body(Full::from(parameters.to_string())).map_err(Refused::call)
     }
+}
 
-    async fn exchange<T: DeserializeOwned>(&self, request: Request<Full<Bytes>>) -> Result<T, Refused> {
-        let response = self.http.clone().oneshot(request).await.map_err(Refused::call)?;
+async fn exchange<S, B, T>(http: S, request: Request<Full<Bytes>>) -> Result<T, Refused>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>>,
+    S::Error: fmt::Display,
+    B: BodyExt,
+    B::Error: fmt::Display,
+    T: DeserializeOwned,
+{
+    let exchanged = async {
+        let response = http.oneshot(request).await.map_err(Refused::call)?;
         let status = response.status();
         let body = response.into_body().collect().await.map_err(Refused::call)?.to_bytes();
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(Refused::call);
         }
-        Err(serde_json::from_slice(&body).unwrap_or_else(|_| Refused::call(String::from_utf8_lossy(&body))))
-    }
+        let words = || Refused::call(String::from_utf8_lossy(&body));
+        Err(serde_json::from_slice(&body).unwrap_or_else(|_| words()))
+    };
+    tokio::time::timeout(CALL_LIMIT, exchanged).await.map_err(Refused::call)?
 }
 
 impl Refused {

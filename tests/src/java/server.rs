@@ -7,7 +7,8 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{jvm, process::Process};
+use super::jvm;
+use crate::process::Process;
 
 /// How often another port is tried: between choosing it and binding it, somebody else may take it.
 const TRIES: usize = 5;

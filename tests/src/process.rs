@@ -6,24 +6,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a JVM may take to start on a machine that is busy.
+/// How long a start may take on a machine that is busy.
 const START_LIMIT: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(20);
 /// How much of a log is shown.
 const SHOWN_LINES: usize = 80;
 
-/// A process that is killed when this is dropped. Its standard input stays open until then: ours end when
+/// A process that is killed when this is dropped, and then shows its log if a test fails. Its standard input stays open until then: ours end when
 /// it closes, so that nothing is left behind when the owner itself is killed.
 #[derive(Debug)]
-pub(super) struct Process {
+pub struct Process {
     name: &'static str,
     child: Child,
     log: PathBuf,
 }
 
 impl Process {
-    /// Starts it, with its output in the file `log`.
-    pub(super) fn start(name: &'static str, command: &mut Command, log: PathBuf) -> Self {
+    /// Starts it, with its output at the end of the file `log`.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start(name: &'static str, command: &mut Command, log: PathBuf) -> Self {
         let file = fs_err::File::options().create(true).append(true).open(&log).expect("a log file");
         let errors = file.try_clone().expect("a second handle");
         let (output, _) = file.into_parts();
@@ -37,11 +40,11 @@ impl Process {
         Self { name, child, log }
     }
 
-    /// Asks until it is ready, or has ended, which gives `None`.
+    /// Asks until it is ready, or has ended, which gives `None`. What is asked is told where the log is.
     ///
     /// # Panics
     /// When it takes too long.
-    pub(super) async fn ready<T>(&mut self, mut is_ready: impl FnMut(&Path) -> Option<T>) -> Option<T> {
+    pub async fn ready<T>(&mut self, mut is_ready: impl FnMut(&Path) -> Option<T>) -> Option<T> {
         let began = Instant::now();
         loop {
             if let Some(ready) = is_ready(&self.log) {
@@ -61,7 +64,7 @@ impl Process {
     }
 
     /// The end of what it said.
-    pub(super) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         let log = fs_err::read(&self.log).unwrap_or_else(|error| error.to_string().into_bytes());
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = log.lines().collect();
@@ -70,7 +73,7 @@ impl Process {
     }
 
     /// Kills it as `kill -9` does, and waits until it is gone.
-    pub(super) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -80,5 +83,8 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+        if std::thread::panicking() {
+            eprintln!("{}", self.log());
+        }
     }
 }
