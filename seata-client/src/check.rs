@@ -40,11 +40,7 @@ pub async fn check(application: &str, group: &str, settings: &Settings) -> Repor
         Report { application: application.to_owned(), group: group.to_owned(), ..Report::default() };
     let Some(servers) = shared_links(application, group, settings, &mut report.links) else { return report };
     let walk = Walk {
-        identity: Identity {
-            application: application.into(),
-            group: group.into(),
-            credentials: settings.credentials.clone(),
-        },
+        identity: Identity::new(application, group, settings.credentials.clone()),
         settings,
         several: servers.len() > 1,
     };
@@ -61,7 +57,7 @@ fn shared_links<'a>(
 ) -> Option<&'a [ServerAddress]> {
     match settings.validate(application, group) {
         // Of the services the links below say more.
-        Ok(()) | Err(SettingsError::Services(_)) => links.push(holds(Step::Settings, "they can work".into())),
+        Ok(()) | Err(SettingsError::Services(_)) => links.push(holds(Step::Settings, "valid".into())),
         Err(error) => {
             links.push(breaks(Step::Settings, error.to_string(), "correct it; nothing was tried".into()));
             links.extend([Step::Group, Step::Cluster].map(Link::skipped));

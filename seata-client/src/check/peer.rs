@@ -42,8 +42,8 @@ impl Peer {
     pub(super) fn advice(&self, port: u16) -> String {
         match self {
             Self::Http(_) if port == 8091 => {
-                "another program has this port: stop it, or list the port that the Seata server was started \
-                 with (-p)"
+                "another program has this port, or an HTTP proxy stands between: list the address and port of the \
+                 Seata server itself (-p)"
                     .into()
             }
             Self::Http(_) => format!(

@@ -65,7 +65,7 @@ impl Walk<'_> {
 
         let version = keep(links, self.register_tm(&mut probe).await);
         keep(links, self.register_rm(dialled).await);
-        report.version = Some(version?.to_string()).filter(|version| !version.is_empty());
+        report.version = Some(shown(&version?)).filter(|version| !version.is_empty());
         keep(links, self.transaction(&mut probe, address, &found).await)
     }
 
@@ -163,11 +163,14 @@ impl Walk<'_> {
         let status = self.roll_back(probe, &begun.xid, started).await?;
         let took = started.elapsed();
         if !matches!(status, GlobalStatus::Rollbacked | GlobalStatus::Rollbacking | GlobalStatus::Finished) {
-            let text = format!("the rollback of {} ended as {status}", begun.xid);
+            let text = format!("the rollback of {} ended as {status}", shown(&begun.xid));
             return Err(Link::failed(Step::Transaction, text, LOOK_AT_LOG, took));
         }
         let Ok(xid) = begun.xid.parse::<Xid>() else {
-            let text = format!("the server calls a transaction {:?}: expected host:port:number", begun.xid);
+            let text = format!(
+                "the server calls a transaction \"{}\": expected host:port:number",
+                shown(&begun.xid)
+            );
             return Err(Link::failed(Step::Transaction, text, LOOK_AT_LOG, took));
         };
         let text = format!("begin {}, rollback {}", millis(begin_took), millis(took - begin_took));
@@ -216,7 +219,7 @@ impl Walk<'_> {
             }
             Ok(other) => Err(odd_answer(Step::Transaction, &request, &other, started.elapsed())),
             Err(error) => {
-                let found = format!("{xid} was begun, but {error}");
+                let found = format!("{} was begun, but {error}", shown(xid));
                 let advice = self.advice_on_message(&error);
                 Err(Link::failed(Step::Transaction, found, advice, started.elapsed()))
             }
@@ -228,7 +231,7 @@ impl Walk<'_> {
         let mut text = format!("the server did not accept application {application:?} in group {group:?}");
         for (what, value) in [("its reason", &answer.outcome.message), ("its version", &answer.version)] {
             if !value.is_empty() {
-                text = format!("{text} ({what}: {value})");
+                text = format!("{text} ({what}: {})", shown(value));
             }
         }
         text
@@ -333,8 +336,18 @@ fn no(what: &str, outcome: &Outcome, took: Duration) -> Link {
         }
         _ => LOOK_AT_LOG,
     };
-    let found = format!("the server refused {what} ({}): {:?}", outcome.code, outcome.message);
+    let found = format!("the server refused {what} ({}): {}", outcome.code, shown(&outcome.message));
     Link::failed(Step::Transaction, found, advice, took)
+}
+
+/// A server's text as it may stand in a table: on one line, and not a book.
+fn shown(text: &str) -> String {
+    const LONGEST: usize = 200;
+    let mut shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 /// Whether an XID names the address that was dialled, under its name or its number.

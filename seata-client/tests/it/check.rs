@@ -119,6 +119,24 @@ async fn a_host_name_that_does_not_resolve() {
     assert!(link.found.starts_with("the host name \"no-such-host.invalid\" does not resolve: "), "{report}");
 }
 
+/// A full queue of connections that nobody accepts: the system then drops what comes.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn packets_that_are_dropped() {
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+    let listener = socket.listen(1).expect("a listener");
+    let address = listener.local_addr().expect("its address");
+    let mut queue = Vec::new();
+    while let Ok(stream) = tokio::time::timeout(SHORT, tokio::net::TcpStream::connect(address)).await {
+        queue.push(stream);
+    }
+    let report = check_within(address, SHORT).await;
+    let link = broken(&report, Step::Tcp);
+    assert_eq!(link.found, format!("{address} did not answer within 200ms"));
+    assert!(link.advice.starts_with("packets get lost"), "{report}");
+}
+
 #[tokio::test]
 async fn a_listener_that_nobody_serves() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -236,11 +254,11 @@ async fn an_answer_to_another_question() {
 #[tokio::test]
 async fn a_begin_that_is_refused() {
     let tc = ScriptedTc::start().await;
-    let outcome = Outcome::failed(TransactionExceptionCode::FailedStore, "disk full");
+    let outcome = Outcome::failed(TransactionExceptionCode::FailedStore, "disk full\nreally");
     tc.script(answers("GlobalBeginRequest", begun(outcome, "")));
     let report = check_tc(&tc).await;
     let link = broken(&report, Step::Transaction);
-    assert_eq!(link.found, "the server refused a begin (FailedStore): \"disk full\"");
+    assert_eq!(link.found, "the server refused a begin (FailedStore): disk full\\nreally");
     assert!(link.advice.contains("cannot write to its store"), "{report}");
 }
 
