@@ -179,6 +179,7 @@ impl RemoteCoordinator {
         });
         inner.context.phase_two.stop();
         inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        inner.servers.links().for_each(|link| link.cut_off());
         tracing::info!(clean = result.is_ok(), "the Seata client is shut down");
         result
     }
@@ -260,7 +261,9 @@ impl RemoteCoordinator {
     async fn wait_for_link(&self, role: Role, found: impl Fn(&Link) -> bool) -> Result<(), String> {
         let settings = &self.0.context.settings;
         let only_once = settings.wait_for_server.is_zero();
-        let limit = if only_once { settings.connect_timeout } else { settings.wait_for_server };
+        // An attempt ends by itself, and is to be the first to do so.
+        let limit =
+            if only_once { settings.connect_timeout + ATTEMPT_GRACE } else { settings.wait_for_server };
         self.0.servers.wait_for_link(role, Instant::now() + limit, only_once, found).await
     }
 }
@@ -273,6 +276,9 @@ impl fmt::Debug for RemoteCoordinator {
             .finish_non_exhaustive()
     }
 }
+
+/// How long after its limit an attempt may be seen to have failed.
+const ATTEMPT_GRACE: Duration = Duration::from_secs(1);
 
 /// The calls that are under way.
 struct Calls {

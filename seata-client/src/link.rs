@@ -52,6 +52,7 @@ pub(crate) struct Link {
 enum Standing {
     Unused,
     Connecting,
+    Registering,
     Ready(Ready),
     Down(String),
     Stopped,
@@ -91,7 +92,7 @@ impl Link {
     /// Whether an attempt came to an end without a connection.
     pub(crate) fn has_failed(&self) -> bool {
         match &*self.standing.borrow() {
-            Standing::Unused | Standing::Connecting => false,
+            Standing::Unused | Standing::Connecting | Standing::Registering => false,
             Standing::Ready(ready) => ready.refused.is_some(),
             Standing::Down(_) | Standing::Stopped => true,
         }
@@ -106,6 +107,7 @@ impl Link {
         match &*self.standing.borrow() {
             Standing::Unused => RoleState::Unused,
             Standing::Connecting => RoleState::Connecting,
+            Standing::Registering => RoleState::Registering,
             Standing::Ready(ready) => {
                 RoleState::Connected { version: ready.version.to_string(), refused: ready.refused.clone() }
             }
@@ -130,7 +132,7 @@ impl Link {
         if let Some(connection) = self.connection() {
             connection.close(limit).await;
         }
-        self.set(Standing::Stopped);
+        self.cut_off();
     }
 
     async fn keep_up(&self, context: &Context) {
@@ -166,6 +168,9 @@ impl Link {
                 Ok(Err(error)) => return SessionEnd::Open(error),
                 Err(_) => return SessionEnd::TimedOut { limit },
             };
+        if matches!(*self.standing.borrow(), Standing::Connecting) {
+            self.set(Standing::Registering);
+        }
         let stay = async {
             let left = deadline.saturating_duration_since(Instant::now());
             let end = match self.role {
@@ -238,12 +243,24 @@ impl Link {
         }
     }
 
-    fn set(&self, standing: Standing) {
+    /// Lets go of the connection for good. It ends at once, unless it was told to close before.
+    pub(crate) fn cut_off(&self) {
+        self.set(Standing::Stopped);
+    }
+
+    fn set(&self, mut standing: Standing) {
         if let Standing::Ready(ready) = &standing {
             *self.peer.lock().unwrap_or_else(PoisonError::into_inner) = Some(ready.connection.peer_address());
         }
-        // What is replaced may hold the last handle of a connection: it is dropped outside the lock.
-        let _replaced = self.standing.send_replace(standing);
+        self.standing.send_if_modified(|place| {
+            let is_stopped = matches!(place, Standing::Stopped);
+            if !is_stopped {
+                std::mem::swap(place, &mut standing);
+            }
+            !is_stopped
+        });
+        // What was replaced may hold the last handle of a connection: it is dropped outside the lock.
+        drop(standing);
         self.changes.send_replace(());
     }
 }

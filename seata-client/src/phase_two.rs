@@ -118,9 +118,11 @@ impl PhaseTwo {
         under_way.wait_for(|count| *count == 0).await.expect("the sender is in self");
     }
 
-    /// Cuts off what runs.
+    /// Cuts off what runs, and forgets all resources.
     pub(crate) fn stop(&self) {
-        self.lanes().tasks.abort_all();
+        let lanes = std::mem::take(&mut *self.lanes());
+        // Resources are dropped here, outside the lock; dropping their tasks aborts them.
+        drop(lanes);
     }
 
     async fn accept(&self, kind: Kind, request: BranchRequest, asker: Asker) {

@@ -114,3 +114,43 @@ impl Identity {
 fn because(reason: &Text) -> String {
     if reason.is_empty() { String::new() } else { format!(" ({reason})") }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use seata_protocol::{Header, Kind, frame};
+
+    use super::*;
+
+    /// What a Java client and a Java server said to each other, a frame a line.
+    const CONVERSATION: &str = include_str!("../tests/golden/rm_second_resource.jsonl");
+
+    fn recorded(request: &str) -> String {
+        let name = format!("\"type\":\"{request}\"");
+        let line = CONVERSATION.lines().find(|line| line.contains(&name)).expect("it was recorded");
+        line.rsplit_once("\"hex\":\"").unwrap().1.trim_end_matches("\"}").to_owned()
+    }
+
+    fn written(message: &Message) -> String {
+        let mut bytes = BytesMut::new();
+        frame::write(&mut bytes, &Header::new(Kind::Request, 1), message).unwrap();
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn both_roles_introduce_themselves_in_java_s_bytes() {
+        let identity = Identity::new("golden-app", "default_tx_group", None);
+        let tm = identity.transaction_manager("127.0.0.1".parse().unwrap(), 1_795_227_843_933);
+        assert_eq!(written(&tm), recorded("RegisterTMRequest"));
+        let rm = identity.resource_manager(&["prepareOrder".into()]);
+        assert_eq!(written(&rm), recorded("RegisterRMRequest"));
+    }
+
+    #[test]
+    fn several_resources_are_separated_by_commas() {
+        let identity = Identity::new("app", "group", None);
+        let rm = identity.resource_manager(&["jdbc:a".into(), "jdbc:b".into()]);
+        let Message::RegisterRm(rm) = rm else { unreachable!() };
+        assert_eq!(rm.resource_ids, "jdbc:a,jdbc:b");
+    }
+}

@@ -24,6 +24,8 @@ pub enum RoleState {
     Unused,
     /// The first attempt is under way.
     Connecting,
+    /// The first attempt is under way: the server has accepted the connection and not yet the application.
+    Registering,
     /// Connected and registered.
     Connected {
         /// The version that the server gave.
@@ -44,7 +46,10 @@ impl fmt::Display for RoleState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unused => f.write_str("not needed yet"),
-            Self::Connecting => f.write_str("connecting"),
+            Self::Connecting => f.write_str("neither accepted nor refused the connection yet"),
+            Self::Registering => {
+                f.write_str("accepted the connection, but has not answered the registration yet")
+            }
             Self::Connected { version, refused: None } => write!(f, "connected to version {version}"),
             Self::Connected { version, refused: Some(error) } => {
                 write!(f, "connected to version {version}, but a resource is not registered: {error}")

@@ -1,0 +1,132 @@
+//! Connections that are lost come back, with everything that was registered.
+
+use std::time::Duration;
+
+use seata_client::{RemoteCoordinator, RoleState};
+use seata_context::{ResourceManager as _, TransactionManager as _};
+use seata_protocol::GlobalStatus;
+use tokio::time::Instant;
+
+use crate::{
+    scripted::{Reply, ScriptedTc},
+    support::{
+        APPLICATION, GROUP, Notes, begin, connect, connect_with, is_connected, nobody, register_branch,
+        registered_resources, restart_at, settings, until,
+    },
+};
+
+#[tokio::test]
+async fn after_a_loss_both_roles_register_again_with_every_resource() {
+    let tc = ScriptedTc::start().await;
+    let client = connect(&[&tc]).await;
+    for id in ["jdbc:a", "jdbc:b", "jdbc:c"] {
+        client.register_resource(Notes::new(id)).await.unwrap();
+    }
+    tc.disconnect_all();
+    tc.until("both are back", |tc| tc.accepted() == 4).await;
+    tc.until("all is registered", |tc| registered_resources(tc).len() == 4).await;
+    assert_eq!(registered_resources(&tc), ["jdbc:a", "jdbc:b", "jdbc:c", "jdbc:a,jdbc:b,jdbc:c"]);
+
+    let xid = begin(&client).await.unwrap();
+    register_branch(&client, &xid, "jdbc:b").await.unwrap();
+    assert_eq!(client.commit(&xid).await.unwrap(), GlobalStatus::Committed);
+}
+
+#[tokio::test]
+async fn a_restarted_server_is_found_again_by_calls_that_wait() {
+    let tc = ScriptedTc::start().await;
+    let address = tc.address();
+    let client = connect(&[&tc]).await;
+    client.register_resource(Notes::new("jdbc:a")).await.unwrap();
+    drop(tc);
+    until("the loss is seen", || !is_connected(&client.servers()[0].transaction_manager)).await;
+
+    let call = tokio::spawn({
+        let client = client.clone();
+        async move { begin(&client).await }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!call.is_finished(), "it waits for the server");
+    let tc = restart_at(address).await;
+    call.await.unwrap().expect("the server is back");
+    tc.until("the resource is registered again", |tc| registered_resources(tc) == ["jdbc:a"]).await;
+}
+
+#[tokio::test]
+async fn a_resource_that_is_registered_during_an_outage_is_announced_after_it() {
+    let address = nobody().await;
+    let client = RemoteCoordinator::start(APPLICATION, GROUP, settings(&[address])).unwrap();
+    let registering = tokio::spawn({
+        let client = client.clone();
+        async move { client.register_resource(Notes::new("jdbc:a")).await }
+    });
+    until("it was tried", || matches!(client.servers()[0].resource_manager, RoleState::Disconnected { .. }))
+        .await;
+    let tc = restart_at(address).await;
+    registering.await.unwrap().expect("the server is there now");
+    assert_eq!(registered_resources(&tc), ["jdbc:a"]);
+}
+
+#[tokio::test]
+async fn a_resource_is_announced_even_if_nobody_waits_for_it_any_more() {
+    let address = nobody().await;
+    let client = RemoteCoordinator::start(APPLICATION, GROUP, settings(&[address])).unwrap();
+    let registering = client.register_resource(Notes::new("jdbc:a"));
+    tokio::time::timeout(Duration::from_millis(20), registering).await.unwrap_err();
+    let tc = restart_at(address).await;
+    tc.until("it is announced", |tc| registered_resources(tc) == ["jdbc:a"]).await;
+}
+
+#[tokio::test]
+async fn a_server_that_closes_at_once_is_not_hammered_and_is_used_when_it_is_well() {
+    let tc = ScriptedTc::start().await;
+    tc.greet(Reply::Close);
+    let began = Instant::now();
+    let client = RemoteCoordinator::start(APPLICATION, GROUP, settings(&[tc.address()])).unwrap();
+    tc.until("it was tried some times", |tc| tc.accepted() >= 5).await;
+    // Four pauses from 20 ms on, doubled up to 100 ms, each at least half of that.
+    assert!(began.elapsed() >= Duration::from_millis(10 + 20 + 40 + 50), "{:?}", began.elapsed());
+    let state = client.servers().remove(0).transaction_manager;
+    assert!(!state.to_string().is_empty() && !is_connected(&state), "{state}");
+
+    tc.greet(Reply::Silence);
+    begin(&client).await.expect("it is well now");
+}
+
+#[tokio::test]
+async fn a_server_that_registers_and_then_closes_is_not_hammered_either() {
+    let tc = ScriptedTc::start().await;
+    tc.script(|_| Reply::All(vec![Reply::Honest, Reply::Close]));
+    tc.greet(Reply::After(Duration::from_millis(5), Box::new(Reply::Close)));
+    let began = Instant::now();
+    let _client = RemoteCoordinator::start(APPLICATION, GROUP, settings(&[tc.address()])).unwrap();
+    tc.until("it was tried some times", |tc| tc.accepted() >= 5).await;
+    assert!(began.elapsed() >= Duration::from_millis(10 + 20 + 40 + 50), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_peer_that_is_no_seata_server_is_told_as_such() {
+    let tc = ScriptedTc::start().await;
+    tc.greet(Reply::Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()));
+    let patience = settings(&[tc.address()]).wait_for_server(Duration::from_millis(100));
+    let error = RemoteCoordinator::connect(APPLICATION, GROUP, patience).await.unwrap_err();
+    assert!(error.to_string().contains("no frame"), "{error}");
+}
+
+#[tokio::test]
+async fn a_silent_server_is_given_up_after_the_idle_limit() {
+    let tc = ScriptedTc::start().await;
+    let client = connect_with(&[&tc], |settings| {
+        settings.heartbeat = Duration::from_millis(50);
+        settings.idle = Duration::from_millis(150);
+        settings.wait_for_server = Duration::from_millis(300);
+    })
+    .await;
+    // Half-open: it takes everything and says nothing, not even to a heartbeat.
+    tc.script(|_| Reply::Silence);
+    let error = begin(&client).await.unwrap_err();
+    assert!(
+        error.to_string().contains("the connection was lost: the server sent nothing for 150ms"),
+        "{error}"
+    );
+}
