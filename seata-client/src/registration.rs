@@ -36,7 +36,7 @@ pub(crate) enum RegistrationError {
          {group:?}{}; look at its log, and at the access key if it checks one",
         because(reason)
     )]
-    Refused { version: Text, application: Text, group: Text, reason: Text },
+    Refused { version: String, application: String, group: String, reason: String },
     /// There was no answer.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -103,15 +103,15 @@ impl Identity {
             return Ok(answer.version);
         }
         Err(RegistrationError::Refused {
-            version: answer.version,
-            application: self.application.clone(),
-            group: self.group.clone(),
-            reason: answer.outcome.message,
+            version: answer.version.to_string(),
+            application: self.application.to_string(),
+            group: self.group.to_string(),
+            reason: answer.outcome.message.to_string(),
         })
     }
 }
 
-fn because(reason: &Text) -> String {
+fn because(reason: &str) -> String {
     if reason.is_empty() { String::new() } else { format!(" ({reason})") }
 }
 
