@@ -57,8 +57,8 @@ pub enum FrameError {
     #[error("the head map of a frame is cut short or too long: the peer's encoder is broken")]
     HeadMap,
     /// A version 0 frame has no length of its own, so a body that cannot be read hides where it ends.
-    #[error("the body of a version 0 frame cannot be read, nor where it ends: {0}")]
-    VersionZeroBody(DecodeError),
+    #[error("the body of a version 0 frame cannot be read, nor is it known where it ends")]
+    VersionZeroBody(#[source] DecodeError),
 }
 
 /// Why a frame holds no message. Only this frame is concerned; the next one may be good.
@@ -152,7 +152,7 @@ pub enum DecodeError {
         feature: &'static str,
     },
     /// The body cannot be decompressed.
-    #[error("the body cannot be decompressed: {0}")]
+    #[error(transparent)]
     Compressed(#[from] CompressError),
     /// The body is no protobuf message of Seata's.
     #[error("the protobuf body cannot be read: {reason}")]
@@ -236,7 +236,7 @@ pub enum EncodeError {
         feature: &'static str,
     },
     /// The body cannot be compressed.
-    #[error("the body cannot be compressed: {0}")]
+    #[error(transparent)]
     Compressed(#[from] CompressError),
     /// Seata's protobuf messages cannot say this.
     #[error("the message cannot be written as protobuf: {reason}")]

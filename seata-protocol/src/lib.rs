@@ -1,9 +1,10 @@
-//! Seata on the wire: what a global transaction, its branches and its row locks are called, how they
-//! are written, and how clients and coordinators speak of them.
+//! Seata on the wire: what a global transaction, its branches and its row locks are called, and how clients
+//! and coordinators speak of them.
 //!
 //! Everything else in the workspace speaks in these types. The crate has no runtime, does no IO and
 //! depends on nothing of ours.
 //!
+//! # Names
 //! ```
 //! use seata_protocol::{BranchType, GlobalStatus, Xid};
 //!
@@ -13,6 +14,39 @@
 //! assert_eq!(BranchType::At.to_string(), "AT");
 //! # Ok::<(), seata_protocol::InvalidXid>(())
 //! ```
+//!
+//! # Messages and frames
+//! A [`Message`] is what one side says; a [`Frame`] is how it travels. [`frame::write`] appends a frame to the
+//! bytes that are to be sent, a [`FrameDecoder`] cuts those that came into frames, and [`Frame::message`] reads one.
+//!
+//! ```
+//! use bytes::BytesMut;
+//! use seata_protocol::{FrameDecoder, GlobalBegin, Header, Kind, Limits, Message, frame};
+//!
+//! let begin = Message::GlobalBegin(GlobalBegin { timeout_ms: 60_000, name: "buy".into() });
+//! let mut bytes = BytesMut::new();
+//! frame::write(&mut bytes, &Header::new(Kind::Request, 1), &begin)?;
+//!
+//! // On the other side; `bytes` may end anywhere.
+//! let limits = Limits::default();
+//! let mut decoder = FrameDecoder::new(limits);
+//! while let Some(frame) = decoder.next(&mut bytes)? {
+//!     assert_eq!(frame.message(&limits)?.message, begin);
+//!     assert_eq!(frame.header.reply().kind, Kind::Response);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A [`FrameError`] ends the connection. A [`DecodeError`] concerns its frame only. An [`EncodeError`] leaves
+//! the bytes as they were. Numbers that this version has no name for are kept as they came.
+//!
+//! # Features
+//! | feature | what it adds |
+//! |---|---|
+//! | `gzip`, `deflate`, `zip`, `lz4`, `zstd`, `bzip2` | one [compressor](Compressor) each |
+//! | `protobuf` | the [codec](Codec::Protobuf) of this name |
+//!
+//! None is on by default. What is off is refused with the name of the feature to switch on.
 
 #![forbid(unsafe_code)]
 

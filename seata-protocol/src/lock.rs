@@ -287,4 +287,50 @@ mod tests {
         assert_eq!(RowKey::new([]), Err(InvalidRowKey::Empty));
         assert_eq!(RowKey::new([KeyPart::Text("")]), Err(InvalidRowKey::Empty));
     }
+
+    fn row(table: &str, key: &str) -> RowLock {
+        RowLock {
+            resource: ResourceId::from("stock"),
+            table: table.into(),
+            key: RowKey::from_text(key).unwrap(),
+        }
+    }
+
+    #[test]
+    fn rows_are_grouped_by_table_and_come_back() {
+        let rows = [row("t", "1"), row("u", "3_4"), row("t", "a:b"), row("t,v", "5")];
+        let text = lock_key_text(&rows).unwrap();
+        assert_eq!(text, "t:1,a:b;u:3_4;t,v:5");
+        let again = parse_lock_key(&rows[0].resource, &text).unwrap();
+        assert_eq!(again, [&rows[0], &rows[2], &rows[1], &rows[3]].map(RowLock::clone));
+        assert_eq!(lock_key_text(&[]).unwrap(), "");
+        assert_eq!(parse_lock_key(&rows[0].resource, "").unwrap(), []);
+    }
+
+    #[test]
+    fn parts_without_rows_do_not_hide_those_behind_them() {
+        let resource = ResourceId::from("stock");
+        for text in ["t:1;", "t:1,;", ";t:1", "t:,1", "u:;t:1", ";;t:1"] {
+            assert_eq!(parse_lock_key(&resource, text).unwrap(), [row("t", "1")], "{text}");
+        }
+        for text in ["t", "t:1;u", ":1"] {
+            let error = parse_lock_key(&resource, text).unwrap_err();
+            assert!(matches!(error, InvalidLockKey::NoTable { .. }), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_the_grammar_cannot_say_is_refused() {
+        for table in ["", "a:b", "a;b"] {
+            let error = lock_key_text(&[row(table, "1")]).unwrap_err();
+            assert_eq!(error, InvalidLockKey::Table { table: table.to_owned() });
+        }
+        for key in ["1,2", "1;2"] {
+            let error = lock_key_text(&[row("t", "1"), row("t", key)]).unwrap_err();
+            assert!(matches!(error, InvalidLockKey::Key(InvalidRowKey::NotOnTheWire { .. })), "{error}");
+        }
+        let elsewhere = RowLock { resource: ResourceId::from("orders"), ..row("t", "1") };
+        let error = lock_key_text(&[row("t", "1"), elsewhere]).unwrap_err();
+        assert!(matches!(error, InvalidLockKey::Resources { .. }), "{error}");
+    }
 }

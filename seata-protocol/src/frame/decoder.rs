@@ -87,7 +87,8 @@ fn next_version_one(buffer: &mut BytesMut, limits: &Limits) -> Result<Option<Fra
     }
     // When Java cannot encode an answer it leaves a bare header behind, with lengths from an earlier frame.
     // No body begins like a frame, so this is the next one.
-    let is_bare = head == HEADER && buffer[HEADER.min(buffer.len())..].starts_with(&MAGIC);
+    let is_bare = head == HEADER
+        && buffer[..buffer.len().min(length)].get(HEADER..).is_some_and(|body| body.starts_with(&MAGIC));
     let length = if is_bare { HEADER } else { length };
     if buffer.len() < length {
         return Ok(None);

@@ -102,7 +102,8 @@ enum Body {
 /// Reads the message to learn its end. The look at it grows with what the message asks for, so that neither
 /// one byte at a time nor a thousand frames at once make the same bytes be read over and over.
 fn seata_body(buffer: &BytesMut, type_code: [u8; 2], limits: &Limits) -> Result<Body, FrameError> {
-    let mut looked_at = buffer.len().min(HEADER + FIRST_LOOK);
+    let most = buffer.len().min(limits.frame.max(HEADER));
+    let mut looked_at = most.min(HEADER + FIRST_LOOK);
     loop {
         let mut body = BytesMut::with_capacity(type_code.len() + looked_at - HEADER);
         body.put_slice(&type_code);
@@ -123,7 +124,7 @@ fn seata_body(buffer: &BytesMut, type_code: [u8; 2], limits: &Limits) -> Result<
                 if needed > buffer.len() {
                     return Ok(Body::Needs(needed));
                 }
-                looked_at = needed.max(2 * looked_at).min(buffer.len());
+                looked_at = needed.max(2 * looked_at).min(most);
             }
             Err(error) => return Err(FrameError::VersionZeroBody(error)),
         }

@@ -43,15 +43,15 @@ fn bodies() {
     let mut checked = 0;
     for case in cases("body/") {
         checked += 1;
+        let called = name(&case, "name");
         let decoded = seata_codec::decode(bytes(&case["body_hex"]).into(), &Limits::default());
-        if KEPT.contains(&name(&case, "name")) {
-            assert!(case["error"].is_string(), "{}", case["name"]);
-            decoded.expect(name(&case, "name"));
+        if KEPT.contains(&called) {
+            assert!(case["error"].is_string(), "{called}");
+            decoded.expect(called);
         } else if case["error"].is_string() {
-            decoded.expect_err(name(&case, "name"));
+            decoded.expect_err(called);
         } else {
-            let message = decoded.expect(name(&case, "name")).message;
-            assert_eq!(message, fields::message(&case), "{}", case["name"]);
+            assert_eq!(decoded.expect(called).message, fields::message(&case), "{called}");
         }
     }
     assert_eq!(checked, 69);

@@ -14,29 +14,31 @@ use crate::{
 #[test]
 fn bodies_are_written_as_java_writes_them() {
     for entry in messages("messages.json") {
+        let called = name(&entry, "name");
         let mut body = BytesMut::new();
-        seata_codec::encode(&fields::message(&entry), &mut body).expect(name(&entry, "name"));
-        assert_eq!(hex(&body), name(&entry, "body_hex"), "{}", entry["name"]);
+        seata_codec::encode(&fields::message(&entry), &mut body).expect(called);
+        assert_eq!(hex(&body), name(&entry, "body_hex"), "{called}");
     }
 }
 
 #[test]
 fn bodies_are_read_as_java_reads_them() {
     for entry in messages("messages.json") {
+        let called = name(&entry, "name");
         let decoded = seata_codec::decode(bytes(&entry["body_hex"]).into(), &Limits::default());
-        let decoded = decoded.expect(name(&entry, "name"));
-        assert_eq!(decoded.message, fields::decoded_message(&entry), "{}", entry["name"]);
+        let decoded = decoded.expect(called);
+        assert_eq!(decoded.message, fields::decoded_message(&entry), "{called}");
         assert_eq!(decoded.message.name(), name(&entry, "type"));
         assert_eq!(decoded.message.type_code(), number::<i16>(&entry, "type_code"));
 
         // What a message says is all there, so writing it again gives the same bytes, or Java's.
         let again = entry.get("reencoded_body_hex").unwrap_or(&entry["body_hex"]);
         let mut body = BytesMut::new();
-        seata_codec::encode(&decoded.message, &mut body).expect(name(&entry, "name"));
-        assert_eq!(hex(&body), again.as_str().unwrap(), "{}", entry["name"]);
+        seata_codec::encode(&decoded.message, &mut body).expect(called);
+        assert_eq!(hex(&body), again.as_str().unwrap(), "{called}");
         // Where Java reads on, nothing is left.
         if entry.get("reencoded_body_hex").is_none() {
-            assert_eq!(decoded.trailing, 0, "{}", entry["name"]);
+            assert_eq!(decoded.trailing, 0, "{called}");
         }
     }
 }
@@ -45,9 +47,10 @@ fn bodies_are_read_as_java_reads_them() {
 fn frames_are_written_as_java_writes_them() {
     for file in ["messages.json", "messages_v0.json"] {
         for entry in entries(file) {
+            let called = name(&entry, "name");
             let mut out = BytesMut::new();
             write(&mut out, &header(&entry), &entry);
-            assert_eq!(hex(&out), name(&entry, "frame_hex"), "{file}: {}", entry["name"]);
+            assert_eq!(hex(&out), name(&entry, "frame_hex"), "{file}: {called}");
         }
     }
 }
@@ -56,21 +59,17 @@ fn frames_are_written_as_java_writes_them() {
 fn frames_are_read_as_java_reads_them() {
     for file in ["messages.json", "messages_v0.json"] {
         for entry in entries(file) {
+            let called = name(&entry, "name");
             let frame = only_frame(&bytes(&entry["frame_hex"]));
             let expected = header(&entry);
             let kind = entry.get("decoded_message_type").unwrap_or(&entry["message_type"]);
-            assert_eq!(frame.header.kind.code(), kind.as_u64().unwrap() as u8, "{file}: {}", entry["name"]);
-            assert_eq!(
-                Header { kind: frame.header.kind, ..expected },
-                frame.header,
-                "{file}: {}",
-                entry["name"]
-            );
+            assert_eq!(frame.header.kind.code(), kind.as_u64().unwrap() as u8, "{file}: {called}");
+            assert_eq!(Header { kind: frame.header.kind, ..expected }, frame.header, "{file}: {}", called);
             if is_heartbeat(&entry) {
-                assert!(frame.body.is_empty(), "{}", entry["name"]);
+                assert!(frame.body.is_empty(), "{called}");
             } else {
-                let message = frame.message(&Limits::default()).expect(name(&entry, "name")).message;
-                assert_eq!(message, fields::decoded_message(&entry), "{file}: {}", entry["name"]);
+                let message = frame.message(&Limits::default()).expect(called).message;
+                assert_eq!(message, fields::decoded_message(&entry), "{file}: {called}");
             }
         }
     }
@@ -80,8 +79,9 @@ fn frames_are_read_as_java_reads_them() {
 fn every_message_that_is_cut_short_is_an_error_or_what_java_takes() {
     let mut taken = std::collections::BTreeSet::new();
     for entry in messages("messages.json") {
+        let called = name(&entry, "name");
         let body = Bytes::from(bytes(&entry["body_hex"]));
-        let whole = seata_codec::decode(body.clone(), &Limits::default()).expect(name(&entry, "name"));
+        let whole = seata_codec::decode(body.clone(), &Limits::default()).expect(called);
         for end in 0..body.len() - whole.trailing {
             if seata_codec::decode(body.slice(..end), &Limits::default()).is_ok() {
                 taken.insert(whole.message.name());
@@ -110,11 +110,12 @@ fn is_heartbeat(entry: &Value) -> bool {
 }
 
 fn write(out: &mut BytesMut, header: &Header, entry: &Value) {
+    let called = name(entry, "name");
     if is_heartbeat(entry) {
         frame::write_heartbeat(out, header);
     } else {
         let message: Message = fields::message(entry);
-        frame::write(out, header, &message).expect(name(entry, "name"));
+        frame::write(out, header, &message).expect(called);
     }
 }
 
