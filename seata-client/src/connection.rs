@@ -56,6 +56,9 @@ use self::{
 /// No connection has more ids than these, and a semaphore counts in 32 bits.
 const MAX_IN_FLIGHT: usize = i32::MAX as usize;
 
+/// As good as no limit, and no time overflows when it is added.
+const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+
 /// A handle to a connection; all clones are the same one.
 #[derive(Clone)]
 pub(crate) struct Connection {
@@ -93,7 +96,7 @@ impl Connection {
         address: &ServerAddress,
         settings: &Settings,
     ) -> Result<(Self, Incoming), OpenError> {
-        let socket = dial::dial(&address.to_string(), settings.connect_timeout).await?;
+        let socket = dial::dial(&address.to_string(), settings.connect_timeout.min(FOREVER)).await?;
         let unconnected = |source| OpenError::Lost { address: address.to_string(), source };
         let (local, peer) =
             (socket.local_addr().map_err(unconnected)?, socket.peer_addr().map_err(unconnected)?);
@@ -108,8 +111,8 @@ impl Connection {
             codec: settings.codec,
             compressor: settings.compressor,
             limits: settings.limits,
-            heartbeat: settings.heartbeat,
-            idle: settings.idle,
+            heartbeat: settings.heartbeat.min(FOREVER),
+            idle: settings.idle.min(FOREVER),
             answer_limit: settings.branch_request_timeout,
             merge_requests: settings.merge_requests,
         });

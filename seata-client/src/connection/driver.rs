@@ -1,7 +1,12 @@
 //! The one task of a connection: it reads, writes, and watches the clock.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::BytesMut;
 use seata_protocol::{FrameDecoder, Kind, frame};
@@ -31,10 +36,11 @@ pub(super) fn drive(
     let end = EndOnDrop(shared);
     async move {
         let shared = &*end.0;
+        let last_read = LastRead::new();
         let (read_half, write_half) = socket.split();
         let reason = tokio::select! {
-            reason = read(shared, read_half, &doorway) => reason,
-            reason = write(shared, write_half) => reason,
+            reason = read(shared, read_half, &doorway, &last_read) => reason,
+            reason = write(shared, write_half, &last_read) => reason,
             _ = shared.ended.wait() => return,
         };
         shared.end(reason);
@@ -50,11 +56,36 @@ impl Drop for EndOnDrop {
     }
 }
 
-async fn read(shared: &Shared, mut socket: ReadHalf<'_>, doorway: &Doorway) -> CloseReason {
+/// When the server was last heard of, to the millisecond. The reader notes it, both ask.
+struct LastRead {
+    started: Instant,
+    millis: AtomicU64,
+}
+
+impl LastRead {
+    fn new() -> Self {
+        Self { started: Instant::now(), millis: AtomicU64::new(0) }
+    }
+
+    fn set_to_now(&self) {
+        let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.millis.store(millis, Ordering::Relaxed);
+    }
+
+    fn at(&self) -> Instant {
+        self.started + Duration::from_millis(self.millis.load(Ordering::Relaxed))
+    }
+}
+
+async fn read(
+    shared: &Shared,
+    mut socket: ReadHalf<'_>,
+    doorway: &Doorway,
+    last_read: &LastRead,
+) -> CloseReason {
     let mut decoder = FrameDecoder::new(shared.limits);
     let mut buffer = BytesMut::new();
-    let mut last_read = Instant::now();
-    let silence = sleep_until(last_read + shared.idle);
+    let silence = sleep_until(last_read.at() + shared.idle);
     tokio::pin!(silence);
     loop {
         make_room(&mut buffer);
@@ -64,10 +95,10 @@ async fn read(shared: &Shared, mut socket: ReadHalf<'_>, doorway: &Doorway) -> C
             read = socket.read_buf(&mut buffer) => read,
             () = &mut silence => {
                 // The timer is not moved by each read, so it may be early.
-                if last_read.elapsed() >= shared.idle {
+                if last_read.at().elapsed() >= shared.idle {
                     return CloseReason::Silent { limit: shared.idle };
                 }
-                silence.as_mut().reset(last_read + shared.idle);
+                silence.as_mut().reset(last_read.at() + shared.idle);
                 continue;
             }
         };
@@ -75,7 +106,7 @@ async fn read(shared: &Shared, mut socket: ReadHalf<'_>, doorway: &Doorway) -> C
             Ok(0) if shared.outbox.is_finished() => return CloseReason::Asked,
             Ok(0) if buffer.is_empty() => return CloseReason::ClosedByServer,
             Ok(0) => return CloseReason::CutShort { received: buffer.len() },
-            Ok(_) => last_read = Instant::now(),
+            Ok(_) => last_read.set_to_now(),
             Err(error) => return CloseReason::Read(error),
         }
         loop {
@@ -98,11 +129,12 @@ fn make_room(buffer: &mut BytesMut) {
     }
 }
 
-async fn write(shared: &Shared, mut socket: WriteHalf<'_>) -> CloseReason {
+async fn write(shared: &Shared, mut socket: WriteHalf<'_>, last_read: &LastRead) -> CloseReason {
     let mut bytes = BytesMut::new();
     let mut to_merge = Vec::new();
     let mut ping_id = 0;
     let mut last_write = Instant::now();
+    let mut last_ping = last_write;
     let quiet = sleep_until(last_write + shared.heartbeat);
     tokio::pin!(quiet);
     loop {
@@ -119,10 +151,14 @@ async fn write(shared: &Shared, mut socket: WriteHalf<'_>) -> CloseReason {
                         continue;
                     }
                     () = &mut quiet => {
-                        if last_write.elapsed() < shared.heartbeat {
-                            quiet.as_mut().reset(last_write + shared.heartbeat);
+                        // The server wants to hear of us, and we of it: it may be busy with what we sent long
+                        // ago, and then only a ping tells it from a dead one.
+                        let quiet_since = last_write.min(last_ping.max(last_read.at()));
+                        if quiet_since.elapsed() < shared.heartbeat {
+                            quiet.as_mut().reset(quiet_since + shared.heartbeat);
                             continue;
                         }
+                        last_ping = Instant::now();
                         ping_id = (ping_id + 1) & i32::MAX;
                         frame::write_heartbeat(&mut bytes, &shared.header(Kind::Ping, ping_id));
                     }

@@ -4,9 +4,13 @@
 //! frame it travelled in (no ids inside); its id in one of several batched answers to that frame. Whether a
 //! server uses the one or the other depends on its version and its configuration, so all are understood.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{
+        LazyLock, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+};
 
 use seata_protocol::frame::Frame;
 use seata_protocol::{Batch, DecodeError, EncodeError, Limits, Message};
@@ -22,7 +26,6 @@ pub(super) struct Pending {
 #[derive(Default)]
 struct Table {
     ended: bool,
-    last_id: i32,
     calls: HashMap<i32, Waiting>,
     merged: HashMap<i32, Group>,
 }
@@ -69,7 +72,7 @@ impl Pending {
         if table.ended {
             return None;
         }
-        let id = table.free_id();
+        let id = table.free_id(next_id);
         let waiting = Waiting { answer: sender, merged_in: None };
         table.calls.insert(id, waiting);
         Some(Call { pending: self, id, answer })
@@ -77,7 +80,7 @@ impl Pending {
 
     /// An id for a frame that nobody waits for the answer of.
     pub(super) fn next_id(&self) -> i32 {
-        self.lock().free_id()
+        self.lock().free_id(next_id)
     }
 
     /// How many calls wait.
@@ -224,12 +227,12 @@ impl Pending {
 }
 
 impl Table {
-    /// The next id after the last one, never negative, that neither a call nor a merged frame has.
-    fn free_id(&mut self) -> i32 {
+    /// The first of these ids that neither a call nor a merged frame has.
+    fn free_id(&self, mut ids: impl FnMut() -> i32) -> i32 {
         loop {
-            self.last_id = self.last_id.wrapping_add(1) & i32::MAX;
-            if !self.calls.contains_key(&self.last_id) && !self.merged.contains_key(&self.last_id) {
-                return self.last_id;
+            let id = ids();
+            if !self.calls.contains_key(&id) && !self.merged.contains_key(&id) {
+                return id;
             }
         }
     }
@@ -246,6 +249,20 @@ impl Table {
         }
         Some(waiting)
     }
+}
+
+/// The next id of this process: from 0 to the largest `i32`, and from 0 again.
+///
+/// All connections count together. When a connection is gone, a Java server sends its answers over another one
+/// of the same application: with a count of its own, some other call would take them for its own. The start is
+/// random, as that may even be another process on the same host.
+fn next_id() -> i32 {
+    static COUNT: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(rand::random()));
+    to_id(COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn to_id(count: u32) -> i32 {
+    i32::try_from(count & i32::MAX.unsigned_abs()).expect("the sign bit is off")
 }
 
 impl Call<'_> {
@@ -283,14 +300,13 @@ mod tests {
     #[test]
     fn ids_wrap_to_zero_and_leave_out_those_in_flight() {
         let pending = Pending::default();
-        pending.lock().last_id = -1;
-        let zero = pending.register().unwrap();
-        let one = pending.register().unwrap();
-        assert_eq!((zero.id(), one.id()), (0, 1));
-        pending.group(2, vec![1]);
-        pending.lock().last_id = i32::MAX - 1;
-        let ids: Vec<_> = (0..3).map(|_| pending.next_id()).collect();
-        assert_eq!(ids, [i32::MAX, 3, 4]);
+        let call = pending.register().unwrap();
+        let group = pending.next_id();
+        pending.group(group, vec![call.id()]);
+        let mut ids = [call.id(), group, call.id(), 7].into_iter();
+        assert_eq!(pending.lock().free_id(|| ids.next().unwrap()), 7);
+        let wrapped = [i32::MAX as u32, i32::MAX as u32 + 1, u32::MAX, 0].map(to_id);
+        assert_eq!(wrapped, [i32::MAX, 0, i32::MAX, 0]);
     }
 
     #[test]

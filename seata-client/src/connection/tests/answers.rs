@@ -63,9 +63,9 @@ async fn answers_that_nobody_waits_for_are_counted_and_ignored() {
         let honest = begun(&name_in(received));
         let id = received.header.id;
         // Nobody's, twice this call's own, and ten thousand more.
-        let strange = (0..10_000).map(|more| response(1_000_000 + more, begun("nobody's")));
+        let strange = (1..=10_000).map(|more| response(id.wrapping_sub(more), begun("nobody's")));
         let mut all =
-            vec![response(-1, begun("nobody's")), response(id, honest), response(id, begun("again"))];
+            vec![response(-20_000, begun("nobody's")), response(id, honest), response(id, begun("again"))];
         all.extend(strange);
         Reply::All(all)
     });
@@ -141,4 +141,20 @@ async fn a_frame_of_an_unknown_kind_is_ignored() {
     });
     let (connection, _incoming) = open(&tc).await;
     assert_eq!(xid_of(&connection, "a").await.unwrap(), "a");
+}
+
+/// What a Java server does with answers whose connection is gone.
+#[tokio::test]
+async fn an_answer_to_a_call_of_another_connection_reaches_nobody() {
+    let tc = ScriptedTc::start().await;
+    tc.script(|_| Reply::Silence);
+    let (gone, _incoming) = open(&tc).await;
+    let lost = spawn_call(&gone, "lost");
+    let lost_id = tc.wait_for("the lost call", |_| true).await.header.id;
+    lost.abort();
+    drop(gone);
+    tc.script(move |received| Reply::All(vec![response(lost_id, begun("lost")), echo(received)]));
+    let (connection, _incoming) = open(&tc).await;
+    assert_eq!(xid_of(&connection, "next").await.unwrap(), "next");
+    assert_eq!(unclaimed(&connection), 1);
 }

@@ -1,5 +1,7 @@
 //! A peer that breaks the stream, says nothing, or takes nothing.
 
+use std::time::Instant;
+
 use super::*;
 
 /// What follows in the stream cannot be told apart, so everybody who waits gets the reason.
@@ -93,13 +95,37 @@ async fn a_connection_that_is_used_is_not_pinged() {
     let tc = ScriptedTc::start().await;
     tc.script(echo);
     let (connection, _incoming) =
-        open_with(&tc, |settings| settings.heartbeat = Duration::from_millis(400)).await;
-    for _ in 0..30 {
+        open_with(&tc, |settings| settings.heartbeat = Duration::from_millis(1000)).await;
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(1500) {
         xid_of(&connection, "a").await.unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let pings = tc.received().iter().filter(|received| received.header.kind == Kind::Ping).count();
     assert_eq!(pings, 0);
+}
+
+/// Requests that go out leave no need for pings; the missing answers do.
+#[tokio::test]
+async fn a_server_that_is_slow_to_answer_is_told_from_a_dead_one() {
+    let tc = ScriptedTc::start().await;
+    tc.script(|received| match received.message {
+        Some(_) => Reply::Silence,
+        None => Reply::Honest,
+    });
+    let (connection, _incoming) = open_with(&tc, |settings| {
+        settings.heartbeat = Duration::from_millis(200);
+        settings.idle = Duration::from_millis(2000);
+    })
+    .await;
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(2500) {
+        let _ = connection.call(begin("slow"), Duration::from_millis(50)).await.unwrap_err();
+    }
+    assert!(connection.is_open());
+    let most = began.elapsed().as_millis() / 200;
+    let pings = tc.received().iter().filter(|received| received.header.kind == Kind::Ping).count();
+    assert!(pings > 0 && pings as u128 <= most, "{pings} pings");
 }
 
 #[tokio::test]

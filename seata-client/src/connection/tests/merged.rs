@@ -121,28 +121,23 @@ async fn a_merged_frame_answered_by_something_else_fails_those_in_it() {
 #[tokio::test]
 async fn batched_answers_reach_only_calls_of_their_frame() {
     let tc = ScriptedTc::start().await;
-    // Ids of nobody, of a call in no merged frame, and the right ones twice.
-    tc.script(|received| match &received.message {
-        Some(Message::Merged(batch)) => {
-            let answers: Vec<_> =
-                batch.messages.iter().map(|message| registered(branch_in(message))).collect();
-            let stranger = Batch { messages: vec![registered(99), registered(98)], ids: vec![500_000, 1] };
-            let honest = Batch { messages: answers, ids: batch.ids.clone() };
-            Reply::All(
-                [stranger, honest.clone(), honest]
-                    .map(|batch| Reply::Message(Message::BatchResult(batch)))
-                    .to_vec(),
-            )
-        }
-        _ => Reply::Silence,
-    });
+    tc.script(|_| Reply::Silence);
     let (connection, _incoming) = open_merging(&tc).await;
     let alone = spawn_call(&connection, "alone");
-    let first = tc.wait_for("the first call", |_| true).await;
-    assert_eq!(first.header.id, 1);
+    let alone_id = tc.wait_for("the first call", |_| true).await.header.id;
+    // Ids of nobody, of a call in no merged frame, and the right ones twice.
+    tc.script(move |received| {
+        let batch = batch_in(received);
+        let answers: Vec<_> = batch.messages.iter().map(|message| registered(branch_in(message))).collect();
+        let nobody = if alone_id == 0 { 500_000 } else { alone_id - 1 };
+        let stranger = Batch { messages: vec![registered(99), registered(98)], ids: vec![nobody, alone_id] };
+        let honest = Batch { messages: answers, ids: batch.ids };
+        let batches = [stranger, honest.clone(), honest];
+        Reply::All(batches.map(|batch| Reply::Message(Message::BatchResult(batch))).to_vec())
+    });
     let (a, b) = tokio::join!(branch_of(&connection, "1"), branch_of(&connection, "2"));
     assert_eq!((a.unwrap(), b.unwrap()), (1, 2));
-    tc.send(0, response(1, begun("alone")));
+    tc.send(0, response(alone_id, begun("alone")));
     assert_eq!(within(alone).await.unwrap().unwrap(), "alone");
     // The two strangers, and the third message as a whole: nobody of its frame waits by then.
     assert_eq!(unclaimed(&connection), 3);
