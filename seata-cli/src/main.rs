@@ -6,7 +6,7 @@
 
 mod doctor;
 
-use std::process::ExitCode;
+use std::{error::Error, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -28,6 +28,14 @@ enum Command {
     Doctor(doctor::Doctor),
 }
 
+impl Command {
+    fn run(self) -> Result<Outcome, Box<dyn Error>> {
+        match self {
+            Self::Doctor(doctor) => Ok(doctor.run()?),
+        }
+    }
+}
+
 /// What a subcommand found.
 enum Outcome {
     Well,
@@ -37,10 +45,7 @@ enum Outcome {
 fn main() -> ExitCode {
     // Ends with code 2, and says why, when the arguments cannot be used.
     let cli = Cli::parse();
-    let result = match cli.command {
-        Command::Doctor(doctor) => doctor.run(),
-    };
-    match result {
+    match cli.command.run() {
         Ok(Outcome::Well) => ExitCode::SUCCESS,
         Ok(Outcome::NotWell) => ExitCode::from(1),
         Err(error) => {

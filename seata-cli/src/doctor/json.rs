@@ -34,7 +34,7 @@ fn links(links: &[Link]) -> Vec<Value> {
             "status": link.status.name(),
             "found": link.found,
             "advice": link.advice,
-            "millis": link.took.as_secs_f64() * 1_000.0,
+            "micros": u64::try_from(link.took.as_micros()).unwrap_or(u64::MAX),
         })
     };
     links.iter().map(link).collect()
