@@ -1,7 +1,8 @@
 //! Services and databases that commit together, for people who write async Rust.
 //!
 //! Annotate an async function, add a layer to each service, wrap the databases: what happens in them
-//! commits or rolls back as one. The coordinator lives in the process; there is nothing to install.
+//! commits or rolls back as one. The coordinator lives in the process, with nothing to install, or on a server
+//! of its own, such as the Java one: `.server("127.0.0.1:8091")`.
 //!
 //! ```
 //! use seata::{Seata, global_transactional};

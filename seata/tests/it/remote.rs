@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use seata::{
-    Coordinator, DegradeCheck, Error, GlobalTransaction, Seata, SeataBuilder, StartError, TransactionOptions,
+    Coordinator, DegradeCheck, Error, GlobalTransaction, OnError, RootContext, Seata, SeataBuilder,
+    StartError, TransactionOptions, Xid,
     remote::{Services, Settings, Step},
+    run,
 };
 use tokio::{net::TcpListener, time::timeout};
 
@@ -172,16 +174,52 @@ async fn a_check_of_an_embedded_coordinator_begins_and_rolls_back() {
 }
 
 #[tokio::test]
-async fn it_is_done_without_while_it_does_not_work() {
+async fn it_is_done_without_until_it_works_again() {
     let server = Server::start().await;
     let check = DegradeCheck { period: Duration::from_millis(200), allowed_times: 1 };
     let seata = on(&server).remote(impatient()).degrade_check(check).start().await.unwrap();
     let mut events = seata.client().degrade_events();
     assert!(!seata.client().degraded());
+    let address = server.address;
     drop(server);
     timeout(LIMIT, events.changed()).await.expect("it is noticed").unwrap();
     assert!(seata.client().degraded());
-    let body = async { Ok::<_, Error>(seata::RootContext::xid()) };
+    assert_eq!(purchase(&seata).await, Ok(None));
+
+    let _server = Server::again(address).await;
+    timeout(LIMIT, events.changed()).await.expect("it is noticed").unwrap();
+    assert!(!seata.client().degraded());
+    assert!(matches!(purchase(&seata).await, Ok(Some(_))));
+}
+
+#[cfg(feature = "config")]
+#[tokio::test]
+async fn a_configuration_says_group_servers_and_degrade_check() {
+    let server = Server::start().await;
+    let text = format!(
+        "tx-service-group = 'shops'
+         [service]
+         vgroupMapping.shops = 'shanghai'
+         shanghai.grouplist = '{}'
+         [client.tm]
+         degradeCheck = true
+         degradeCheckPeriod = '200ms'
+         degradeCheckAllowTimes = 1
+         [transport]
+         waitForServer = 0",
+        server.address
+    );
+    let config = seata::remote::config::Config::from_toml(&text).unwrap();
+    let seata = Seata::builder("shop").config(config).start().await.unwrap();
+    assert_eq!(seata.check().await.group, "shops");
+    let mut events = seata.client().degrade_events();
+    drop(server);
+    timeout(LIMIT, events.changed()).await.expect("it is probed").unwrap();
+    assert!(seata.client().degraded());
+}
+
+/// The transaction in which a body runs.
+async fn purchase(seata: &Seata) -> Result<Option<Xid>, Error> {
     let options = TransactionOptions::new("purchase").client(seata.client().clone());
-    assert_eq!(seata::run(options, |_| seata::OnError::Rollback, body).await, Ok(None));
+    run(options, |_| OnError::Rollback, async { Ok(RootContext::xid()) }).await
 }

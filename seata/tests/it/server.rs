@@ -38,9 +38,17 @@ impl Server {
         Self::slow(Duration::ZERO).await
     }
 
+    /// One at an address that an earlier one had.
+    pub(crate) async fn again(address: SocketAddr) -> Self {
+        Self::listen(TcpListener::bind(address).await.unwrap(), Duration::ZERO)
+    }
+
     /// Takes so long for each rollback.
     pub(crate) async fn slow(slowness: Duration) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::listen(TcpListener::bind("127.0.0.1:0").await.unwrap(), slowness)
+    }
+
+    fn listen(listener: TcpListener, slowness: Duration) -> Self {
         let address = listener.local_addr().unwrap();
         let desk = Desk { log: Arc::default(), slowness };
         let log = desk.log.clone();
