@@ -123,27 +123,29 @@ pub enum InvalidLockKey {
 /// # Ok::<(), seata_protocol::InvalidLockKey>(())
 /// ```
 pub fn lock_key_text(locks: &[RowLock]) -> Result<Text, InvalidLockKey> {
-    let mut groups: Vec<(&str, String)> = Vec::new();
-    for lock in locks {
-        let first = &locks[0].resource;
-        if lock.resource != *first {
-            return Err(InvalidLockKey::Resources { first: first.clone(), other: lock.resource.clone() });
-        }
-        let key = lock.key.wire_text()?;
-        // From the end: rows of one table mostly stand together.
-        match groups.iter_mut().rfind(|(table, _)| *table == &*lock.table) {
-            Some((_, text)) => {
-                text.push(',');
-                text.push_str(key);
-            }
-            None => groups.push((&lock.table, first_of_table(&lock.table, key)?)),
-        }
+    if let Some(other) = locks.iter().find(|lock| lock.resource != locks[0].resource) {
+        let first = locks[0].resource.clone();
+        return Err(InvalidLockKey::Resources { first, other: other.resource.clone() });
     }
-    let mut texts = groups.into_iter().map(|(_, text)| text);
-    let mut text = texts.next().unwrap_or_default();
-    for other in texts {
-        text.push(';');
-        text.push_str(&other);
+    let mut text = String::with_capacity(locks.iter().map(|lock| lock.key.as_str().len() + 1).sum());
+    let mut tables: Vec<&str> = Vec::new();
+    for (index, lock) in locks.iter().enumerate() {
+        let table = &*lock.table;
+        if tables.contains(&table) {
+            continue;
+        }
+        if table.is_empty() || table.contains([':', ';']) {
+            return Err(InvalidLockKey::Table { table: table.to_owned() });
+        }
+        if !tables.is_empty() {
+            text.push(';');
+        }
+        tables.push(table);
+        text.push_str(table);
+        for (nth, row) in locks[index..].iter().filter(|row| &*row.table == table).enumerate() {
+            text.push(if nth == 0 { ':' } else { ',' });
+            text.push_str(row.key.wire_text()?);
+        }
     }
     Ok(text.into())
 }
@@ -178,13 +180,6 @@ pub fn parse_lock_key(resource: &ResourceId, text: &str) -> Result<Vec<RowLock>,
         }
     }
     Ok(locks)
-}
-
-fn first_of_table(table: &str, key: &str) -> Result<String, InvalidLockKey> {
-    if table.is_empty() || table.contains([':', ';']) {
-        return Err(InvalidLockKey::Table { table: table.to_owned() });
-    }
-    Ok(format!("{table}:{key}"))
 }
 
 impl RowKey {

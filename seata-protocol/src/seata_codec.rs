@@ -72,7 +72,7 @@ pub fn encode(message: &Message, out: &mut BytesMut) -> Result<(), EncodeError> 
 /// # Errors
 /// When the body holds no message, or more than `limits` allow.
 pub fn decode(body: Bytes, limits: &Limits) -> Result<Decoded, DecodeError> {
-    decode::outermost(body, limits)
+    decode::outermost(&body, limits)
 }
 
 /// As [`encode`], without the type code.
@@ -81,7 +81,7 @@ pub(crate) fn encode_without_type_code(message: &Message, out: &mut BytesMut) ->
 }
 
 /// How long the message is that these bytes begin with, type code included.
-pub(crate) fn length(body: Bytes, limits: &Limits) -> Result<usize, DecodeError> {
+pub(crate) fn length(body: &Bytes, limits: &Limits) -> Result<usize, DecodeError> {
     decode::length(body, limits)
 }
 

@@ -96,7 +96,7 @@ fn next_version_one(buffer: &mut BytesMut, limits: &Limits) -> Result<Option<Fra
 
     let mut frame = buffer.split_to(length).freeze();
     let body = frame.split_off(head);
-    let head_map = HeadMap::decode(frame.split_off(HEADER))?;
+    let head_map = if head == HEADER { HeadMap::new() } else { HeadMap::decode(frame.slice(HEADER..))? };
     let kind = Kind::from_code(frame[9]);
     let header = Header {
         version: Version::V1,

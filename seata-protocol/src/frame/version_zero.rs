@@ -109,7 +109,7 @@ fn seata_body(buffer: &BytesMut, type_code: [u8; 2], limits: &Limits) -> Result<
         body.put_slice(&type_code);
         body.put_slice(&buffer[HEADER..looked_at]);
         let body = body.freeze();
-        match seata_codec::length(body.clone(), limits) {
+        match seata_codec::length(&body, limits) {
             Ok(length) => {
                 return Ok(Body::Whole {
                     end: HEADER + length - type_code.len(),

@@ -18,7 +18,7 @@ const SHORTEST_MESSAGE: usize = 4;
 const DEFAULT_SAVE_DAYS: i16 = 7;
 
 /// The message that a body holds, read with the same patience as Java's readers have.
-pub(super) fn outermost(body: Bytes, limits: &Limits) -> Result<Decoded> {
+pub(super) fn outermost(body: &Bytes, limits: &Limits) -> Result<Decoded> {
     let mut reader = Reader::new(body, limits);
     let type_code = reader.i16("type code")?;
     let start = reader.position();
@@ -36,7 +36,7 @@ pub(super) fn outermost(body: Bytes, limits: &Limits) -> Result<Decoded> {
 }
 
 /// How long the message is that these bytes begin with, read without any patience.
-pub(super) fn length(body: Bytes, limits: &Limits) -> Result<usize> {
+pub(super) fn length(body: &Bytes, limits: &Limits) -> Result<usize> {
     let mut reader = Reader::strict(body, limits);
     let type_code = reader.i16("type code")?;
     content(&mut reader, type_code)?;
@@ -290,7 +290,8 @@ fn in_region<T>(reader: &mut Reader<'_>, read: impl FnOnce(&mut Reader<'_>) -> R
     let mut inner = reader.region(region);
     let found = read(&mut inner)?;
     if inner.remaining() > 0 {
-        return Err(DecodeError::MergedLength { message, length: i64::from(length), end: inner.position() });
+        let end = inner.position() - reader.position();
+        return Err(DecodeError::MergedLength { message, length: i64::from(length), end });
     }
     reader.skip(region);
     Ok(found)

@@ -8,8 +8,10 @@ use crate::{DecodeError, Limits, Text};
 type Result<T, E = DecodeError> = std::result::Result<T, E>;
 
 pub(super) struct Reader<'a> {
-    bytes: Bytes,
+    bytes: &'a Bytes,
     position: usize,
+    /// Where what may be read ends.
+    end: usize,
     limits: &'a Limits,
     /// The Java name of what is read, for errors.
     message: &'static str,
@@ -27,20 +29,27 @@ enum FailureLength {
 
 impl<'a> Reader<'a> {
     /// A reader of a whole body.
-    pub(super) fn new(bytes: Bytes, limits: &'a Limits) -> Self {
-        let failure_length = FailureLength::TwoBytes;
-        Self { bytes, position: 0, limits, message: "a message", patient: true, failure_length }
+    pub(super) fn new(bytes: &'a Bytes, limits: &'a Limits) -> Self {
+        Self {
+            bytes,
+            position: 0,
+            end: bytes.len(),
+            limits,
+            message: "a message",
+            patient: true,
+            failure_length: FailureLength::TwoBytes,
+        }
     }
 
     /// A reader for which each field has to be there.
-    pub(super) fn strict(bytes: Bytes, limits: &'a Limits) -> Self {
+    pub(super) fn strict(bytes: &'a Bytes, limits: &'a Limits) -> Self {
         Self { patient: false, ..Self::new(bytes, limits) }
     }
 
     /// A strict reader of the next bytes only, which are there.
     pub(super) fn region(&self, length: usize) -> Self {
-        let bytes = self.bytes.slice(self.position..self.position + length);
-        Self { message: self.message, ..Self::strict(bytes, self.limits) }
+        let end = self.position + length;
+        Self { position: self.position, end, message: self.message, ..Self::strict(self.bytes, self.limits) }
     }
 
     /// Goes back to `position`, to read the message of a failure as Go writes it.
@@ -62,7 +71,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn remaining(&self) -> usize {
-        self.bytes.len() - self.position
+        self.end - self.position
     }
 
     pub(super) fn is_patient(&self) -> bool {
@@ -159,7 +168,7 @@ impl<'a> Reader<'a> {
         self.need(prefix + length, field)?;
         let start = self.position + prefix;
         self.position = start + length;
-        Ok(if length == 0 { Text::new() } else { text_of(&self.bytes, start..self.position) })
+        Ok(if length == 0 { Text::new() } else { text_of(self.bytes, start..self.position) })
     }
 
     fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N]> {

@@ -34,6 +34,38 @@ fn a_length_above_the_limit_is_refused_before_its_bytes_come() {
     let mut buffer = BytesMut::from(&b"\xda\xda\0\x90\0\x0f\0\0\0\0\0\0\0\x05\x7f\xff"[..]);
     let error = FrameDecoder::new(limits).next(&mut buffer).unwrap_err();
     assert!(matches!(error, FrameError::TooLong { limit: 100, .. }), "{error}");
+    let header = Header { version: Version::V0, ..Header::new(Kind::Request, 1) };
+    let mut whole = BytesMut::new();
+    frame::write(&mut whole, &header, &status_request(&"x".repeat(100))).unwrap();
+    let error = FrameDecoder::new(limits).next(&mut whole).unwrap_err();
+    assert!(matches!(error, FrameError::TooLong { limit: 100, .. }), "{error}");
+}
+
+/// Java leaves it behind when it cannot encode an answer. Its lengths are those of an earlier frame.
+#[test]
+fn a_bare_header_does_not_take_the_next_frame_for_its_body() {
+    let ping = Bytes::from_static(b"\xda\xda\x01\0\0\0\x10\0\x10\x03\x01\0\0\0\0\x07");
+    for stale in [16, 18, 26, 32, 40, 5000] {
+        let mut bytes = BytesMut::from(&b"\xda\xda\x01"[..]);
+        bytes.put_u32(stale);
+        bytes.put_slice(b"\0\x10\x01\x01\0\0\0\0\x02");
+        bytes.put_slice(&ping);
+        for read in [1, 7, bytes.len()] {
+            let mut decoder = FrameDecoder::new(Limits::default());
+            let mut buffer = BytesMut::new();
+            let mut frames = Vec::new();
+            for read in bytes.chunks(read) {
+                buffer.extend_from_slice(read);
+                while let Some(frame) = decoder.next(&mut buffer).unwrap() {
+                    frames.push(frame);
+                }
+            }
+            let [bare, next] = &frames[..] else { panic!("{stale}: {frames:?}") };
+            assert_eq!(bare.header.id, 2);
+            assert_eq!(bare.message(&Limits::default()), Err(DecodeError::NoBody));
+            assert_eq!((next.header.kind, next.header.id), (Kind::Ping, 7));
+        }
+    }
 }
 
 #[test]
