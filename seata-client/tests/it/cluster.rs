@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::{
     scripted::{Reply, ScriptedTc},
     support::{
-        APPLICATION, GROUP, Notes, begin, connect_to_all, is, nobody, register_branch, registered_resources,
+        APPLICATION, GROUP, Nobody, Notes, begin, connect_to_all, is, register_branch, registered_resources,
         settings,
     },
 };
@@ -115,12 +115,13 @@ async fn with_one_server_every_transaction_is_its_own() {
 #[tokio::test]
 async fn one_dead_at_start_or_dying_later_does_not_stop_the_work() {
     let (one, other) = (ScriptedTc::start().await, ScriptedTc::start().await);
-    let addresses = [nobody().await, one.address(), other.address()];
+    let dead = Nobody::new();
+    let addresses = [dead.address(), one.address(), other.address()];
     let client = RemoteCoordinator::connect(APPLICATION, GROUP, settings(&addresses)).await.unwrap();
     client.register_resource(Notes::new("jdbc:a")).await.unwrap();
     begin_on_both(&client, &one, &other).await;
 
-    drop(one);
+    let _dead = Nobody::instead_of(one).await;
     for _ in 0..10 {
         let xid = begin(&client).await.expect("the other server is there");
         register_branch(&client, &xid, "jdbc:a").await.unwrap();
@@ -137,7 +138,7 @@ async fn what_belongs_to_a_dead_server_waits_for_that_one_and_the_error_names_it
     let xids = begin_on_both(&client, &one, &other).await;
     let own = format!("{address}:");
     let orphan = xids.iter().find(|xid| xid.as_str().starts_with(&own)).unwrap();
-    drop(one);
+    let _dead = Nobody::instead_of(one).await;
     // A commit that is caught in the middle ends at once, with its own words.
     while !matches!(client.status(orphan).await, Err(error) if error.to_string().contains("is not connected"))
     {
@@ -174,7 +175,7 @@ async fn with_a_shared_store_any_live_server_will_do() {
         }
         let begins = (count(&one, "GlobalBeginRequest"), count(&other, "GlobalBeginRequest"));
         assert!(begins.0 > 0 && begins.1 > 0 && begins.0 + begins.1 == 40, "{load_balance:?}: {begins:?}");
-        drop(one);
+        let _dead = Nobody::instead_of(one).await;
         for xid in xids {
             // One call may be caught by the loss itself.
             while client.commit(&xid).await.is_err() {}

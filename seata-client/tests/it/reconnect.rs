@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use crate::{
     scripted::{Reply, ScriptedTc},
     support::{
-        APPLICATION, GROUP, Notes, begin, connect, connect_with, is_connected, nobody, register_branch,
-        registered_resources, restart_at, settings, until,
+        APPLICATION, GROUP, Nobody, Notes, begin, connect, connect_with, is_connected, register_branch,
+        registered_resources, settings, until,
     },
 };
 
@@ -35,10 +35,9 @@ async fn after_a_loss_both_roles_register_again_with_every_resource() {
 #[tokio::test]
 async fn a_restarted_server_is_found_again_by_calls_that_wait() {
     let tc = ScriptedTc::start().await;
-    let address = tc.address();
     let client = connect(&[&tc]).await;
     client.register_resource(Notes::new("jdbc:a")).await.unwrap();
-    drop(tc);
+    let dead = Nobody::instead_of(tc).await;
     until("the loss is seen", || !is_connected(&client.servers()[0].transaction_manager)).await;
 
     let call = tokio::spawn({
@@ -47,33 +46,33 @@ async fn a_restarted_server_is_found_again_by_calls_that_wait() {
     });
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(!call.is_finished(), "it waits for the server");
-    let tc = restart_at(address).await;
+    let tc = dead.start().await;
     call.await.unwrap().expect("the server is back");
     tc.until("the resource is registered again", |tc| registered_resources(tc) == ["jdbc:a"]).await;
 }
 
 #[tokio::test]
 async fn a_resource_that_is_registered_during_an_outage_is_announced_after_it() {
-    let address = nobody().await;
-    let client = RemoteCoordinator::start(APPLICATION, GROUP, settings(&[address])).unwrap();
+    let dead = Nobody::new();
+    let client = RemoteCoordinator::start(APPLICATION, GROUP, settings(&[dead.address()])).unwrap();
     let registering = tokio::spawn({
         let client = client.clone();
         async move { client.register_resource(Notes::new("jdbc:a")).await }
     });
     until("it was tried", || matches!(client.servers()[0].resource_manager, RoleState::Disconnected { .. }))
         .await;
-    let tc = restart_at(address).await;
+    let tc = dead.start().await;
     registering.await.unwrap().expect("the server is there now");
     assert_eq!(registered_resources(&tc), ["jdbc:a"]);
 }
 
 #[tokio::test]
 async fn a_resource_is_announced_even_if_nobody_waits_for_it_any_more() {
-    let address = nobody().await;
-    let client = RemoteCoordinator::start(APPLICATION, GROUP, settings(&[address])).unwrap();
+    let dead = Nobody::new();
+    let client = RemoteCoordinator::start(APPLICATION, GROUP, settings(&[dead.address()])).unwrap();
     let registering = client.register_resource(Notes::new("jdbc:a"));
     tokio::time::timeout(Duration::from_millis(20), registering).await.unwrap_err();
-    let tc = restart_at(address).await;
+    let tc = dead.start().await;
     tc.until("it is announced", |tc| registered_resources(tc) == ["jdbc:a"]).await;
 }
 

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::{
     scripted::{Reply, ScriptedTc},
-    support::{APPLICATION, GROUP, LONG, Notes, begin, branch, connect, is, nobody, settings, until},
+    support::{APPLICATION, GROUP, LONG, Nobody, Notes, begin, branch, connect, is, settings, until},
 };
 
 const SHORT: Duration = Duration::from_millis(100);
@@ -153,7 +153,8 @@ async fn a_shutdown_that_is_dropped_half_way_can_be_taken_up_again() {
 
 #[tokio::test]
 async fn a_client_without_a_server_is_shut_down_at_once() {
-    let client = RemoteCoordinator::start(APPLICATION, GROUP, settings(&[nobody().await])).unwrap();
+    let dead = Nobody::new();
+    let client = RemoteCoordinator::start(APPLICATION, GROUP, settings(&[dead.address()])).unwrap();
     let began = Instant::now();
     client.shutdown(LONG).await.unwrap();
     assert!(began.elapsed() < LONG / 2);

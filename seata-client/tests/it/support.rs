@@ -15,7 +15,7 @@ use seata_context::{
 };
 use seata_protocol::{BranchId, BranchRequest, BranchType, Message, ResourceId, Xid};
 use tokio::{
-    net::TcpListener,
+    net::TcpSocket,
     sync::{Notify, Semaphore},
     time::timeout,
 };
@@ -97,18 +97,45 @@ pub(crate) async fn register_branch(
     client.register_branch(registration).await
 }
 
-/// Starts a coordinator where another one was a moment ago.
-pub(crate) async fn restart_at(address: SocketAddr) -> ScriptedTc {
-    let is_free = || async { TcpListener::bind(address).await.is_ok() };
-    while !is_free().await {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    ScriptedTc::start_at(address).await
+/// An address at which nobody listens, and which nobody else is given while this is there.
+pub(crate) struct Nobody {
+    socket: TcpSocket,
 }
 
-/// An address at which nobody listens.
-pub(crate) async fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+impl Nobody {
+    pub(crate) fn new() -> Self {
+        Self::bind("127.0.0.1:0".parse().unwrap()).expect("there is a free port")
+    }
+
+    /// Ends a coordinator, and keeps its place free.
+    pub(crate) async fn instead_of(tc: ScriptedTc) -> Self {
+        let address = tc.address();
+        drop(tc);
+        loop {
+            match Self::bind(address) {
+                Ok(nobody) => return nobody,
+                Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
+            }
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.socket.local_addr().unwrap()
+    }
+
+    /// Starts a coordinator there.
+    pub(crate) async fn start(self) -> ScriptedTc {
+        let address = self.address();
+        drop(self);
+        ScriptedTc::start_at(address).await
+    }
+
+    fn bind(address: SocketAddr) -> std::io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok(Self { socket })
+    }
 }
 
 pub(crate) fn is<'a>(name: &'a str) -> impl Fn(&Received) -> bool + 'a {

@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::{
     scripted::{Reply, ScriptedTc},
-    support::{APPLICATION, GROUP, LONG, Notes, begin, connect_with, nobody, restart_at, settings},
+    support::{APPLICATION, GROUP, LONG, Nobody, Notes, begin, connect_with, settings},
 };
 
 const WAIT: Duration = Duration::from_millis(300);
@@ -25,7 +25,8 @@ fn assert_took(began: Instant, at_least: Duration) {
 
 #[tokio::test]
 async fn a_dead_server_is_waited_for_as_long_as_was_set_and_no_longer() {
-    let address = nobody().await;
+    let dead = Nobody::new();
+    let address = dead.address();
     for wait in [Duration::ZERO, WAIT] {
         let client =
             RemoteCoordinator::start(APPLICATION, GROUP, settings(&[address]).wait_for_server(wait)).unwrap();
@@ -39,7 +40,8 @@ async fn a_dead_server_is_waited_for_as_long_as_was_set_and_no_longer() {
 
 #[tokio::test]
 async fn connecting_to_a_dead_server_names_it_and_what_happened() {
-    let address = nobody().await;
+    let dead = Nobody::new();
+    let address = dead.address();
     for wait in [Duration::ZERO, WAIT] {
         let began = Instant::now();
         let patience = settings(&[address]).wait_for_server(wait);
@@ -57,14 +59,15 @@ async fn connecting_to_a_dead_server_names_it_and_what_happened() {
 
 #[tokio::test]
 async fn a_server_that_comes_while_a_call_waits_gets_the_call() {
-    let address = nobody().await;
+    let dead = Nobody::new();
+    let address = dead.address();
     let client = RemoteCoordinator::start(APPLICATION, GROUP, settings(&[address])).unwrap();
     let waiting = tokio::spawn({
         let client = client.clone();
         async move { begin(&client).await }
     });
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let _tc = restart_at(address).await;
+    let _tc = dead.start().await;
     waiting.await.unwrap().expect("the server has come");
 }
 
