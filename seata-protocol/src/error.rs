@@ -127,6 +127,18 @@ pub enum DecodeError {
         /// How many it says.
         count: i16,
     },
+    /// The content of a merged message is longer than the length that it gives.
+    #[error("{message} ends within {inner}: {field} needs {missing} more byte(s) than its length says")]
+    MergedCutShort {
+        /// The Java name of the merged message.
+        message: &'static str,
+        /// The Java name of the message in it, or its own.
+        inner: &'static str,
+        /// What the missing bytes belong to.
+        field: &'static str,
+        /// How many are missing at least.
+        missing: usize,
+    },
     /// The content of a merged message does not fill the length that it gives.
     #[error("{message} gives {length} as the length of its content, which ends after {end} bytes")]
     MergedLength {

@@ -288,7 +288,13 @@ fn in_region<T>(reader: &mut Reader<'_>, read: impl FnOnce(&mut Reader<'_>) -> R
     };
     reader.need(region, "messages")?;
     let mut inner = reader.region(region);
-    let found = read(&mut inner)?;
+    let found = read(&mut inner).map_err(|error| match error {
+        // More bytes behind the region would not help.
+        DecodeError::CutShort { message: inner, field, missing } => {
+            DecodeError::MergedCutShort { message, inner, field, missing }
+        }
+        error => error,
+    })?;
     if inner.remaining() > 0 {
         let end = inner.position() - reader.position();
         return Err(DecodeError::MergedLength { message, length: i64::from(length), end });

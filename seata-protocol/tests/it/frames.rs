@@ -132,9 +132,11 @@ fn inside_a_merged_message_everything_is_exact() {
     let error = merged(whole + 3, 1, &[&request, b"new"]).unwrap_err();
     assert!(matches!(error, DecodeError::MergedLength { .. }), "{error}");
     let error = merged(whole, 2, &[&request]).unwrap_err();
-    assert!(matches!(error, DecodeError::CutShort { .. }), "{error}");
+    assert!(matches!(error, DecodeError::MergedCutShort { field: "type code", .. }), "{error}");
     let error = merged(whole - 1, 1, &[&request[..request.len() - 1]]).unwrap_err();
-    assert!(matches!(error, DecodeError::CutShort { field: "extraData", .. }), "{error}");
+    assert!(matches!(error, DecodeError::MergedCutShort { field: "extraData", .. }), "{error}");
+    let error = merged(whole, 1, &[&request[..request.len() - 1]]).unwrap_err();
+    assert!(matches!(error, DecodeError::CutShort { field: "messages", missing: 1, .. }), "{error}");
     let error = merged(whole, -1, &[&request]).unwrap_err();
     assert!(matches!(error, DecodeError::NegativeCount { count: -1, .. }), "{error}");
 
@@ -142,7 +144,7 @@ fn inside_a_merged_message_everything_is_exact() {
     let register =
         encoded(&Message::RegisterTm(RegisterTm { version: "2.6.0".into(), ..RegisterTm::default() }));
     let error = merged(2 + 4, 1, &[&register[..4]]).unwrap_err();
-    assert!(matches!(error, DecodeError::CutShort { message: "RegisterTMRequest", .. }), "{error}");
+    assert!(matches!(error, DecodeError::MergedCutShort { inner: "RegisterTMRequest", .. }), "{error}");
 }
 
 #[test]
@@ -254,6 +256,11 @@ fn a_version_zero_body_that_cannot_be_read_ends_the_connection() {
     let mut bytes = BytesMut::from(&b"\xda\xda\0\x90\0\x63\0\0\0\0\0\0\0\x05"[..]);
     let error = FrameDecoder::new(Limits::default()).next(&mut bytes).unwrap_err();
     assert_eq!(error, FrameError::VersionZeroBody(DecodeError::UnknownType { code: 99 }));
+
+    // Two messages are counted where there is room for none: no byte to come can help.
+    let mut bytes = BytesMut::from(&b"\xda\xda\0\x10\0\x3c\0\0\0\0\0\0\0\x05\0\0\0\x02\0\x02"[..]);
+    let error = FrameDecoder::new(Limits::default()).next(&mut bytes).unwrap_err();
+    assert!(matches!(error, FrameError::VersionZeroBody(DecodeError::MergedCutShort { .. })), "{error}");
 }
 
 #[test]
