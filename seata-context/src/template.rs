@@ -83,10 +83,6 @@ where
         (Propagation::NotSupported | Propagation::Supports | Propagation::Never, None) => {
             outer.scope(body).await
         }
-        (Propagation::RequiresNew, _) | (Propagation::Required, None) if is_degraded(&outer) => {
-            tracing::debug!(name = %options.name, "runs without a global transaction: the coordinator does not work");
-            outer.suspended().scope(body).await
-        }
         (Propagation::RequiresNew, _) | (Propagation::Required, None) => {
             launch(outer, options, rule, body).await
         }
@@ -140,6 +136,10 @@ where
         Some(client) => client,
         None => Client::current().map_err(TransactionError::from)?,
     };
+    if client.degraded() {
+        tracing::debug!(name = %options.name, "runs without a global transaction: the coordinator does not work");
+        return outer.suspended().scope(body).await;
+    }
     let (lock_retry, lock_strategy) = (options.lock_retry, options.lock_strategy);
     let (name, own_hooks) = (options.name.clone(), options.hooks.clone());
     let mut transaction = match GlobalTransaction::launch(client.clone(), options).await {
