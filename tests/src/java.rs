@@ -14,6 +14,9 @@ use tokio::sync::Mutex;
 pub use peer::{Ended, Holdings, Peer, PeerProcess, Refused};
 pub use server::Server;
 
+/// For a JVM that starts soon and stays small.
+const SMALL: [&str; 2] = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+
 /// What is running on the Java side for one test. When the test fails, its logs are shown.
 #[derive(Debug)]
 pub struct Java {
@@ -71,11 +74,14 @@ fn workspace() -> &'static Path {
 }
 
 /// A JVM with the class path of a Maven module of `tests/interop/java`, which is built when it has to be.
-fn jvm(module: &str) -> Command {
+///
+/// # Panics
+/// When it cannot be built.
+pub fn jvm(module: &str) -> Command {
     let built = built().join(module);
     let class_path = format!("{0}/classes:{0}/lib/*", built.display());
     let mut command = Command::new("java");
-    command.args(["-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true", "-cp", &class_path]);
+    command.args(["-Djava.net.preferIPv4Stack=true", "-cp", &class_path]);
     command
 }
 

@@ -18,7 +18,7 @@ use tonic::transport::Channel;
 use tonic_prost::ProstCodec;
 use tower::{Layer as _, Service, ServiceExt as _};
 
-use super::jvm;
+use super::{SMALL, jvm};
 use crate::process::Process;
 
 /// How long one request may take. Java's client has shorter limits of its own for most things.
@@ -44,7 +44,8 @@ impl PeerProcess {
         let directory = tempfile::tempdir().expect("a directory");
         let mut command = jvm("peer");
         command
-            .args(["-Xmx128m", "-XX:TieredStopAtLevel=1"])
+            .arg("-Xmx128m")
+            .args(SMALL)
             .arg(format!("-Dservice.default.grouplist={server}"))
             .arg("interop.Peer");
         let mut process = Process::start("Java peer", &mut command, directory.path().join("peer.log"));

@@ -7,7 +7,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::jvm;
+use super::{SMALL, jvm};
 use crate::process::Process;
 
 /// How often another port is tried: between choosing it and binding it, somebody else may take it.
@@ -28,7 +28,8 @@ impl Server {
     /// # Panics
     /// When it does not start.
     pub async fn start() -> Self {
-        Self::start_with(&["-Xmx256m", "-XX:TieredStopAtLevel=1"]).await
+        let [collector, compiler] = SMALL;
+        Self::start_with(&["-Xmx256m", collector, compiler]).await
     }
 
     /// As [`start`](Self::start), with options for the JVM: heap, system properties.
