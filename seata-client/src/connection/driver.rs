@@ -208,3 +208,38 @@ async fn finish(mut socket: WriteHalf<'_>) -> CloseReason {
     sleep(LINGER).await;
     CloseReason::Asked
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_buffer_grows_by_what_came_and_shrinks_when_it_is_empty() {
+        let mut buffer = BytesMut::new();
+        make_room(&mut buffer);
+        assert!((READ_ROOM..=2 * READ_CHUNK).contains(&buffer.capacity()));
+        // Whatever length its frame claims to have.
+        buffer.extend_from_slice(&[0; READ_CHUNK]);
+        make_room(&mut buffer);
+        assert!((READ_CHUNK + READ_ROOM..=3 * READ_CHUNK).contains(&buffer.capacity()));
+
+        buffer.extend_from_slice(&[0; 1 << 20]);
+        let frame = buffer.split().freeze();
+        make_room(&mut buffer);
+        drop(frame);
+        assert!(buffer.capacity() <= 2 * READ_CHUNK, "{} bytes are kept", buffer.capacity());
+
+        let mut reclaimed = BytesMut::with_capacity(8 << 20);
+        make_room(&mut reclaimed);
+        assert!(reclaimed.capacity() <= 2 * READ_CHUNK);
+    }
+
+    #[test]
+    fn what_was_last_read_is_known_to_the_millisecond() {
+        let last_read = LastRead::new();
+        let before = Instant::now();
+        last_read.set_to_now();
+        assert!(last_read.at() + Duration::from_millis(1) >= before);
+        assert!(last_read.at() <= Instant::now());
+    }
+}
