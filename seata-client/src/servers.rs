@@ -108,14 +108,17 @@ impl Servers {
         deadline: Instant,
     ) -> Result<Reached, String> {
         let began = Instant::now();
-        if let Some(reached) = self.pick(role, destination) {
-            return Ok(reached);
-        }
-        let mut changes = self.changes.subscribe();
+        let mut changes = None;
         loop {
             if let Some(reached) = self.pick(role, destination) {
+                self.warn_of_strangers(destination);
                 return Ok(reached);
             }
+            // Looked at once more when changes are seen: one may have come in between.
+            let Some(changes) = &mut changes else {
+                changes = Some(self.changes.subscribe());
+                continue;
+            };
             if timeout_at(deadline, changes.changed()).await.is_err() {
                 return Err(self.describe_absence(role, destination, began.elapsed()));
             }
@@ -181,14 +184,18 @@ impl Servers {
     fn owner(&self, destination: Destination<'_>) -> Option<usize> {
         match destination {
             _ if self.list.len() == 1 => Some(0),
-            Destination::Of(xid) if self.balancer.is_by_xid() => {
-                let owner = self.owner_of(xid);
-                if owner.is_none() {
-                    tracing::warn!(%xid, cluster = self.cluster, "no server of the cluster is known to have begun this transaction: asking any");
-                }
-                owner
-            }
+            Destination::Of(xid) if self.balancer.is_by_xid() => self.owner_of(xid),
             _ => None,
+        }
+    }
+
+    fn warn_of_strangers(&self, destination: Destination<'_>) {
+        if let Destination::Of(xid) = destination
+            && self.balancer.is_by_xid()
+            && self.owner(destination).is_none()
+        {
+            let cluster = &self.cluster;
+            tracing::warn!(%xid, cluster, "no server is known to have begun this transaction: asking any");
         }
     }
 

@@ -2,7 +2,8 @@
 
 use std::{fmt, time::Duration};
 
-use seata_protocol::{Codec, Compressor, Limits};
+use bytes::BytesMut;
+use seata_protocol::{Codec, Compressor, EncodeError, GlobalRequest, Header, Kind, Limits, Message, frame};
 
 use crate::{LoadBalance, Services, ServicesError};
 
@@ -106,6 +107,17 @@ pub enum SettingsError {
     /// There is no tokio runtime here to run the client's tasks on.
     #[error("no tokio runtime here: start the client inside one")]
     NoRuntime,
+    /// Messages cannot be written with this codec and compressor: a feature of seata-protocol is off, or this
+    /// client does not know it.
+    #[error("no message can be written with codec {codec} and compressor {compressor}: {source}")]
+    Unwritable {
+        /// The codec.
+        codec: Codec,
+        /// The compressor.
+        compressor: Compressor,
+        /// Which of them, and what to do.
+        source: EncodeError,
+    },
     /// A setting is zero that must not be.
     #[error("{setting} is zero: nothing would ever get through")]
     Zero {
@@ -181,6 +193,7 @@ impl Settings {
             check_name("access key", &credentials.access_key)?;
         }
         self.services.resolve(group)?;
+        self.write_a_message()?;
         let zero = [
             ("connect_timeout", self.connect_timeout.is_zero()),
             ("transaction_request_timeout", self.transaction_request_timeout.is_zero()),
@@ -200,6 +213,19 @@ impl Settings {
             return Err(SettingsError::HeartbeatTooLong { heartbeat: self.heartbeat, idle: self.idle });
         }
         Ok(())
+    }
+}
+
+impl Settings {
+    fn write_a_message(&self) -> Result<(), SettingsError> {
+        let (codec, compressor) = (self.codec, self.compressor);
+        let header = Header { codec, compressor, ..Header::new(Kind::Request, 0) };
+        let message = Message::GlobalStatus(GlobalRequest::default());
+        frame::write(&mut BytesMut::new(), &header, &message).map_err(|source| SettingsError::Unwritable {
+            codec,
+            compressor,
+            source,
+        })
     }
 }
 
@@ -256,7 +282,11 @@ mod tests {
     #[test]
     fn the_defaults_are_valid_and_a_setting_that_cannot_work_is_named() {
         assert_eq!(settings().validate("order", "default_tx_group"), Ok(()));
-        let cases: [(Change, &str); 5] = [
+        let cases: [(Change, &str); 6] = [
+            (
+                |s| s.codec = Codec::Kryo,
+                "no message can be written with codec KRYO and compressor NONE: KRYO bodies are not written: use SEATA",
+            ),
             (
                 |s| s.connect_timeout = Duration::ZERO,
                 "connect_timeout is zero: nothing would ever get through",

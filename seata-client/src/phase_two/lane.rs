@@ -50,8 +50,9 @@ struct Waiting {
 
 /// What is run at one go.
 enum Job {
-    Commit(Vec<Request>),
-    Rollback(Request),
+    One(Request),
+    /// More than one.
+    Commits(Vec<Request>),
     DeleteUndoLogs(u16),
 }
 
@@ -105,8 +106,9 @@ impl Lane {
             Kind::Commit => waiting.commits.push_back(request),
             Kind::Rollback => waiting.rollbacks.push_back(request),
         }
-        drop(waiting);
+        // Counted before anybody can take it, and with it be done.
         self.under_way.send_modify(|count| *count += 1);
+        drop(waiting);
         self.arrived.notify_one();
         Ok(())
     }
@@ -142,48 +144,46 @@ impl Lane {
             !waiting.commits.is_empty() && (waiting.is_turn_of_commits || waiting.rollbacks.is_empty());
         waiting.is_turn_of_commits = !takes_commits;
         if !takes_commits {
-            return waiting.rollbacks.pop_front().map(Job::Rollback);
+            return waiting.rollbacks.pop_front().map(Job::One);
         }
         // A share, not all: where each commit is code of the user's, they are to run side by side; where one
         // statement does for many, the shares grow with what waits.
         let share = waiting.commits.len().div_ceil(self.concurrency).min(MAX_BATCH);
-        Some(Job::Commit(waiting.commits.drain(..share).collect()))
+        match share {
+            1 => waiting.commits.pop_front().map(Job::One),
+            _ => Some(Job::Commits(waiting.commits.drain(..share).collect())),
+        }
     }
 
     async fn perform(self: Arc<Self>, job: Job) {
         let resource = self.resource.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match job {
-            Job::Commit(requests) => {
-                let mut tasks: Vec<_> = requests.iter().map(|request| self.task(request)).collect();
-                let answers = contained(async {
-                    match tasks.len() {
-                        1 => vec![resource.commit(tasks.remove(0)).await],
-                        _ => resource.commit_many(tasks).await,
-                    }
-                });
-                let answers = match answers.await {
-                    Ok(answers) if answers.len() == requests.len() => Ok(answers),
-                    Ok(answers) => {
-                        Err(format!("{} answers came for {} commits", answers.len(), requests.len()))
-                    }
-                    Err(panic) => Err(panic),
-                };
-                let mut answers = answers.map(Vec::into_iter);
-                for request in requests {
-                    let answer = match &mut answers {
-                        Ok(answers) => answers.next().expect("there is one for each"),
-                        Err(reason) => BranchAnswer::failed(Kind::Commit.retryable(), &**reason),
-                    };
-                    self.answer(request, answer).await;
-                }
-            }
-            Job::Rollback(request) => {
+            Job::One(request) => {
                 let span = tracing::info_span!("phase_two", xid = %request.xid, branch = %request.branch);
                 let task = self.task(&request);
-                let answer = contained(async { resource.rollback(task).await }.instrument(span)).await;
-                let answer =
-                    answer.unwrap_or_else(|panic| BranchAnswer::failed(Kind::Rollback.retryable(), panic));
+                let call = async {
+                    match request.kind {
+                        Kind::Commit => resource.commit(task).await,
+                        Kind::Rollback => resource.rollback(task).await,
+                    }
+                };
+                let answer = contained(call.instrument(span)).await;
+                let answer = answer.unwrap_or_else(|panic| not_now(request.kind, panic));
                 self.answer(request, answer).await;
+            }
+            Job::Commits(requests) => {
+                let tasks = requests.iter().map(|request| self.task(request)).collect();
+                let answers = contained(async { resource.commit_many(tasks).await }).await;
+                let answers = answers.and_then(|answers| match answers.len() == requests.len() {
+                    true => Ok(answers),
+                    false => Err(format!("{} answers came for {} commits", answers.len(), requests.len())),
+                });
+                let answers = answers
+                    .unwrap_or_else(|reason| vec![not_now(Kind::Commit, reason); requests.len()])
+                    .into_iter();
+                for (request, answer) in requests.into_iter().zip(answers) {
+                    self.answer(request, answer).await;
+                }
             }
             Job::DeleteUndoLogs(days) => {
                 if let Err(panic) = contained(async { resource.delete_undo_logs(days).await }).await {
@@ -220,6 +220,10 @@ impl Lane {
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn not_now(kind: Kind, reason: String) -> BranchAnswer {
+    BranchAnswer::failed(kind.retryable(), reason)
 }
 
 /// What a resource's code gives, or the text of its panic.
