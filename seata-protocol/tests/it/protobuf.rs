@@ -16,14 +16,15 @@ use crate::{
 #[test]
 fn bodies_and_frames_are_written_as_java_writes_them() {
     for entry in readable() {
+        let called = name(&entry, "name");
         let message = fields::message(&entry);
         let mut body = BytesMut::new();
-        protobuf::encode(&message, &mut body).expect(name(&entry, "name"));
+        protobuf::encode(&message, &mut body).expect(called);
         assert_eq!(hex(&body), name(&entry, "body_hex"), "{}", entry["name"]);
 
         let header = Header { codec: Codec::Protobuf, ..only_frame(&bytes(&entry["frame_hex"])).header };
         let mut out = BytesMut::new();
-        frame::write(&mut out, &header, &message).expect(name(&entry, "name"));
+        frame::write(&mut out, &header, &message).expect(called);
         assert_eq!(hex(&out), name(&entry, "frame_hex"), "{}", entry["name"]);
     }
 }
@@ -31,8 +32,9 @@ fn bodies_and_frames_are_written_as_java_writes_them() {
 #[test]
 fn bodies_and_frames_are_read_as_java_reads_them() {
     for entry in readable() {
+        let called = name(&entry, "name");
         let body = Bytes::from(bytes(&entry["body_hex"]));
-        let decoded = protobuf::decode(body, &Limits::default()).expect(name(&entry, "name"));
+        let decoded = protobuf::decode(body, &Limits::default()).expect(called);
         assert_eq!(decoded.message, fields::decoded_message(&entry), "{}", entry["name"]);
 
         let frame = only_frame(&bytes(&entry["frame_hex"]));
