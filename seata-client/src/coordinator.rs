@@ -179,7 +179,9 @@ impl RemoteCoordinator {
         });
         inner.context.phase_two.stop();
         inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
-        inner.servers.links().for_each(|link| link.cut_off());
+        for link in inner.servers.links() {
+            link.cut_off().await;
+        }
         tracing::info!(clean = result.is_ok(), "the Seata client is shut down");
         result
     }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use seata_protocol::{ResourceId, Text};
+use seata_protocol::ResourceId;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
@@ -60,7 +60,7 @@ enum Standing {
 
 struct Ready {
     connection: Connection,
-    version: Text,
+    version: String,
     /// How many of [`Context::resources`] the server knows.
     resources: usize,
     /// Why it does not know more, if it was asked.
@@ -109,7 +109,7 @@ impl Link {
             Standing::Connecting => RoleState::Connecting,
             Standing::Registering => RoleState::Registering,
             Standing::Ready(ready) => {
-                RoleState::Connected { version: ready.version.to_string(), refused: ready.refused.clone() }
+                RoleState::Connected { version: ready.version.clone(), refused: ready.refused.clone() }
             }
             Standing::Down(error) => RoleState::Disconnected { error: error.clone() },
             Standing::Stopped => RoleState::Stopped,
@@ -129,10 +129,7 @@ impl Link {
             _ = stop.wait_for(Option::is_some) => {}
         }
         let limit = stop.borrow().map_or(Duration::ZERO, |end| end.saturating_duration_since(Instant::now()));
-        if let Some(connection) = self.connection() {
-            connection.close(limit).await;
-        }
-        self.cut_off();
+        self.close(limit).await;
     }
 
     async fn keep_up(&self, context: &Context) {
@@ -213,7 +210,7 @@ impl Link {
     ) -> Result<(), RegistrationError> {
         let mut known = context.resources.subscribe();
         let mut resources = 0;
-        let mut version = Text::new();
+        let mut version = String::new();
         let mut pauses = Pauses::new(context.settings.reconnect);
         loop {
             let fresh = known.borrow_and_update()[resources..].to_vec();
@@ -243,8 +240,15 @@ impl Link {
         }
     }
 
-    /// Lets go of the connection for good. It ends at once, unless it was told to close before.
-    pub(crate) fn cut_off(&self) {
+    /// Ends the connection, for good and at once. Who waits for an answer is told.
+    pub(crate) async fn cut_off(&self) {
+        self.close(Duration::ZERO).await;
+    }
+
+    async fn close(&self, limit: Duration) {
+        if let Some(connection) = self.connection() {
+            connection.close(limit).await;
+        }
         self.set(Standing::Stopped);
     }
 

@@ -55,7 +55,7 @@ struct Request {
     xid: Xid,
     branch: seata_protocol::BranchId,
     /// Also says what is asked: Saga's requests for one XID differ in this alone.
-    application_data: Text,
+    application_data: Arc<str>,
 }
 
 /// Who waits for the answer.
@@ -145,7 +145,8 @@ impl PhaseTwo {
             Ok(xid) => xid,
             Err(error) => return Err((asker, format!("{error}"))),
         };
-        let application_data = request.application_data.clone();
+        // Not a slice of the frame, which would be kept for as long as this waits.
+        let application_data = Arc::from(&*request.application_data);
         lane.offer(Request { kind, xid, branch: request.branch_id, application_data }, asker)
     }
 

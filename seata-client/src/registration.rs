@@ -55,7 +55,7 @@ impl Identity {
         &self,
         connection: &Connection,
         limit: Duration,
-    ) -> Result<Text, RegistrationError> {
+    ) -> Result<String, RegistrationError> {
         let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let timestamp = u64::try_from(timestamp).unwrap_or(u64::MAX);
         let request = self.transaction_manager(connection.local_address().ip(), timestamp);
@@ -71,7 +71,7 @@ impl Identity {
         connection: &Connection,
         resources: &[ResourceId],
         limit: Duration,
-    ) -> Result<Text, RegistrationError> {
+    ) -> Result<String, RegistrationError> {
         match connection.call(self.resource_manager(resources), limit).await? {
             Message::RegisterRmResponse(answer) => self.judge(answer),
             other => Err(RegistrationError::WrongAnswer(other.name())),
@@ -98,9 +98,9 @@ impl Identity {
         })
     }
 
-    fn judge(&self, answer: seata_protocol::Registered) -> Result<Text, RegistrationError> {
+    fn judge(&self, answer: seata_protocol::Registered) -> Result<String, RegistrationError> {
         if answer.identified {
-            return Ok(answer.version);
+            return Ok(answer.version.to_string());
         }
         Err(RegistrationError::Refused {
             version: answer.version.to_string(),

@@ -181,9 +181,8 @@ impl Lane {
                 let answers = answers
                     .unwrap_or_else(|reason| vec![not_now(Kind::Commit, reason); requests.len()])
                     .into_iter();
-                for (request, answer) in requests.into_iter().zip(answers) {
-                    self.answer(request, answer).await;
-                }
+                let answered = requests.into_iter().zip(answers);
+                join_all(answered.map(|(request, answer)| self.answer(request, answer))).await;
             }
             Job::DeleteUndoLogs(days) => {
                 if let Err(panic) = contained(async { resource.delete_undo_logs(days).await }).await {

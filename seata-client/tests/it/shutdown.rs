@@ -135,6 +135,24 @@ async fn after_the_limit_the_rest_is_cut_off_and_counted() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_cut_off_is_told_so() {
+    let tc = ScriptedTc::start().await;
+    let client = connect(&[&tc]).await;
+    let xid = begin(&client).await.unwrap();
+    tc.script(|_| Reply::Silence);
+    let commit = tokio::spawn({
+        let (client, xid) = (client.clone(), xid.clone());
+        async move { client.commit(&xid).await }
+    });
+    tc.wait_for("the commit", is("GlobalCommitRequest")).await;
+    let error = client.shutdown(SHORT).await.unwrap_err();
+    assert_eq!(error, ShutdownError::TimedOut { limit: SHORT, calls: 1, branches: 0 });
+    let error = timeout(LONG / 2, commit).await.expect("it does not wait any more").unwrap().unwrap_err();
+    assert!(matches!(error, CoordinationError::Unreachable { .. }), "{error:?}");
+    tc.until("the connection is closed", |tc| tc.open() == 0).await;
+}
+
+#[tokio::test]
 async fn a_shutdown_that_is_dropped_half_way_can_be_taken_up_again() {
     let tc = ScriptedTc::start().await;
     let resource = Notes::held("jdbc:a");
