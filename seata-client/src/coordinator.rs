@@ -52,8 +52,8 @@ use crate::{
 pub struct RemoteCoordinator(Arc<Inner>);
 
 struct Inner {
-    pub(crate) context: Arc<Context>,
-    pub(crate) servers: Arc<Servers>,
+    context: Arc<Context>,
+    servers: Servers,
     calls: Calls,
     /// Tells the links when their closing must be over.
     stop: watch::Sender<Option<Instant>>,
@@ -123,7 +123,7 @@ impl RemoteCoordinator {
     pub fn start(application: &str, group: &str, settings: Settings) -> Result<Self, SettingsError> {
         settings.validate(application, group)?;
         let runtime = runtime::Handle::try_current().map_err(|_| SettingsError::NoRuntime)?;
-        let servers = Arc::new(Servers::new(settings.services.resolve(group)?, &settings));
+        let servers = Servers::new(settings.services.resolve(group)?, &settings);
         let context = Arc::new(Context {
             identity: Identity::new(application, group, settings.credentials.clone()),
             phase_two: PhaseTwo::new(&settings, runtime.clone()),

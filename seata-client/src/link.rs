@@ -10,7 +10,7 @@ use std::{
 use seata_protocol::ResourceId;
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 
 use crate::{
@@ -157,14 +157,11 @@ impl Link {
 
     /// One connection, from the attempt to its end.
     async fn session(&self, context: &Context) -> SessionEnd {
-        let limit = context.settings.connect_timeout;
-        let deadline = Instant::now() + limit;
-        let (connection, incoming) =
-            match timeout(limit, Connection::open(&self.address, &context.settings)).await {
-                Ok(Ok(opened)) => opened,
-                Ok(Err(error)) => return SessionEnd::Open(error),
-                Err(_) => return SessionEnd::TimedOut { limit },
-            };
+        let deadline = Instant::now() + context.settings.connect_timeout;
+        let (connection, incoming) = match Connection::open(&self.address, &context.settings).await {
+            Ok(opened) => opened,
+            Err(error) => return SessionEnd::Open(error),
+        };
         if matches!(*self.standing.borrow(), Standing::Connecting) {
             self.set(Standing::Registering);
         }
@@ -274,8 +271,6 @@ impl Link {
 enum SessionEnd {
     #[error(transparent)]
     Open(OpenError),
-    #[error("no connection within {limit:?}")]
-    TimedOut { limit: Duration },
     #[error(transparent)]
     Registration(RegistrationError),
     #[error("the connection was lost: {0}")]

@@ -123,6 +123,7 @@ impl PhaseTwo {
         let lanes = std::mem::take(&mut *self.lanes());
         // Resources are dropped here, outside the lock; dropping their tasks aborts them.
         drop(lanes);
+        self.under_way.send_replace(0);
     }
 
     async fn accept(&self, kind: Kind, request: BranchRequest, asker: Asker) {

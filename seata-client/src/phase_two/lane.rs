@@ -213,7 +213,8 @@ impl Lane {
         // From here on the same request is a new one.
         let askers = self.waiting().askers.remove(&request).unwrap_or_default();
         join_all(askers.iter().map(|asker| asker.answer(*kind, xid.as_str().into(), *branch, status))).await;
-        self.under_way.send_modify(|count| *count -= 1);
+        // A call that is cut off is no longer counted.
+        self.under_way.send_modify(|count| *count = count.saturating_sub(1));
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {

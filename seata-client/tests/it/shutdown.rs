@@ -132,6 +132,7 @@ async fn after_the_limit_the_rest_is_cut_off_and_counted() {
     assert!(began.elapsed() >= SHORT && began.elapsed() < LONG / 2, "{:?}", began.elapsed());
     assert_eq!(error, ShutdownError::TimedOut { limit: SHORT, calls: 0, branches: 1 });
     tc.until("the connections are closed nevertheless", |tc| tc.open() == 0).await;
+    client.shutdown(SHORT).await.expect("nothing is left to wait for");
 }
 
 #[tokio::test]
