@@ -198,3 +198,45 @@ async fn every_server_may_ask_for_phase_two() {
     }
     assert_eq!(resource.calls(), ["commit 0", "commit 1"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_callers_go_on_while_servers_come_and_go() {
+    let (mut one, other) = (ScriptedTc::start().await, ScriptedTc::start().await);
+    let client =
+        connect_to_all(&[&one, &other], |settings| settings.load_balance = LoadBalance::Random).await;
+    let resource = Notes::new("jdbc:a");
+    client.register_resource(resource.clone()).await.unwrap();
+    let mut callers = tokio::task::JoinSet::new();
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    for _ in 0..32 {
+        let (client, stop) = (client.clone(), stop.clone());
+        callers.spawn(async move {
+            let mut committed = 0;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let ended = async {
+                    let xid = begin(&client).await?;
+                    register_branch(&client, &xid, "jdbc:a").await?;
+                    client.commit(&xid).await
+                };
+                match ended.await {
+                    Ok(_) => committed += 1,
+                    // Only what was caught in the middle of a loss may fail, and only so.
+                    Err(error) => {
+                        assert!(matches!(error, CoordinationError::Unreachable { .. }), "{error:?}")
+                    }
+                }
+            }
+            committed
+        });
+    }
+    for _ in 0..4 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let dead = Nobody::instead_of(one).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        one = dead.start().await;
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    let committed = callers.join_all().await;
+    assert!(committed.iter().all(|count| *count > 0), "{committed:?}");
+    client.shutdown(crate::support::LONG).await.expect("nothing is left behind");
+}
