@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use seata::{
     Coordinator, DegradeCheck, Error, GlobalTransaction, OnError, RootContext, Seata, SeataBuilder,
-    StartError, TransactionOptions, Xid,
+    ShutdownError, StartError, TransactionOptions, Xid,
     remote::{Services, Settings, Step},
     run,
 };
@@ -60,6 +60,15 @@ async fn shutdown_sends_the_rollback_of_what_was_dropped_and_waits_for_its_answe
     seata.shutdown(LIMIT).await.unwrap();
     let log = server.log();
     assert_eq!(log[..3], ["GlobalBeginRequest", "GlobalRollbackRequest", "rolled back"], "{log:?}");
+}
+
+#[tokio::test]
+async fn a_shutdown_that_is_too_short_says_what_is_open() {
+    let server = Server::slow(LIMIT).await;
+    let seata = on(&server).start().await.unwrap();
+    drop(begin(&seata).await.unwrap());
+    let left = seata.shutdown(Duration::from_millis(50)).await;
+    assert!(matches!(left, Err(ShutdownError::StillOpen { open: 1, .. })), "{left:?}");
 }
 
 #[tokio::test]
