@@ -149,7 +149,13 @@ impl Link {
                 pauses = Pauses::new(reconnect);
             }
             let pause = pauses.next();
-            tracing::warn!(server = %self.address, role = %self.role, cause = %end, reconnecting_in = ?pause, "no connection to the Seata server");
+            tracing::warn!(
+                server = %self.address,
+                role = %self.role,
+                cause = %end,
+                reconnecting_in = ?pause,
+                "no connection to the Seata server",
+            );
             self.set(Standing::Down(end.to_string()));
             sleep(pause).await;
         }
@@ -191,7 +197,8 @@ impl Link {
         limit: Duration,
     ) -> Result<(), RegistrationError> {
         let version = context.identity.register_tm(connection, limit).await?;
-        tracing::info!(server = %self.address, role = %self.role, %version, "registered with the Seata server");
+        let (server, role) = (&self.address, self.role);
+        tracing::info!(%server, %role, %version, "registered with the Seata server");
         let connection = connection.clone();
         self.set(Standing::Ready(Ready { connection, version, resources: 0, refused: None }));
         Ok(())
@@ -205,6 +212,7 @@ impl Link {
         connection: &Connection,
         mut limit: Duration,
     ) -> Result<(), RegistrationError> {
+        let (server, role) = (&self.address, self.role);
         let mut known = context.resources.subscribe();
         let mut resources = 0;
         let mut version = String::new();
@@ -219,7 +227,7 @@ impl Link {
                 Ok(answered) => {
                     version = answered;
                     resources += fresh.len();
-                    tracing::info!(server = %self.address, role = %self.role, %version, resources = ?fresh, "registered with the Seata server");
+                    tracing::info!(%server, %role, %version, resources = ?fresh, "registered with the Seata server");
                     None
                 }
             };
@@ -228,7 +236,14 @@ impl Link {
             if let Some(cause) = ready.refused.clone() {
                 self.set(Standing::Ready(ready));
                 let pause = pauses.next();
-                tracing::warn!(server = %self.address, role = %self.role, cause, resources = ?fresh, trying_again_in = ?pause, "a resource is not registered");
+                tracing::warn!(
+                    %server,
+                    %role,
+                    cause,
+                    resources = ?fresh,
+                    trying_again_in = ?pause,
+                    "a resource is not registered",
+                );
                 sleep(pause).await;
             } else {
                 self.set(Standing::Ready(ready));

@@ -12,8 +12,8 @@ use std::{
 
 use seata_context::Resource;
 use seata_protocol::{
-    BranchRequest, BranchResponse, BranchStatus, BranchType, Header, Message, Outcome, ResourceId, Text,
-    UndoLogDelete, Xid,
+    BranchId, BranchRequest, BranchResponse, BranchStatus, BranchType, Header, Message, Outcome, ResourceId,
+    Text, UndoLogDelete, Xid,
 };
 use tokio::{runtime, sync::watch, task::JoinSet};
 
@@ -53,7 +53,7 @@ enum Kind {
 struct Request {
     kind: Kind,
     xid: Xid,
-    branch: seata_protocol::BranchId,
+    branch: BranchId,
     /// Also says what is asked: Saga's requests for one XID differ in this alone.
     application_data: Arc<str>,
 }
@@ -129,7 +129,7 @@ impl PhaseTwo {
     async fn accept(&self, kind: Kind, request: BranchRequest, asker: Asker) {
         let Err((asker, reason)) = self.offer(kind, &request, asker) else { return };
         let (xid, branch, resource) = (&request.xid, request.branch_id, &request.resource_id);
-        tracing::warn!(%xid, %branch, %resource, ?kind, reason, "phase two is put off: the server is to ask again");
+        tracing::warn!(%xid, %branch, %resource, ?kind, reason, "put off: the server is to ask again");
         asker.answer(kind, request.xid, request.branch_id, kind.retryable()).await;
     }
 
@@ -157,7 +157,8 @@ impl PhaseTwo {
             (Some(lane), Ok(days)) => lane.delete_undo_logs(days),
             (None, _) => tracing::debug!(%resource, "no undo logs to delete: no such resource here"),
             (_, Err(_)) => {
-                tracing::warn!(%resource, save_days = request.save_days, "undo logs are not deleted: the age is negative");
+                let save_days = request.save_days;
+                tracing::warn!(%resource, save_days, "undo logs are not deleted: the age is negative");
             }
         }
     }
@@ -184,7 +185,7 @@ impl Kind {
 
 impl Asker {
     /// Answers as Java does: the request was handled, and the status says how that went.
-    async fn answer(&self, kind: Kind, xid: Text, branch_id: seata_protocol::BranchId, status: BranchStatus) {
+    async fn answer(&self, kind: Kind, xid: Text, branch_id: BranchId, status: BranchStatus) {
         let response = BranchResponse { outcome: Outcome::success(), xid: xid.clone(), branch_id, status };
         let message = match kind {
             Kind::Commit => Message::BranchCommitResponse(response),

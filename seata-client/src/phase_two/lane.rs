@@ -208,7 +208,8 @@ impl Lane {
         if answer.reason.is_empty() {
             tracing::debug!(%xid, %branch, %resource, %status, "phase two");
         } else {
-            tracing::warn!(%xid, %branch, %resource, %status, reason = answer.reason, "phase two of a branch did not end well");
+            let reason = &answer.reason;
+            tracing::warn!(%xid, %branch, %resource, %status, reason, "phase two did not end well");
         }
         // From here on the same request is a new one.
         let askers = self.waiting().askers.remove(&request).unwrap_or_default();
