@@ -44,7 +44,8 @@ fn main() {
         let coordinator = Coordinator::in_memory_with(Settings::default());
         Seata::builder("bench").coordinator(&coordinator).start().await.expect("an application")
     });
-    let xid: Xid = format!("{}:1", seata.coordinator().expect("an embedded one").address()).parse().expect("an XID");
+    let xid: Xid =
+        format!("{}:1", seata.coordinator().expect("an embedded one").address()).parse().expect("an XID");
     reading(&xid);
     carrying(&xid);
     layers(&seata, &xid);
