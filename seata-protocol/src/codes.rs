@@ -285,13 +285,13 @@ wire_codes! {
         0 None "NONE";
         /// gzip (feature `gzip`).
         1 Gzip "GZIP";
-        /// One zip entry without the directory at the end (feature `zip`, reading only).
+        /// One zip entry without the directory at the end (feature `zip`).
         2 Zip "ZIP";
         /// Named by Java, implemented by nobody.
         3 SevenZ "SEVENZ";
         /// bzip2 without its first two bytes (feature `bzip2`).
         4 Bzip2 "BZIP2";
-        /// LZ4: its frames since 2.x, before that Java's own blocks (feature `lz4`).
+        /// LZ4, in one of [two forms](crate::compress::Lz4Form) (feature `lz4`).
         5 Lz4 "LZ4";
         /// zlib (feature `deflate`).
         6 Deflater "DEFLATER";
