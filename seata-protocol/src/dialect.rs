@@ -2,14 +2,15 @@
 
 use crate::compress::Lz4Form;
 
-/// The choices of a peer that its frames' headers do not tell. All of them are read; which to write is
-/// known from what the peer sent, or else by its release.
+/// The choices of a peer that its frames' headers do not tell. All of them are read. What to write is known
+/// from what the peer sent: a header that a [`FrameDecoder`](crate::FrameDecoder) gives has seen it, and its
+/// [`reply`](crate::Header::reply) repeats it. Before that, the peer's release tells.
 ///
 /// ```
-/// use seata_protocol::{Dialect, ProtobufPackage};
+/// use seata_protocol::{Dialect, ProtobufPackage, Release};
 ///
-/// assert_eq!(Dialect::default(), Dialect::of_release("2.0.0"));
-/// assert_eq!(Dialect::of_release("2.1.0").protobuf, ProtobufPackage::OrgApacheSeata);
+/// assert_eq!(Dialect::default(), Release::of("2.0.0").dialect());
+/// assert_eq!(Release::of("2.1.0").dialect().protobuf, ProtobufPackage::OrgApacheSeata);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Dialect {
@@ -20,19 +21,9 @@ pub struct Dialect {
 }
 
 impl Dialect {
-    /// The dialect of a release, from a version as peers send it at registration. A text that is no
-    /// version is taken for an old release, as Java does.
-    pub fn of_release(version: &str) -> Self {
-        let mut numbers = version.split(['.', '-']).map(|part| part.parse().unwrap_or(0));
-        let release: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-        Self {
-            lz4: if release < (2, 6) { Lz4Form::BlockStream } else { Lz4Form::Frame },
-            protobuf: if release < (2, 1) {
-                ProtobufPackage::IoSeata
-            } else {
-                ProtobufPackage::OrgApacheSeata
-            },
-        }
+    /// The default, for constants.
+    pub(crate) const fn new() -> Self {
+        Self { lz4: Lz4Form::BlockStream, protobuf: ProtobufPackage::IoSeata }
     }
 }
 
@@ -53,31 +44,6 @@ impl ProtobufPackage {
         match self {
             Self::IoSeata => "io.seata.protocol.protobuf.",
             Self::OrgApacheSeata => "org.apache.seata.protocol.protobuf.",
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_release_is_known_by_its_version() {
-        let old = Dialect::default();
-        let apache = Dialect { protobuf: ProtobufPackage::OrgApacheSeata, ..old };
-        let newest = Dialect { lz4: Lz4Form::Frame, ..apache };
-        for (version, dialect) in [
-            ("1.4.2", old),
-            ("2.0.0", old),
-            ("2.1.0-SNAPSHOT", apache),
-            ("2.5.0", apache),
-            ("2.6.0", newest),
-            ("2.10.1", newest),
-            ("3", newest),
-            ("", old),
-            ("newest", old),
-        ] {
-            assert_eq!(Dialect::of_release(version), dialect, "{version:?}");
         }
     }
 }

@@ -26,11 +26,7 @@ mod version_zero;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{
-    DecodeError, Dialect, EncodeError, Limits, Message, ProtobufPackage,
-    compress::{self, Lz4Form},
-    seata_codec,
-};
+use crate::{DecodeError, Dialect, EncodeError, Limits, Message, compress, seata_codec};
 
 pub use crate::codes::{Codec, Compressor, Kind};
 pub use decoder::FrameDecoder;
@@ -75,8 +71,8 @@ pub struct Header {
     pub id: i32,
     /// Texts beside the message. Known peers send none.
     pub head_map: HeadMap,
-    /// What the body is written like where releases differ. It does not travel: a header that came has
-    /// the default, and [`Frame::dialect`] tells what its body is written like.
+    /// What the body is written like where releases differ. It does not travel: a [`FrameDecoder`] fills in
+    /// what the peer's frames on this connection have shown so far, else the default.
     pub dialect: Dialect,
 }
 
@@ -90,7 +86,7 @@ impl Header {
             compressor: Compressor::None,
             id,
             head_map: HeadMap::new(),
-            dialect: Dialect { lz4: Lz4Form::BlockStream, protobuf: ProtobufPackage::IoSeata },
+            dialect: Dialect::new(),
         }
     }
 
@@ -129,30 +125,6 @@ impl Frame {
             compressor => compress::decompress(compressor, self.body.clone(), limits.decompressed)?,
         };
         decode_body(self.header.codec, body, limits)
-    }
-
-    /// What the body is written like, so that an answer can be written like it.
-    ///
-    /// ```
-    /// use seata_protocol::{Frame, Header, Limits};
-    ///
-    /// fn answer_header(request: &Frame) -> Header {
-    ///     Header { dialect: request.dialect(&Limits::default()), ..request.header.reply() }
-    /// }
-    /// ```
-    pub fn dialect(&self, limits: &Limits) -> Dialect {
-        let mut dialect = self.header.dialect;
-        if self.header.compressor == Compressor::Lz4 {
-            dialect.lz4 = Lz4Form::of(&self.body).unwrap_or(dialect.lz4);
-        }
-        #[cfg(feature = "protobuf")]
-        if self.header.codec == Codec::Protobuf {
-            let body = compress::decompress(self.header.compressor, self.body.clone(), limits.decompressed);
-            let package = body.ok().and_then(|body| crate::protobuf::package_of(&body));
-            dialect.protobuf = package.unwrap_or(dialect.protobuf);
-        }
-        let _ = limits;
-        dialect
     }
 }
 

@@ -61,6 +61,7 @@ mod lock;
 pub mod message;
 #[cfg(feature = "protobuf")]
 pub mod protobuf;
+mod release;
 pub mod seata_codec;
 mod xid;
 
@@ -78,6 +79,7 @@ pub use message::{
     GlobalBegun, GlobalReport, GlobalRequest, GlobalResponse, Lockable, Message, Outcome, RegisterRm,
     RegisterTm, Registered, Text, UndoLogDelete,
 };
+pub use release::Release;
 pub use xid::{InvalidXid, Xid};
 
 /// The release of Seata whose behaviour on the wire this crate has. It stands where a peer left its own

@@ -3,7 +3,9 @@
 use bytes::{Bytes, BytesMut};
 
 use super::{Frame, HEADER, HeadMap, Header, MAGIC, Version, version_zero};
-use crate::{Codec, Compressor, Dialect, FrameError, Kind, Limits};
+use crate::{Codec, Compressor, Dialect, FrameError, Kind, Limits, compress::Lz4Form};
+#[cfg(feature = "protobuf")]
+use crate::{compress, protobuf};
 
 /// Cuts the bytes of one connection into frames.
 ///
@@ -24,6 +26,10 @@ use crate::{Codec, Compressor, Dialect, FrameError, Kind, Limits};
 pub struct FrameDecoder {
     limits: Limits,
     version: Option<Version>,
+    /// What the peer writes like, as far as its frames have shown.
+    dialect: Dialect,
+    #[cfg(feature = "protobuf")]
+    is_package_known: bool,
     /// How many bytes have to be there before reading a version 0 body again can lead further.
     needed: usize,
 }
@@ -31,7 +37,14 @@ pub struct FrameDecoder {
 impl FrameDecoder {
     /// A decoder at the beginning of a connection.
     pub const fn new(limits: Limits) -> Self {
-        Self { limits, version: None, needed: 0 }
+        Self {
+            limits,
+            version: None,
+            dialect: Dialect::new(),
+            #[cfg(feature = "protobuf")]
+            is_package_known: false,
+            needed: 0,
+        }
     }
 
     /// The version of the connection, once its first frame has begun.
@@ -49,9 +62,28 @@ impl FrameDecoder {
             return Err(FrameError::Magic { found: magic.to_vec() });
         }
         let Some(&found) = buffer.get(MAGIC.len()) else { return Ok(None) };
-        match self.settle(found)? {
-            Version::V0 => version_zero::next(buffer, &self.limits, &mut self.needed),
-            Version::V1 => next_version_one(buffer, &self.limits),
+        let mut frame = match self.settle(found)? {
+            Version::V0 => version_zero::next(buffer, &self.limits, &mut self.needed)?,
+            Version::V1 => next_version_one(buffer, &self.limits)?,
+        };
+        if let Some(frame) = &mut frame {
+            self.learn_dialect(frame);
+            frame.header.dialect = self.dialect;
+        }
+        Ok(frame)
+    }
+
+    fn learn_dialect(&mut self, Frame { header, body }: &Frame) {
+        if header.compressor == Compressor::Lz4 {
+            self.dialect.lz4 = Lz4Form::of(body).unwrap_or(self.dialect.lz4);
+        }
+        #[cfg(feature = "protobuf")]
+        if header.codec == Codec::Protobuf && !self.is_package_known {
+            let body = compress::decompress(header.compressor, body.clone(), self.limits.decompressed);
+            if let Some(package) = body.ok().and_then(|body| protobuf::package_of(&body)) {
+                self.dialect.protobuf = package;
+                self.is_package_known = true;
+            }
         }
     }
 
@@ -105,7 +137,7 @@ fn next_version_one(buffer: &mut BytesMut, limits: &Limits) -> Result<Option<Fra
         compressor: Compressor::from_code(frame[11]),
         id: i32::from_be_bytes([frame[12], frame[13], frame[14], frame[15]]),
         head_map,
-        dialect: Dialect::default(),
+        dialect: Dialect::new(),
     };
     let body = if matches!(kind, Kind::Ping | Kind::Pong) { Bytes::new() } else { body };
     Ok(Some(Frame { header, body }))

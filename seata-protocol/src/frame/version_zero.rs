@@ -88,7 +88,7 @@ fn header(flags: u16, codec: Codec, id: i32) -> Header {
         compressor: Compressor::None,
         id,
         head_map: HeadMap::new(),
-        dialect: Dialect::default(),
+        dialect: Dialect::new(),
     }
 }
 

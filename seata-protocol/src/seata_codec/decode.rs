@@ -19,19 +19,17 @@ const DEFAULT_SAVE_DAYS: i16 = 7;
 
 /// The message that a body holds, read with the same patience as Java's readers have.
 pub(super) fn outermost(body: &Bytes, limits: &Limits) -> Result<Decoded> {
-    let mut reader = Reader::new(body, limits);
+    let read = all(Reader::new(body, limits));
+    if matches!(read, Ok(Decoded { trailing: 0, .. })) || !go_writes_short_messages(body) {
+        return read;
+    }
+    let as_go_writes = all(Reader::of_go(body, limits)).ok().filter(|decoded| decoded.trailing == 0);
+    as_go_writes.map_or(read, Ok)
+}
+
+fn all(mut reader: Reader<'_>) -> Result<Decoded> {
     let type_code = reader.i16("type code")?;
-    let start = reader.position();
-    let message = match content(&mut reader, type_code) {
-        Err(error) if go_writes_short_messages(type_code) => {
-            reader.read_as_go_writes(start);
-            match content(&mut reader, type_code) {
-                Ok(message) if reader.remaining() == 0 => message,
-                _ => return Err(error),
-            }
-        }
-        read => read?,
-    };
+    let message = content(&mut reader, type_code)?;
     Ok(Decoded { message, trailing: reader.remaining() })
 }
 
@@ -44,10 +42,10 @@ pub(super) fn length(body: &Bytes, limits: &Limits) -> Result<usize> {
 }
 
 /// The answers of resource managers in which Go gives the text of a failure a length of one byte, where Java
-/// has two. Java's way of reading such bytes runs over their end, always: the length would be 256 or more, or
-/// an XID's first characters would be one.
-fn go_writes_short_messages(type_code: i16) -> bool {
-    matches!(type_code, 4 | 6)
+/// has two. Java's way of reading such bytes never ends just where they do: it takes characters of the text or
+/// of the XID for a length.
+fn go_writes_short_messages(body: &[u8]) -> bool {
+    matches!(body, [0, 4 | 6, ..])
 }
 
 fn content(reader: &mut Reader<'_>, type_code: i16) -> Result<Message> {

@@ -41,6 +41,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A reader of a whole body, for which the length of a failure's message has one byte.
+    pub(super) fn of_go(bytes: &'a Bytes, limits: &'a Limits) -> Self {
+        Self { failure_length: FailureLength::OneByte, ..Self::new(bytes, limits) }
+    }
+
     /// A reader for which each field has to be there.
     pub(super) fn strict(bytes: &'a Bytes, limits: &'a Limits) -> Self {
         Self { patient: false, ..Self::new(bytes, limits) }
@@ -50,12 +55,6 @@ impl<'a> Reader<'a> {
     pub(super) fn region(&self, length: usize) -> Self {
         let end = self.position + length;
         Self { position: self.position, end, message: self.message, ..Self::strict(self.bytes, self.limits) }
-    }
-
-    /// Goes back to `position`, to read the message of a failure as Go writes it.
-    pub(super) fn read_as_go_writes(&mut self, position: usize) {
-        self.position = position;
-        self.failure_length = FailureLength::OneByte;
     }
 
     pub(super) fn set_message(&mut self, name: &'static str) {

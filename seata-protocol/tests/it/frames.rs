@@ -163,7 +163,8 @@ fn each_message_of_a_batch_needs_an_id_but_a_request_may_have_none_at_all() {
 #[test]
 fn failures_from_go_are_read() {
     for code in [4_i16, 6] {
-        for text in ["", "k", "branch 7 cannot be rolled back: no such resource"] {
+        let long = "分支回滚失败".repeat(10);
+        for text in ["", "k", "branch 7 cannot be rolled back: no such resource", &long] {
             for exception in [0, 5] {
                 let mut body = failure_from_go(code, text, exception);
                 body.put_slice(b"\0\x1310.0.0.5:8091:42000\0\0\0\0\0\0\0\x2b\x0a");

@@ -2,9 +2,9 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use seata_protocol::{
-    Batch, BranchId, BranchReport, BranchStatus, BranchType, Codec, DecodeError, Dialect, EncodeError, Frame,
-    FrameDecoder, GlobalReport, GlobalRequest, GlobalResponse, GlobalStatus, Header, Limits, Message,
-    Outcome, ProtobufPackage, TransactionExceptionCode, frame, protobuf,
+    Batch, BranchId, BranchReport, BranchStatus, BranchType, Codec, Compressor, DecodeError, Dialect,
+    EncodeError, Frame, FrameDecoder, GlobalReport, GlobalRequest, GlobalResponse, GlobalStatus, Header,
+    Kind, Limits, Message, Outcome, ProtobufPackage, Release, TransactionExceptionCode, frame, protobuf,
 };
 use serde_json::Value;
 
@@ -125,14 +125,32 @@ fn an_answer_is_named_like_its_request() {
         assert_eq!(protobuf::decode(body.clone().freeze(), &Limits::default()).unwrap().message, request);
 
         let mut out = BytesMut::new();
-        let dialect = Dialect::of_release(release);
-        let header = Header { codec: Codec::Protobuf, dialect, ..Header::new(frame::Kind::Request, 1) };
+        let dialect = Release::of(release).dialect();
+        let header = Header { codec: Codec::Protobuf, dialect, ..Header::new(Kind::Request, 1) };
         frame::write(&mut out, &header, &request).unwrap();
         let frame = only_frame(&out);
         assert_eq!(frame.body, body);
-        assert_eq!(frame.dialect(&Limits::default()).protobuf, package);
+        assert_eq!(frame.header.reply().dialect, Dialect { protobuf: package, ..Dialect::default() });
     }
     assert_eq!(protobuf::package_of(b"\0\0\0\x04else"), None);
+}
+
+/// Compressed or not, one frame is enough: those behind it, and what is asked of the peer, have it too.
+#[cfg(feature = "gzip")]
+#[test]
+fn a_connection_keeps_the_package_that_it_has_seen() {
+    let request = Message::GlobalCommit(GlobalRequest { xid: "x:1:2".into(), extra_data: "".into() });
+    let dialect = Dialect { protobuf: ProtobufPackage::OrgApacheSeata, ..Dialect::default() };
+    let mut bytes = BytesMut::new();
+    let compressor = Compressor::Gzip;
+    let seen = Header { codec: Codec::Protobuf, compressor, dialect, ..Header::new(Kind::Request, 1) };
+    frame::write(&mut bytes, &seen, &request).unwrap();
+    frame::write(&mut bytes, &Header::new(Kind::Request, 2), &request).unwrap();
+
+    let mut decoder = FrameDecoder::new(Limits::default());
+    for _ in 0..2 {
+        assert_eq!(decoder.next(&mut bytes).unwrap().unwrap().header.dialect, dialect);
+    }
 }
 
 /// Merged messages hold messages of their own package.
