@@ -34,7 +34,7 @@ use std::{
     time::Duration,
 };
 
-use seata_protocol::{Codec, Compressor, Frame, Header, Kind, Limits, Message};
+use seata_protocol::{Codec, Compressor, Dialect, Frame, Header, Kind, Limits, Message};
 use tokio::{
     sync::{Semaphore, SetOnce},
     task::AbortHandle,
@@ -83,6 +83,7 @@ struct Shared {
     ended: SetOnce<Arc<CloseReason>>,
     codec: Codec,
     compressor: Compressor,
+    dialect: Dialect,
     limits: Limits,
     heartbeat: Duration,
     idle: Duration,
@@ -110,6 +111,7 @@ impl Connection {
             ended: SetOnce::new(),
             codec: settings.codec,
             compressor: settings.compressor,
+            dialect: settings.dialect,
             limits: settings.limits,
             heartbeat: settings.heartbeat.min(FOREVER),
             idle: settings.idle.min(FOREVER),
@@ -270,7 +272,8 @@ impl Shared {
     }
 
     fn header(&self, kind: Kind, id: i32) -> Header {
-        Header { codec: self.codec, compressor: self.compressor, ..Header::new(kind, id) }
+        let (codec, compressor, dialect) = (self.codec, self.compressor, self.dialect);
+        Header { codec, compressor, dialect, ..Header::new(kind, id) }
     }
 
     fn has_several_callers(&self) -> bool {

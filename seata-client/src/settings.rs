@@ -3,7 +3,9 @@
 use std::{fmt, time::Duration};
 
 use bytes::BytesMut;
-use seata_protocol::{Codec, Compressor, EncodeError, GlobalRequest, Header, Kind, Limits, Message, frame};
+use seata_protocol::{
+    Codec, Compressor, Dialect, EncodeError, GlobalRequest, Header, Kind, Limits, Message, frame,
+};
 
 use crate::{LoadBalance, Services, ServicesError};
 
@@ -50,6 +52,10 @@ pub struct Settings {
     pub codec: Codec,
     /// How messages are compressed. Default: [`Compressor::None`].
     pub compressor: Compressor,
+    /// What releases of the server read differently. With [`Codec::Protobuf`] or [`Compressor::Lz4`], set it to
+    /// the [dialect](seata_protocol::Release::dialect) of the release. A request of the server is answered as it came.
+    /// Default: that of releases up to 2.0.
+    pub dialect: Dialect,
     /// Branch requests that are waiting at the same moment travel in one frame, as Java's resource managers
     /// send them. Default: off.
     pub merge_requests: bool,
@@ -150,6 +156,7 @@ impl Settings {
             reconnect: Reconnect::default(),
             codec: Codec::Seata,
             compressor: Compressor::None,
+            dialect: Dialect::default(),
             merge_requests: false,
             max_requests_in_flight: 65_536,
             max_outgoing_bytes: 16 << 20,

@@ -109,6 +109,7 @@ impl<'a> Probe<'a> {
         let mut header = Header::new(kind, self.last_id);
         header.codec = self.settings.codec;
         header.compressor = self.settings.compressor;
+        header.dialect = self.settings.dialect;
         header
     }
 

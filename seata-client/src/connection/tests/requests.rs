@@ -1,6 +1,6 @@
 //! Requests of the server.
 
-use seata_protocol::{BranchId, BranchRequest, BranchResponse, BranchStatus, UndoLogDelete};
+use seata_protocol::{BranchId, BranchRequest, BranchResponse, BranchStatus, Codec, Release, UndoLogDelete};
 
 use super::*;
 
@@ -35,6 +35,26 @@ async fn a_request_of_the_server_is_answered_under_its_own_id() {
     tc.until("the connection", |tc| tc.accepted() == 1).await;
     let (answered, ()) = tokio::join!(tc.ask(0, commit(7)), answer);
     assert_eq!(answered, committed(7));
+}
+
+#[tokio::test]
+async fn an_answer_is_written_like_its_request() {
+    for release in ["2.0.0", "2.6.0"] {
+        let dialect = Release::of(release).dialect();
+        let tc = ScriptedTc::start().await;
+        tc.script(move |received| {
+            let request = Header { codec: Codec::Protobuf, dialect, ..Header::new(Kind::Request, 7) };
+            Reply::All(vec![Reply::Frame(request, commit(1)), echo(received)])
+        });
+        let (connection, mut incoming) = open(&tc).await;
+        xid_of(&connection, "a").await.unwrap();
+        let (header, message) = within(incoming.next()).await.unwrap();
+        assert_eq!(message, commit(1));
+        assert_eq!(header.reply().dialect.protobuf, dialect.protobuf);
+        connection.answer(&header, committed(1)).await.unwrap();
+        let answer = tc.wait_for("the answer", |received| received.message == Some(committed(1))).await;
+        assert_eq!((answer.header.codec, answer.header.id), (Codec::Protobuf, 7));
+    }
 }
 
 #[tokio::test]
