@@ -8,7 +8,8 @@ use ruzstd::{
 
 use super::output::{Failure, Output};
 
-/// The largest window that a frame may ask for, which is also what RFC 8878 asks of every decoder.
+/// The largest window that a frame may ask for, which is also what RFC 8878 asks of every decoder. It is
+/// reserved, but takes no memory before it is written to.
 const MAX_WINDOW: u64 = 8 << 20;
 
 /// Magic number, then one byte that describes the header, then the window's size.

@@ -227,7 +227,7 @@ impl Reader<'_> {
             .and_then(split_name)
             .map(|(_, type_code, name)| (type_code, name))
             .ok_or_else(|| self.broken(format_args!("it holds a {url:?}, which is no message")))?;
-        if matches!(type_code, 59 | 60 | 121) {
+        if Message::is_merged_code(type_code) {
             return Err(DecodeError::Nested { message: self.message, inner: name });
         }
         content(type_code, name, any.value, self.limits)
