@@ -8,6 +8,7 @@
 mod aged_undo_logs;
 mod at;
 mod check;
+mod cluster;
 mod java_alone;
 mod kills;
 mod locks;

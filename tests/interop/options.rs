@@ -4,6 +4,7 @@ use seata::{
     GlobalStatus, Seata,
     remote::{Credentials, Services, Settings},
 };
+use seata_protocol::{Codec, Compressor};
 use seata_tests::java::Java;
 
 use crate::office::{Office, PIECES};
@@ -46,4 +47,24 @@ async fn a_signed_registration_is_accepted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn branch_requests_may_travel_merged() {
     works_with("merged", |settings| settings.merge_requests = true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_may_be_compressed() {
+    for compressor in
+        [Compressor::Gzip, Compressor::Deflater, Compressor::Lz4, Compressor::Zstd, Compressor::Bzip2]
+    {
+        works_with("compressed", |settings| settings.compressor = compressor).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_may_be_written_by_protobuf() {
+    works_with("protobuf", |settings| settings.codec = Codec::Protobuf).await;
+    works_with("protobuf-merged", |settings| {
+        settings.codec = Codec::Protobuf;
+        settings.compressor = Compressor::Gzip;
+        settings.merge_requests = true;
+    })
+    .await;
 }
