@@ -170,7 +170,8 @@ wire_codes! {
 wire_codes! {
     /// Why a coordinator refused a request (Java: `core/exception/TransactionExceptionCode`).
     ///
-    /// The numbers are those of 2.x. Clients of 1.x number the tail differently.
+    /// The numbers are those of 2.x. Peers of 1.x number the end of the list differently: see
+    /// [`for_release`](Self::for_release) and [`meant_by`](Self::meant_by).
     TransactionExceptionCode {
         /// No cause was given.
         0 Unknown "Unknown";

@@ -16,7 +16,8 @@ pub struct Limits {
     pub frame: usize,
     /// The longest text in a message in bytes. Default: 8 MiB, so only the frame's own limit counts.
     pub text: usize,
-    /// The most messages in a merged one. Default: 32767, the most that its count can say.
+    /// The most messages in a merged one, each of which takes some 200 bytes of memory, however short it came.
+    /// Default: 32767, the most that its count can say.
     pub merged: usize,
     /// The longest body in bytes once it is decompressed. Default: 8 MiB.
     pub decompressed: usize,

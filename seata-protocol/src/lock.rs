@@ -153,7 +153,11 @@ pub fn lock_key_text(locks: &[RowLock]) -> Result<Text, InvalidLockKey> {
 /// The rows that a branch registration names by this text. An empty text names none.
 ///
 /// Empty parts, as after a `;` at the end, and tables without keys name no rows. Java's server drops
-/// everything behind them, and behind a part without a table; here rows are never lost in silence.
+/// everything behind them, and behind a part without a table; here rows are never lost in silence. A row that
+/// is named twice is there twice.
+///
+/// Two bytes of text can name a row, which takes some 80 bytes of memory: who takes texts from strangers limits
+/// their length first.
 ///
 /// # Errors
 /// [`InvalidLockKey::NoTable`] when a part that is not empty has no `:`, or nothing before it.

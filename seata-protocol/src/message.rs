@@ -7,9 +7,10 @@ use bytestring::ByteString;
 
 use crate::{BranchId, BranchStatus, BranchType, GlobalStatus, ResultCode, TransactionExceptionCode};
 
-/// A text in a message: a slice of the frame it came in, cheap to clone.
+/// A text in a message: a slice of the bytes it came in, cheap to clone.
 ///
-/// It keeps that frame's memory alive; whoever stores a text for long makes a `String` of it.
+/// It keeps these bytes alive, with all that was read into the same buffer: whoever stores a text for long
+/// makes a `String` of it.
 pub type Text = ByteString;
 
 /// Builds [`Message`] from a table of type code, Rust name, content and Java's class name.
@@ -111,7 +112,11 @@ messages! {
 impl Message {
     /// Whether it is made of other messages. Such a message is never part of one.
     pub const fn is_merged(&self) -> bool {
-        matches!(self, Self::Merged(_) | Self::MergeResult(_) | Self::BatchResult(_))
+        Self::is_merged_code(self.type_code())
+    }
+
+    pub(crate) const fn is_merged_code(type_code: i16) -> bool {
+        matches!(type_code, 59 | 60 | 121)
     }
 }
 

@@ -40,6 +40,8 @@
 //! | 59 | all ids; or messages, of which only a length came that is too long | no ids; no messages |
 //! | 4, 6 | with a failure, the first byte of the message's length (Go) | the message |
 //!
+//! Go also reads the answers to 13 and 21 with such a short length. Send it failures without a message there.
+//!
 //! Bytes behind a message are counted in [`Decoded::trailing`], not read: later versions may add fields.
 //! None of this holds inside merged messages, where each message has to be whole, and all of it together has
 //! the length given.

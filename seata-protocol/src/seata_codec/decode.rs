@@ -311,7 +311,7 @@ fn messages(reader: &mut Reader<'_>) -> Result<Vec<Message>> {
     let mut messages = Vec::with_capacity(count.min(reader.remaining() / SHORTEST_MESSAGE));
     for _ in 0..count {
         let type_code = reader.i16("type code")?;
-        if matches!(type_code, 59 | 60 | 121) {
+        if Message::is_merged_code(type_code) {
             let inner = Message::name_of(type_code).expect("merged messages have names");
             return Err(DecodeError::Nested { message: name, inner });
         }

@@ -1,14 +1,13 @@
 //! Compressed frames of Java's: read with the compressor's feature, else refused by its name.
 
 use bytes::BytesMut;
-use seata_protocol::{
-    Compressor, DecodeError, Frame, FrameDecoder, Kind, Limits, compress::CompressError, frame,
-};
+use seata_protocol::{Compressor, DecodeError, Kind, Limits, compress::CompressError, frame};
 use serde_json::Value;
 
 use crate::{
     fields,
     golden::{bytes, entries, name, number},
+    stream::only_frame,
 };
 
 #[test]
@@ -90,12 +89,4 @@ fn feature(compressor: Compressor) -> (&'static str, bool) {
         Compressor::Zstd => ("zstd", cfg!(feature = "zstd")),
         other => panic!("there is no golden frame with {other}"),
     }
-}
-
-fn only_frame(bytes: &[u8]) -> Frame {
-    let mut buffer = BytesMut::from(bytes);
-    let frame =
-        FrameDecoder::new(Limits::default()).next(&mut buffer).expect("a frame").expect("a whole frame");
-    assert!(buffer.is_empty(), "{} bytes are left", buffer.len());
-    frame
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use bytes::BytesMut;
-use seata_protocol::{Codec, Compressor, DecodeError, Frame, FrameDecoder, Limits, frame};
+use seata_protocol::{Codec, Compressor, DecodeError, Frame, Limits, frame};
 use serde_json::Value;
 
 use crate::{
     fields,
     golden::{bytes, entries, hex, name, number, text},
+    stream,
 };
 
 /// One direction of one connection, as the bytes came.
@@ -26,10 +27,11 @@ fn every_frame_is_read_and_written_again() {
         let streams = streams(file);
         let lines: usize = streams.values().map(|stream| stream.lines.len()).sum();
         assert_eq!(lines, number::<usize>(&conversation, "frames"), "{file}");
-        for stream in streams.values() {
-            let frames = frames(&stream.bytes);
-            assert_eq!(frames.len(), stream.lines.len(), "{file}");
-            for (frame, line) in frames.iter().zip(&stream.lines) {
+        for Stream { bytes, lines } in streams.values() {
+            // An odd size, so that frames begin and end anywhere in a read.
+            let frames = stream::frames(bytes, 61);
+            assert_eq!(frames.len(), lines.len(), "{file}");
+            for (frame, line) in frames.iter().zip(lines) {
                 check(frame, line, file);
                 checked += 1;
             }
@@ -83,19 +85,4 @@ fn streams(file: &str) -> BTreeMap<(i64, String), Stream> {
         stream.lines.push(line);
     }
     streams
-}
-
-/// Cut out of reads of an odd size, so that frames begin and end anywhere in them.
-fn frames(bytes: &[u8]) -> Vec<Frame> {
-    let mut decoder = FrameDecoder::new(Limits::default());
-    let mut buffer = BytesMut::new();
-    let mut frames = Vec::new();
-    for read in bytes.chunks(61) {
-        buffer.extend_from_slice(read);
-        while let Some(frame) = decoder.next(&mut buffer).expect("a good stream") {
-            frames.push(frame);
-        }
-    }
-    assert!(buffer.is_empty(), "{} bytes are left", buffer.len());
-    frames
 }

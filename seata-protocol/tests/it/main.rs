@@ -13,3 +13,4 @@ mod properties;
 #[cfg(feature = "protobuf")]
 mod protobuf;
 mod quirks;
+mod stream;

@@ -1,14 +1,13 @@
 //! Every message as Java writes it: the same bytes from the same fields, the same fields from the same bytes.
 
 use bytes::{Bytes, BytesMut};
-use seata_protocol::{
-    Codec, Compressor, FrameDecoder, Header, Kind, Limits, Message, Version, frame, seata_codec,
-};
+use seata_protocol::{Codec, Compressor, Header, Kind, Limits, Message, Version, frame, seata_codec};
 use serde_json::Value;
 
 use crate::{
     fields,
     golden::{bytes, entries, hex, name, number, string},
+    stream::only_frame,
 };
 
 #[test]
@@ -131,12 +130,4 @@ fn header(entry: &Value) -> Header {
         }
     }
     header
-}
-
-fn only_frame(bytes: &[u8]) -> frame::Frame {
-    let mut buffer = BytesMut::from(bytes);
-    let frame =
-        FrameDecoder::new(Limits::default()).next(&mut buffer).expect("a frame").expect("a whole frame");
-    assert!(buffer.is_empty(), "{} bytes are left", buffer.len());
-    frame
 }

@@ -9,6 +9,8 @@ use seata_protocol::{
     Registered, ResultCode, Text, TransactionExceptionCode, UndoLogDelete, Version, frame, seata_codec,
 };
 
+use crate::stream;
+
 proptest! {
     #[test]
     fn a_message_comes_back_as_it_was(message in message()) {
@@ -35,17 +37,11 @@ proptest! {
             written.push((Header { kind, ..header }, message));
         }
 
-        let mut decoder = FrameDecoder::new(Limits::default());
-        let mut buffer = BytesMut::new();
         let mut came = Vec::new();
-        for read in bytes.chunks(read) {
-            buffer.extend_from_slice(read);
-            while let Some(frame) = decoder.next(&mut buffer).unwrap() {
-                let message = frame.message(&Limits::default()).unwrap().message;
-                came.push((frame.header, message));
-            }
+        for frame in stream::frames(&bytes, read) {
+            let message = frame.message(&Limits::default()).unwrap().message;
+            came.push((frame.header, message));
         }
-        prop_assert!(buffer.is_empty());
         prop_assert_eq!(came, written);
     }
 

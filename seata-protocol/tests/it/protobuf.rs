@@ -2,15 +2,16 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use seata_protocol::{
-    Batch, BranchId, BranchReport, BranchStatus, BranchType, Codec, Compressor, DecodeError, Dialect,
-    EncodeError, Frame, FrameDecoder, GlobalReport, GlobalRequest, GlobalResponse, GlobalStatus, Header,
-    Kind, Limits, Message, Outcome, ProtobufPackage, Release, TransactionExceptionCode, frame, protobuf,
+    Batch, BranchId, BranchReport, BranchStatus, BranchType, Codec, DecodeError, Dialect, EncodeError,
+    GlobalReport, GlobalRequest, GlobalResponse, GlobalStatus, Header, Kind, Limits, Message, Outcome,
+    ProtobufPackage, Release, TransactionExceptionCode, frame, protobuf,
 };
 use serde_json::Value;
 
 use crate::{
     fields,
     golden::{bytes, entries, hex, name, number},
+    stream::only_frame,
 };
 
 #[test]
@@ -142,14 +143,13 @@ fn a_connection_keeps_the_package_that_it_has_seen() {
     let request = Message::GlobalCommit(GlobalRequest { xid: "x:1:2".into(), extra_data: "".into() });
     let dialect = Dialect { protobuf: ProtobufPackage::OrgApacheSeata, ..Dialect::default() };
     let mut bytes = BytesMut::new();
-    let compressor = Compressor::Gzip;
+    let compressor = seata_protocol::Compressor::Gzip;
     let seen = Header { codec: Codec::Protobuf, compressor, dialect, ..Header::new(Kind::Request, 1) };
     frame::write(&mut bytes, &seen, &request).unwrap();
     frame::write(&mut bytes, &Header::new(Kind::Request, 2), &request).unwrap();
 
-    let mut decoder = FrameDecoder::new(Limits::default());
-    for _ in 0..2 {
-        assert_eq!(decoder.next(&mut bytes).unwrap().unwrap().header.dialect, dialect);
+    for frame in crate::stream::frames(&bytes, bytes.len()) {
+        assert_eq!(frame.header.dialect, dialect);
     }
 }
 
@@ -248,9 +248,4 @@ fn readable() -> Vec<Value> {
 
 fn is_readable(entry: &Value) -> bool {
     entry.get("encode_error").is_none()
-}
-
-fn only_frame(bytes: &[u8]) -> Frame {
-    let mut buffer = BytesMut::from(bytes);
-    FrameDecoder::new(Limits::default()).next(&mut buffer).expect("a frame").expect("a whole frame")
 }
