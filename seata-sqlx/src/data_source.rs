@@ -126,9 +126,9 @@ impl<DB: Dialect> AtPool<DB> {
         &self.core.resource
     }
 
-    /// Deletes undo rows that are older than this, those of finished transactions that were kept
-    /// against a late phase one among them, and returns how many. Undo rows of open transactions must be younger.
-    /// A Java server has it done from time to time, an embedded coordinator does not.
+    /// Deletes undo rows that are older than this, the marks against a late phase one among them, and returns how
+    /// many. Undo rows of open transactions must be younger: what they would undo stays for good. A Java server has
+    /// old marks deleted from time to time, an embedded coordinator does not.
     ///
     /// # Errors
     /// As the database reports.

@@ -13,8 +13,12 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
     data_source::Options,
-    dialect::{Call, Dialect, execute},
-    phase_two::{rollback::Rollback, undo::UndoError, undone::Undone},
+    dialect::{Call, Dialect, execute, rows},
+    phase_two::{
+        rollback::{FINISHED, Rollback, integer},
+        undo::UndoError,
+        undone::Undone,
+    },
     structure::StructureCache,
     undo::Value,
 };
@@ -48,14 +52,39 @@ impl<DB: Dialect> AtResource<DB> {
         }
     }
 
-    /// Deletes undo rows that were created so many days ago or earlier.
+    /// Deletes undo rows that were created so many days ago or earlier, and returns how many.
     pub(crate) async fn delete_undo_logs_before(&self, days: u32) -> Result<u64, Error> {
+        self.delete_aged(days, "TRUE").await
+    }
+
+    /// Of those only the marks. An undo log may be asked for yet, however old it is; how many there are is told.
+    async fn delete_marks_before(&self, days: u32) -> Result<u64, Error> {
+        let deleted = self.delete_aged(days, &format!("log_status = {FINISHED}")).await?;
+        let mut lease = self.lease().await?;
+        let sql = format!(
+            "SELECT count(*) FROM {} WHERE log_created <= {}",
+            DB::quote(&self.options.undo_table),
+            DB::DAYS_AGO
+        );
+        let left = rows::<DB>(lease.connection(), Call::new(sql, &[&Value::Long(days.into())])?).await?;
+        lease.give_back();
+        let left = left.first().map_or(Ok(0), |row| integer::<DB>(row, 0))?;
+        if left > 0 {
+            tracing::warn!(
+                undo_logs = left, days, resource = %self.id,
+                "undo logs of transactions that nobody has finished are kept"
+            );
+        }
+        Ok(deleted)
+    }
+
+    async fn delete_aged(&self, days: u32, condition: &str) -> Result<u64, Error> {
         /// Rows per statement, so that the file is free between two.
         const PORTION: u64 = 1000;
         let table = DB::quote(&self.options.undo_table);
         let sql = format!(
-            "DELETE FROM {table} WHERE (xid, branch_id) IN \
-             (SELECT xid, branch_id FROM {table} WHERE log_created <= {} LIMIT {PORTION})",
+            "DELETE FROM {table} WHERE (xid, branch_id) IN (SELECT xid, branch_id FROM {table} \
+             WHERE log_created <= {} AND {condition} LIMIT {PORTION})",
             DB::DAYS_AGO
         );
         let mut deleted = 0;
@@ -187,15 +216,15 @@ impl<DB: Dialect> Resource for AtResource<DB> {
     }
 
     fn delete_undo_logs(&self, save_days: u16) -> BoxFuture<'_, ()> {
-        /// What Java's resource managers keep when they are told no number. Zero days would sweep away what open
-        /// transactions need.
+        /// What Java's resource managers keep when they are told no number. Zero days would sweep away the marks
+        /// of a moment ago.
         const DEFAULT_DAYS: u32 = 7;
         let days = if save_days == 0 { DEFAULT_DAYS } else { save_days.into() };
         Box::pin(async move {
-            match self.delete_undo_logs_before(days).await {
-                Ok(rows) => tracing::debug!(rows, days, resource = %self.id, "old undo rows are deleted"),
+            match self.delete_marks_before(days).await {
+                Ok(rows) => tracing::debug!(rows, days, resource = %self.id, "old marks are deleted"),
                 Err(error) => {
-                    tracing::warn!(%error, days, resource = %self.id, "old undo rows could not be deleted")
+                    tracing::warn!(%error, days, resource = %self.id, "old marks could not be deleted")
                 }
             }
         })

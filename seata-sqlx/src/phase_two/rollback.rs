@@ -16,7 +16,7 @@ use crate::{
 /// An undo row of a transaction that is not finished.
 const NORMAL: i64 = 0;
 /// A mark against a phase one that comes after its rollback.
-const FINISHED: i64 = 1;
+pub(super) const FINISHED: i64 = 1;
 
 /// One request to roll back, on its connection.
 pub(super) struct Rollback<'a, DB: Dialect> {
@@ -143,7 +143,7 @@ enum Found {
     Logs(Vec<BranchId>),
 }
 
-fn integer<DB: Dialect>(row: &DB::Row, column: usize) -> Result<i64, Error> {
+pub(super) fn integer<DB: Dialect>(row: &DB::Row, column: usize) -> Result<i64, Error> {
     match DB::value(row, column)?.1 {
         Value::Long(value) => Ok(value),
         Value::Integer(value) => Ok(value.into()),

@@ -156,18 +156,17 @@ impl Dialect for Sqlite {
     }
 
     fn undo_created(table: &str) -> String {
-        // Two branches may fall on one millisecond, and the clock may be set back between them. The branch
-        // with the highest id is found by one look at the index; the latest would take a look at all.
+        // Two branches may fall on one millisecond, and the clock may be set back between them.
         format!(
-            "max({now}, coalesce(strftime('%Y-%m-%d %H:%M:%f', (SELECT log_created FROM {table} \
-             WHERE xid = ?2 ORDER BY branch_id DESC LIMIT 1), '+0.001 seconds'), ''))",
+            "max({now}, coalesce(strftime('%Y-%m-%d %H:%M:%f', (SELECT max(log_created) FROM {table} \
+             WHERE xid = ?2), '+0.001 seconds'), ''))",
             now = Self::NOW,
             table = Self::quote(table),
         )
     }
 
     fn undo_table(name: &str) -> Vec<String> {
-        let index = Self::quote(&format!("ix_{name}_log_created"));
+        let index = Self::quote(&format!("ix_{name}_newest"));
         let name = Self::quote(name);
         vec![
             // WITHOUT ROWID, so that writing an undo row leaves the user's last_insert_rowid() alone.
@@ -176,7 +175,8 @@ impl Dialect for Sqlite {
                  context TEXT NOT NULL, rollback_info BLOB NOT NULL, log_status INTEGER NOT NULL, \
                  log_created TEXT NOT NULL, log_modified TEXT NOT NULL, PRIMARY KEY (xid, branch_id)) WITHOUT ROWID"
             ),
-            format!("CREATE INDEX IF NOT EXISTS {index} ON {name} (log_created)"),
+            // The newest row of a transaction by one look, and all rows by age without their images.
+            format!("CREATE INDEX IF NOT EXISTS {index} ON {name} (xid, log_created, log_status)"),
         ]
     }
 

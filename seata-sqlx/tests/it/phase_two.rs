@@ -88,6 +88,20 @@ async fn a_coordinator_has_old_undo_rows_deleted() {
     }
 }
 
+/// It may be asked for yet: a row that was dirty for a week, a server that was away so long.
+#[tokio::test]
+async fn an_undo_log_of_an_unfinished_branch_outlives_a_coordinators_request_to_delete_old_ones() {
+    let world = World::new(SCHEMA).await;
+    let before = world.dump().await;
+    let xid = world.coordinator.begin();
+    inside(&xid, sqlx::query("UPDATE t SET n = 0").execute(&world.pool)).await.unwrap();
+    run(&world, "UPDATE undo_log SET log_created = '2000-01-01 00:00:00.000'").await;
+    world.coordinator.resource_named(world.pool.resource_id()).delete_undo_logs(7).await;
+    assert_eq!(world.coordinator.rollback(&xid).await, [BranchAnswer::rollbacked()]);
+    assert_eq!(world.dump().await, before);
+    assert_eq!(world.defence_rows().await, 0, "there was something to undo");
+}
+
 #[tokio::test]
 async fn a_dirty_row_is_left_alone_and_named() {
     for (change, dirt, named) in [

@@ -359,6 +359,31 @@ async fn the_newest_is_what_was_written_last() {
     ask_in_order(tasks, "one moment").await;
 }
 
+/// Undone in the wrong order, the older of two that cancel each other out seems to have been undone already.
+#[tokio::test]
+async fn a_value_that_came_back_is_not_taken_for_one_that_was_undone() {
+    let world = World::new(SCHEMA).await;
+    let before = world.dump().await;
+    let xid = world.coordinator.begin();
+    world.coordinator.number_from(3_000_000);
+    change(&world, &xid, &["UPDATE account SET note = 'seen' WHERE id = 3"]).await;
+    run(&world, "UPDATE undo_log SET log_created = '2999-12-31 23:59:59.999'").await;
+    // Three coordinators on one store, with lower ids each time, and a clock that was set back.
+    for (ids_from, sql) in [
+        (2_000_000, "UPDATE account SET balance = balance - 10 WHERE id = 1"),
+        (1_000_000, "UPDATE account SET balance = balance + 10 WHERE id = 1"),
+    ] {
+        world.coordinator.number_from(ids_from);
+        change(&world, &xid, &[sql]).await;
+    }
+    let mut tasks = tasks(&world, &xid);
+    tasks.rotate_left(1);
+    for task in tasks {
+        assert_eq!(resource(&world).rollback(task).await, BranchAnswer::rollbacked());
+    }
+    assert_eq!(world.dump().await, before);
+}
+
 /// As many as a loop over an order's lines makes.
 #[tokio::test]
 async fn a_thousand_branches_of_one_row_are_undone_with_the_first() {
