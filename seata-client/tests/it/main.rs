@@ -2,6 +2,7 @@
 
 mod check;
 mod cluster;
+mod faults;
 mod phase_two;
 mod reconnect;
 mod registration;

@@ -185,6 +185,11 @@ impl ScriptedTc {
         self.tc.state.lock().unwrap().received.clone()
     }
 
+    /// Every frame but the first so many.
+    pub(crate) fn received_since(&self, count: usize) -> Vec<Received> {
+        self.tc.state.lock().unwrap().received[count..].to_vec()
+    }
+
     /// The messages so far.
     pub(crate) fn messages(&self) -> Vec<Message> {
         self.received().into_iter().filter_map(|received| received.message).collect()
