@@ -40,6 +40,9 @@
 //! A [`FrameError`] ends the connection. A [`DecodeError`] concerns its frame only. An [`EncodeError`] leaves
 //! the bytes as they were. Numbers that this version has no name for are kept as they came.
 //!
+//! Releases of Seata differ. What a peer reads and expects follows from its [`Release`]; what only its frames
+//! show is its [`Dialect`], which [`Header::reply`] repeats.
+//!
 //! # Features
 //! | feature | what it adds |
 //! |---|---|
