@@ -1,11 +1,11 @@
 //! Settings of the client that the Java server must get along with.
 
 use seata::{
-    GlobalStatus, Seata,
+    BranchRegistration, BranchType, GlobalStatus, RowKey, RowLock, Seata,
     remote::{Credentials, Services, Settings},
 };
 use seata_protocol::{Codec, Compressor};
-use seata_tests::java::Java;
+use seata_tests::{java::Java, wait};
 
 use crate::office::{Office, PIECES};
 
@@ -44,9 +44,50 @@ async fn a_signed_registration_is_accepted() {
     works_with("signed", |settings| settings.credentials = Some(credentials)).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+/// On one thread, so that all requests are there before the first is sent.
+#[tokio::test]
 async fn branch_requests_may_travel_merged() {
-    works_with("merged", |settings| settings.merge_requests = true).await;
+    let java = Java::shared().await;
+    let mut settings = Settings::new(Services::servers([java.server()]));
+    settings.merge_requests = true;
+    let seata = Seata::builder("merged").remote(settings).start().await.unwrap();
+    let office = Office::open(seata).await;
+    let (resource, manager) = (office.resource(), office.seata.client().resource_manager());
+    office
+        .seata
+        .scope(async {
+            let mut transaction = office.begin("many at once").await;
+            let xid = transaction.xid().clone();
+            let lock = |row: &str| RowLock {
+                resource: resource.as_str().into(),
+                table: "stock".into(),
+                key: RowKey::from_text(row).unwrap(),
+            };
+            let locks = ["1", "2", "3"].map(|row| [lock(row)]);
+            let [one, two, three] = &locks;
+            let query = |locks| manager.query_locks(Some(&xid), locks);
+            let register = manager.register_branch(BranchRegistration {
+                xid: xid.clone(),
+                branch_type: BranchType::At,
+                resource: resource.as_str().into(),
+                locks: vec![lock("4")],
+                application_data: String::new(),
+            });
+            tokio::join!(
+                async { query(one).await.unwrap() },
+                async { query(two).await.unwrap() },
+                async { register.await.unwrap() },
+                async { query(three).await.unwrap() },
+            );
+            wait::until("the server's word", || async {
+                let said = java.server_said(&["receive msg[merged]", xid.as_str()]);
+                if said { Ok(()) } else { Err("the requests came one by one") }
+            })
+            .await;
+            assert_eq!(transaction.rollback().await.unwrap(), GlobalStatus::Rollbacked);
+        })
+        .await;
+    works_with("merged-too", |settings| settings.merge_requests = true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

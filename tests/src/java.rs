@@ -57,6 +57,14 @@ impl Java {
     pub fn server(&self) -> String {
         self.running.server.address()
     }
+
+    /// Whether a line that the server said holds all these texts.
+    ///
+    /// # Panics
+    /// When its log cannot be read.
+    pub fn server_said(&self, texts: &[&str]) -> bool {
+        self.running.server.said(texts)
+    }
 }
 
 impl Drop for Java {

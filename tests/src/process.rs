@@ -72,6 +72,15 @@ impl Process {
         format!("---- the end of the log of the {} ----\n{}", self.name, lines[from..].join("\n"))
     }
 
+    /// Whether a line that it said holds all these texts.
+    ///
+    /// # Panics
+    /// When its log cannot be read.
+    pub fn said(&self, texts: &[&str]) -> bool {
+        let log = String::from_utf8_lossy(&fs_err::read(&self.log).expect("its log is there")).into_owned();
+        log.lines().any(|line| texts.iter().all(|text| line.contains(text)))
+    }
+
     /// Kills it as `kill -9` does, and waits until it is gone.
     pub fn kill(&mut self) {
         // It may have ended already.

@@ -62,6 +62,14 @@ impl Server {
         self.process.log()
     }
 
+    /// Whether a line that it said holds all these texts.
+    ///
+    /// # Panics
+    /// When its log cannot be read.
+    pub fn said(&self, texts: &[&str]) -> bool {
+        self.process.said(texts)
+    }
+
     /// Ends it as a crash would.
     pub fn kill(&mut self) {
         self.process.kill();
