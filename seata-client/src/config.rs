@@ -33,6 +33,8 @@
 //! | `service.<cluster>.grouplist` | `host:port`, several with `;` between them or as a list | none |
 //! | `client.loadBalance.type` | `XID`, `RandomLoadBalance`, `RoundRobinLoadBalance`, `LeastActiveLoadBalance`, `ConsistentHashLoadBalance` | `XID` |
 //! | `client.loadBalance.virtualNodes` | places of each server on the ring of `ConsistentHashLoadBalance` | 10 |
+//! | `client.tm.defaultGlobalTransactionTimeout` | time | 60 s |
+//! | `client.tm.commitRetryCount`, `client.tm.rollbackRetryCount` | number of tries | 5 |
 //! | `client.tm.degradeCheck` | `true`, `false` | `false` |
 //! | `client.tm.degradeCheckPeriod` | time | 2 s |
 //! | `client.tm.degradeCheckAllowTimes` | number | 10 |
@@ -74,6 +76,7 @@ mod value;
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use bytes::BytesMut;
@@ -102,6 +105,12 @@ pub struct Config {
     pub tx_service_group: String,
     /// How servers are found and spoken to.
     pub settings: Settings,
+    /// How long a transaction may stay undecided when it names no time-out, if it is given.
+    pub default_timeout: Option<Duration>,
+    /// How often a commit is asked for before its caller gets an error, if it is given.
+    pub commit_attempts: Option<u32>,
+    /// How often a rollback is asked for before its caller gets an error, if it is given.
+    pub rollback_attempts: Option<u32>,
     /// Whether the coordinator is probed, so that functions run without a transaction while it does not work.
     pub degrade_check: Option<DegradeCheck>,
     /// The keys that are there, known in a Seata installation, and without effect on this client.
@@ -236,6 +245,9 @@ impl Config {
             application_id,
             tx_service_group,
             settings,
+            default_timeout: entries.positive_duration("client.tm.defaultGlobalTransactionTimeout")?,
+            commit_attempts: entries.count("client.tm.commitRetryCount")?,
+            rollback_attempts: entries.count("client.tm.rollbackRetryCount")?,
             degrade_check: degrade_check(&entries)?,
             unused,
         })
@@ -244,16 +256,14 @@ impl Config {
 
 /// Values that would be ignored at the user's cost.
 fn refuse_unsupported(entries: &Entries) -> Result<(), ConfigError> {
+    let do_without = "leave the coordinator out of the application instead, or use client.tm.degradeCheck";
     let file_only = "list the servers under service.<cluster>.grouplist, and write \"file\" or nothing here";
     for (key, accepted, instead) in [
         ("registry.type", "file", file_only),
         ("config.type", "file", "put the keys into this file, and write \"file\" or nothing here"),
         ("transport.protocol", "seata", "write \"seata\" or nothing: servers speak it beside grpc"),
-        (
-            "service.disableGlobalTransaction",
-            "false",
-            "leave the coordinator out of the application instead, or use client.tm.degradeCheck",
-        ),
+        ("seata.enabled", "true", do_without),
+        ("service.disableGlobalTransaction", "false", do_without),
     ] {
         if let Some(value) = entries.text(key)
             && !value.trim().eq_ignore_ascii_case(accepted)
@@ -308,7 +318,7 @@ fn settings(entries: &Entries) -> Result<Settings, ConfigError> {
         ("transport.phaseTwoConcurrency", &mut settings.phase_two_concurrency),
         ("transport.phaseTwoQueue", &mut settings.phase_two_queue),
     ] {
-        set(field, entries.count(key)?);
+        set(field, entries.count(key)?.map(|count| count as usize));
     }
     if settings.heartbeat >= settings.idle {
         let idle = format!("a time shorter than transport.idleTimeout ({:?})", settings.idle);
@@ -346,8 +356,12 @@ fn credentials(entries: &Entries) -> Result<Option<Credentials>, ConfigError> {
 }
 
 fn load_balance(entries: &Entries) -> Result<LoadBalance, ConfigError> {
+    const VIRTUAL_NODES: &str = "client.loadBalance.virtualNodes";
     const DEFAULT_VIRTUAL_NODES: usize = 10;
-    let virtual_nodes = entries.count("client.loadBalance.virtualNodes")?.unwrap_or(DEFAULT_VIRTUAL_NODES);
+    /// As many as spread the load well; each is a place in memory for each server.
+    const MOST_VIRTUAL_NODES: u32 = 10_000;
+    let virtual_nodes = entries.count_up_to(MOST_VIRTUAL_NODES, VIRTUAL_NODES)?;
+    let virtual_nodes = virtual_nodes.map_or(DEFAULT_VIRTUAL_NODES, |count| count as usize);
     let words = [
         ("XID", LoadBalance::Xid),
         ("RandomLoadBalance", LoadBalance::Random),
@@ -359,13 +373,9 @@ fn load_balance(entries: &Entries) -> Result<LoadBalance, ConfigError> {
 }
 
 fn degrade_check(entries: &Entries) -> Result<Option<DegradeCheck>, ConfigError> {
-    const TIMES: &str = "client.tm.degradeCheckAllowTimes";
     let mut check = DegradeCheck::default();
     set(&mut check.period, entries.positive_duration("client.tm.degradeCheckPeriod")?);
-    if let Some(times) = entries.count(TIMES)? {
-        check.allowed_times = u32::try_from(times)
-            .map_err(|_| ConfigError::value(TIMES, times.to_string(), "a smaller number"))?;
-    }
+    set(&mut check.allowed_times, entries.count("client.tm.degradeCheckAllowTimes")?);
     Ok(entries.flag("client.tm.degradeCheck")?.unwrap_or_default().then_some(check))
 }
 

@@ -127,9 +127,12 @@ impl Entries {
     }
 
     /// A number from 1 to the highest of Java's.
-    pub(super) fn count(&self, key: &str) -> Result<Option<usize>, ConfigError> {
-        const HIGHEST: usize = i32::MAX as usize;
-        self.text(key).map(|text| value::count(key, text, 1..=HIGHEST)).transpose()
+    pub(super) fn count(&self, key: &str) -> Result<Option<u32>, ConfigError> {
+        self.count_up_to(i32::MAX as u32, key)
+    }
+
+    pub(super) fn count_up_to(&self, highest: u32, key: &str) -> Result<Option<u32>, ConfigError> {
+        self.text(key).map(|text| value::count(key, text, 1..=highest)).transpose()
     }
 
     pub(super) fn choice<W: AsRef<str>, T: Copy>(

@@ -25,11 +25,15 @@ fn servers(config: &Config) -> Vec<String> {
 #[test]
 fn nothing_said_is_every_default() {
     let config = Config::from_toml("").expect("an empty file");
-    let Config { application_id, tx_service_group, settings, degrade_check, unused } = config;
+    let Config { application_id, tx_service_group, settings, degrade_check, unused, .. } = config;
     let default = Settings::new(crate::Services::new());
     assert_eq!((application_id, tx_service_group.as_str()), (None, "default_tx_group"));
     assert_eq!(format!("{settings:?}"), format!("{default:?}"));
     assert_eq!((degrade_check, unused), (None, Vec::<String>::new()));
+    assert_eq!(
+        (config.default_timeout, config.commit_attempts, config.rollback_attempts),
+        (None, None, None)
+    );
 }
 
 #[test]
@@ -48,6 +52,9 @@ fn every_key_reaches_its_setting() {
         tm.degradeCheck = true
         tm.degradeCheckPeriod = "3s"
         tm.degradeCheckAllowTimes = "4"
+        tm.defaultGlobalTransactionTimeout = 90000
+        tm.commitRetryCount = 6
+        tm.rollbackRetryCount = 7
 
         [transport]
         rpcTmRequestTimeout = "1m"
@@ -72,6 +79,8 @@ fn every_key_reaches_its_setting() {
     assert_eq!(config.application_id.as_deref(), Some("order"));
     assert_eq!(servers(&config), ["tc-1:8091", "tc-2:8091"]);
     assert_eq!(config.degrade_check, Some(DegradeCheck { period: Duration::from_secs(3), allowed_times: 4 }));
+    assert_eq!(config.default_timeout, Some(Duration::from_secs(90)));
+    assert_eq!((config.commit_attempts, config.rollback_attempts), (Some(6), Some(7)));
     assert!(config.unused.is_empty());
 
     let settings = config.settings;
@@ -172,6 +181,15 @@ fn a_mistake_is_named_with_what_was_found_and_what_would_do() {
             "registry.type = 'nacos'",
             "registry.type is \"nacos\", which this client cannot do: list the servers under \
              service.<cluster>.grouplist, and write \"file\" or nothing here",
+        ),
+        (
+            "client.loadBalance.virtualNodes = 2000000000",
+            "client.loadBalance.virtualNodes is \"2000000000\": expected a whole number from 1 to 10000",
+        ),
+        (
+            "seata.enabled = false",
+            "seata.enabled is \"false\", which this client cannot do: leave the coordinator out of the application \
+             instead, or use client.tm.degradeCheck",
         ),
         (
             "service.disableGlobalTransaction = true",

@@ -46,7 +46,7 @@ pub(super) fn flag(key: &str, text: &str) -> Result<bool, ConfigError> {
     }
 }
 
-pub(super) fn count(key: &str, text: &str, range: RangeInclusive<usize>) -> Result<usize, ConfigError> {
+pub(super) fn count(key: &str, text: &str, range: RangeInclusive<u32>) -> Result<u32, ConfigError> {
     match text.trim().parse() {
         Ok(number) if range.contains(&number) => Ok(number),
         _ => Err(ConfigError::value(
