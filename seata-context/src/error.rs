@@ -102,7 +102,7 @@ pub enum TransactionError {
         name: String,
         /// The time-out.
         timeout: Duration,
-        /// Where the rollback stands.
+        /// Where the rollback stands; `Finished` when it is over and the coordinator has forgotten it.
         status: GlobalStatus,
     },
     /// It should commit, but somebody decided to roll it back.

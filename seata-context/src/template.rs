@@ -206,7 +206,8 @@ where
 }
 
 fn still_rolling_back(client: &Client, xid: &Xid, status: GlobalStatus) {
-    if !status.is_complete() {
+    // One that is forgotten has nothing left either.
+    if !status.is_complete() && status != GlobalStatus::Finished {
         tell(client, &Failure::Rollbacking { xid, status });
     }
 }

@@ -192,6 +192,7 @@ impl GlobalTransaction {
     }
 
     /// Decides to roll back. On success the decision stands; the status says whether every branch is undone.
+    /// `Finished` says that the time-out came first, and that the coordinator has forgotten the transaction since.
     ///
     /// # Errors
     /// [`CommitSent`](TransactionError::CommitSent) after a commit that got no answer: it is not taken back.
@@ -213,7 +214,7 @@ impl GlobalTransaction {
             cause,
         })?;
         launcher.end(status);
-        let outcome = judge_rollback(status, &xid);
+        let outcome = judge_rollback(status, &xid, launcher);
         if outcome.is_ok() {
             tracing::info!(%xid, %status, "global transaction is rolled back");
             launcher.hooks.each("after_rollback", |hook| hook.after_rollback(&xid));
@@ -451,7 +452,11 @@ fn judge_commit(
     }
 }
 
-fn judge_rollback(status: GlobalStatus, xid: &Xid) -> Result<GlobalStatus, TransactionError> {
+fn judge_rollback(
+    status: GlobalStatus,
+    xid: &Xid,
+    launcher: &Launcher,
+) -> Result<GlobalStatus, TransactionError> {
     use GlobalStatus::*;
     let xid = xid.clone();
     match status {
@@ -459,6 +464,8 @@ fn judge_rollback(status: GlobalStatus, xid: &Xid) -> Result<GlobalStatus, Trans
             Err(TransactionError::RollbackFailed { xid, status })
         }
         status if status.is_rollback() => Ok(status),
+        // Nobody asked for a commit, so it ended at its time-out; Java's server then forgets it.
+        Finished if launcher.is_late() => Ok(status),
         Finished => Err(TransactionError::Unknown { xid }),
         _ => Err(TransactionError::UnexpectedStatus { xid, status }),
     }

@@ -98,6 +98,39 @@ async fn a_late_success_is_rolled_back_and_named() {
     assert_eq!(coordinator.calls(), ["begin pay 1", "rollback 1"]);
 }
 
+/// Java's server forgets a transaction once it has rolled it back at its time-out.
+#[tokio::test(start_paused = true)]
+async fn a_late_end_of_a_transaction_that_the_coordinator_has_forgotten_is_a_rollback() {
+    for (succeeds, seconds, expected) in [
+        (true, 3, "after_rollback"),
+        (false, 3, "after_rollback"),
+        // Before the time-out nobody can tell why it is gone.
+        (false, 1, "rollback failed"),
+    ] {
+        let coordinator = Coordinator::new();
+        coordinator.answer_rollbacks([Ok(GlobalStatus::Finished)]);
+        let steps = Steps::default();
+        let (client, _finisher) = Client::builder("test", coordinator.clone(), coordinator.clone())
+            .failure_handler(steps.clone())
+            .build();
+        let options = named("pay", &client).timeout(Duration::from_secs(2)).hook(steps.clone());
+        let result: Result<(), _> = run(options, |_| OnError::Rollback, async {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            if succeeds { Ok(()) } else { Err(Failed::Business("no stock")) }
+        })
+        .await;
+        match result {
+            Err(Failed::Transaction(TransactionError::TimedOut { .. })) if succeeds => {}
+            Err(Failed::Business(_)) if !succeeds => {}
+            result => panic!("{result:?}"),
+        }
+        assert_eq!(
+            steps.seen(),
+            ["before_begin pay", "after_begin", "before_rollback", expected, "after_completion true"]
+        );
+    }
+}
+
 #[tokio::test]
 async fn bad_options_are_refused_before_anything_is_begun() {
     let coordinator = Coordinator::new();
