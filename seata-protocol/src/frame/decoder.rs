@@ -53,6 +53,7 @@ impl FrameDecoder {
     }
 
     /// Takes the next whole frame out of `buffer`, without copying it; `None` when more bytes have to come.
+    /// The buffer then holds less than [`Limits::frame`] bytes.
     ///
     /// # Errors
     /// When the bytes are no frame. The place of the next frame is lost then: close the connection.

@@ -2,9 +2,9 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use seata_protocol::{
-    Batch, BranchId, BranchStatus, Codec, Compressor, DecodeError, EncodeError, FrameDecoder, FrameError,
-    GlobalRequest, Header, Kind, Limits, Message, Outcome, RegisterTm, TransactionExceptionCode, Version,
-    frame, seata_codec,
+    Batch, BranchId, BranchResponse, BranchStatus, Codec, Compressor, DecodeError, EncodeError, FrameDecoder,
+    FrameError, GlobalRequest, Header, Kind, Limits, Message, Outcome, RegisterTm, TransactionExceptionCode,
+    Version, frame, seata_codec,
 };
 
 use crate::stream;
@@ -177,6 +177,20 @@ fn failures_from_go_are_read() {
             }
         }
     }
+}
+
+#[test]
+fn failures_of_a_later_java_are_not_taken_for_gos() {
+    let message = Message::BranchRollbackResponse(BranchResponse {
+        outcome: Outcome::failed(TransactionExceptionCode::Io, "no"),
+        xid: "10.0.0.5:8091:42".into(),
+        branch_id: BranchId(43),
+        status: BranchStatus::PhaseTwoRollbackFailedRetryable,
+    });
+    let mut body = BytesMut::from(&encoded(&message)[..]);
+    body.put_slice(b"new");
+    let decoded = seata_codec::decode(body.freeze(), &Limits::default()).unwrap();
+    assert_eq!((decoded.message, decoded.trailing), (message, 3));
 }
 
 #[test]
