@@ -6,6 +6,8 @@
 //! the same weather, not the same run to the last byte.
 
 mod caller;
+mod dropped_calls;
+mod half_open;
 mod proxy;
 mod resource;
 mod seed;
@@ -47,7 +49,7 @@ const SLACK: Duration = Duration::from_secs(3);
 
 #[test]
 fn after_a_storm_everything_works_again() {
-    for_each_seed(|seed| {
+    for_each_seed(3, |seed| {
         in_two_runtimes(async |rest| {
             let mut world = World::in_a_storm(seed, &rest).await;
             world.call(Mood::Careless);
@@ -70,7 +72,7 @@ fn after_a_storm_everything_works_again() {
 
 #[test]
 fn a_client_can_be_ended_at_any_moment_of_a_storm() {
-    for_each_seed(|seed| {
+    for_each_seed(3, |seed| {
         in_two_runtimes(async |rest| {
             let mut world = World::in_a_storm(seed, &rest).await;
             world.call(Mood::Careless);
@@ -97,7 +99,7 @@ fn a_client_can_be_ended_at_any_moment_of_a_storm() {
 
 #[test]
 fn while_one_server_dies_the_transactions_of_the_others_go_on() {
-    for_each_seed(|seed| {
+    for_each_seed(3, |seed| {
         in_two_runtimes(async |rest| {
             let mut world = World::of(3, Weather::Fair, seed, &rest).await;
             world.register_resources().await;

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Mutex, Once,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     thread,
 };
@@ -17,27 +17,26 @@ const SEED: &str = "SEATA_TEST_SEED";
 /// The environment variable that says how many seeds are run, each one more than the one before.
 const SEEDS: &str = "SEATA_TEST_SEEDS";
 
-/// So many are run where the environment says nothing.
-const FEW: u64 = 3;
-
 /// Most of a run is waiting.
 const AT_ONCE: usize = 3;
 
-/// Runs a test under the seeds that the environment asks for, else under a few new ones, each on a thread of
+/// Runs a test under the seeds that the environment asks for, else under so many new ones, each on a thread of
 /// its own.
-pub(super) fn for_each_seed(test: impl Fn(u64) + Sync) {
+pub(super) fn for_each_seed(few: u64, test: impl Fn(u64) + Sync) {
     let name = thread_name();
     let first = variable(SEED);
-    let count = variable(SEEDS).unwrap_or(if first.is_some() { 1 } else { FEW });
+    let count = variable(SEEDS).unwrap_or(if first.is_some() { 1 } else { few });
     let first = first.unwrap_or_else(|| u64::from(rand::random::<u32>()));
-    let (test, name, next) = (&test, &name, AtomicUsize::new(0));
+    let (test, name, next) = (&test, &name, AtomicU64::new(0));
     let failed = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
-                while let number = next.fetch_add(1, Ordering::Relaxed) as u64
-                    && number < count
-                {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= count {
+                        return;
+                    }
                     let seed = first + number;
                     let run = thread::Builder::new().name(format!("{name}, seed {seed}"));
                     let run = run.spawn_scoped(scope, move || test(seed)).unwrap();
