@@ -9,7 +9,7 @@ use std::{
 };
 
 #[cfg(feature = "remote")]
-use seata_client::{Report, Settings};
+use seata_client::{Link, Report, Settings, Step};
 use seata_context::{
     Client, ClientBuilder, DegradeCheck, FailureHandler, IntoClient, Scoped, TransactionHook,
 };
@@ -17,6 +17,8 @@ use seata_context::{
 use seata_coordinator::Coordinator;
 use tokio::{sync::watch, task::AbortHandle};
 
+#[cfg(feature = "remote")]
+use crate::place::report_of_one;
 use crate::{
     ShutdownError, StartError,
     error::MAX_APPLICATION_ID,
@@ -228,15 +230,18 @@ impl SeataBuilder {
     }
 
     /// Uses a coordinator as this configuration says: its transaction service group, its servers and settings,
-    /// its degrade check. The application keeps the name that it was given here.
+    /// and where it names them the time-out of transactions, how often their end is asked for, and the degrade
+    /// check. The application keeps the name that it was given here.
     #[cfg(feature = "config")]
     pub fn config(mut self, config: seata_client::config::Config) -> Self {
         self.tx_service_group = config.tx_service_group;
         self.place.servers().set(config.settings);
-        match config.degrade_check {
-            Some(check) => self.degrade_check(check),
-            None => self,
-        }
+        self.with(move |client| {
+            let client = set(client, config.default_timeout, ClientBuilder::default_timeout);
+            let client = set(client, config.commit_attempts, ClientBuilder::commit_attempts);
+            let client = set(client, config.rollback_attempts, ClientBuilder::rollback_attempts);
+            set(client, config.degrade_check, ClientBuilder::degrade_check)
+        })
     }
 
     /// How long a transaction may stay undecided when it names no time-out. Default: 60 s.
@@ -283,10 +288,7 @@ impl SeataBuilder {
     /// # Errors
     /// [`StartError`] names the cause; nothing runs then.
     pub async fn start(self) -> Result<Seata, StartError> {
-        let length = self.application_id.len();
-        if length == 0 || length > MAX_APPLICATION_ID {
-            return Err(StartError::InvalidApplicationId { length });
-        }
+        check_application_id(&self.application_id)?;
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
         let coordination = self.place.open(&self.application_id, &self.tx_service_group).await?;
         let builder = coordination.client(self.application_id);
@@ -309,11 +311,35 @@ impl SeataBuilder {
     /// Outside a tokio runtime.
     #[cfg(feature = "remote")]
     pub async fn check(self) -> Report {
+        if let Err(error) = check_application_id(&self.application_id) {
+            let link = Link::failed(Step::Settings, error.to_string(), "name it otherwise", Duration::ZERO);
+            return report_of_one(&self.application_id, &self.tx_service_group, link);
+        }
         self.place.check(&self.application_id, &self.tx_service_group).await
     }
 
     fn with(mut self, setting: impl FnOnce(ClientBuilder) -> ClientBuilder + Send + 'static) -> Self {
         self.settings.push(Box::new(setting));
         self
+    }
+}
+
+fn check_application_id(application_id: &str) -> Result<(), StartError> {
+    match application_id.len() {
+        1..=MAX_APPLICATION_ID => Ok(()),
+        length => Err(StartError::InvalidApplicationId { length }),
+    }
+}
+
+/// Applies a setting that may have been given.
+#[cfg(feature = "config")]
+fn set<T>(
+    client: ClientBuilder,
+    given: Option<T>,
+    setting: impl FnOnce(ClientBuilder, T) -> ClientBuilder,
+) -> ClientBuilder {
+    match given {
+        Some(value) => setting(client, value),
+        None => client,
     }
 }

@@ -21,6 +21,13 @@ use seata_coordinator::{
 };
 use seata_protocol::{BranchId, BranchStatus, GlobalStatus, RowLock, TransactionExceptionCode, Xid};
 
+#[cfg(feature = "remote")]
+use crate::place::report_of_one;
+
+/// How long the transaction of a check may stay, if the check does not come back for it.
+#[cfg(feature = "remote")]
+const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How long a coordinator that was opened for a check may take to close.
 #[cfg(feature = "remote")]
 const CHECK_SHUTDOWN: Duration = Duration::from_secs(5);
@@ -48,7 +55,7 @@ impl Embedded {
     pub(crate) async fn check(&self) -> Report {
         let started = Instant::now();
         let tried = async {
-            let request = BeginRequest { name: "check".to_owned(), timeout: Duration::from_secs(60) };
+            let request = BeginRequest { name: "seata check".to_owned(), timeout: CHECK_TIMEOUT };
             let xid = self.begin(request).await?;
             let status = self.rollback(&xid).await?;
             Ok::<_, CoordinationError>(format!("{xid} begun, then {status}"))
@@ -60,7 +67,7 @@ impl Embedded {
                 Link::failed(Step::Transaction, error.to_string(), advice, started.elapsed())
             }
         };
-        report(&self.application, &self.group, link)
+        report_of_one(&self.application, &self.group, link)
     }
 
     /// Whether a coordinator can be opened in this directory. It is closed again.
@@ -72,11 +79,8 @@ impl Embedded {
                 let advice =
                     "name another directory with `data_dir`, or share the coordinator that has it open";
                 let found = error.to_string();
-                return report(
-                    application,
-                    group,
-                    Link::failed(Step::Transaction, found, advice, started.elapsed()),
-                );
+                let link = Link::failed(Step::Transaction, found, advice, started.elapsed());
+                return report_of_one(application, group, link);
             }
         };
         let report = Self::new(coordinator.clone(), application, group).check().await;
@@ -84,16 +88,6 @@ impl Embedded {
             tracing::warn!(%error, "the coordinator that was opened for a check did not close in order");
         }
         report
-    }
-}
-
-#[cfg(feature = "remote")]
-fn report(application: &str, group: &str, link: Link) -> Report {
-    Report {
-        application: application.to_owned(),
-        group: group.to_owned(),
-        links: vec![link],
-        servers: Vec::new(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::{fmt, sync::Arc, time::Duration};
 
 #[cfg(feature = "remote")]
-use seata_client::Report;
+use seata_client::{Link, Report};
 use seata_context::{Client, ClientBuilder};
 #[cfg(feature = "embedded")]
 use seata_coordinator::Coordinator;
@@ -145,5 +145,16 @@ impl fmt::Debug for Coordination {
             #[cfg(feature = "remote")]
             Self::Remote(connected) => f.debug_list().entries(connected.addresses()).finish(),
         }
+    }
+}
+
+/// The report of a way that is one link long.
+#[cfg(feature = "remote")]
+pub(crate) fn report_of_one(application: &str, group: &str, link: Link) -> Report {
+    Report {
+        application: application.to_owned(),
+        group: group.to_owned(),
+        links: vec![link],
+        servers: Vec::new(),
     }
 }

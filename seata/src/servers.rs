@@ -57,7 +57,9 @@ impl Servers {
 impl Connected {
     /// Longer than any request of the coordinator's own takes: its errors name the server.
     pub(crate) fn request_timeout(&self) -> Duration {
-        self.settings.wait_for_server + self.settings.transaction_request_timeout
+        const MARGIN: Duration = Duration::from_secs(1);
+        let Settings { wait_for_server, transaction_request_timeout, .. } = &self.settings;
+        wait_for_server.saturating_add(*transaction_request_timeout).saturating_add(MARGIN)
     }
 
     pub(crate) fn addresses(&self) -> impl Iterator<Item = String> {

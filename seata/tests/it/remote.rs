@@ -152,6 +152,30 @@ async fn a_setting_that_cannot_work_is_refused_before_anything_is_tried() {
     }
 }
 
+/// What starts and what is checked are refused alike.
+#[tokio::test]
+async fn a_check_refuses_the_name_that_start_refuses() {
+    for name in ["", "a name that no column of Java's holds"] {
+        let server = Server::start().await;
+        let builder = || Seata::builder(name).server(server.address.to_string());
+        let error = builder().start().await.unwrap_err().to_string();
+        let report = builder().check().await;
+        let broken = report.first_failure().expect("the name is refused").link;
+        assert_eq!((broken.step, &broken.found), (Step::Settings, &error));
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_gets_no_answer_names_the_server() {
+    let server = Server::slow(LIMIT).await;
+    let mut settings = impatient();
+    settings.transaction_request_timeout = Duration::from_millis(50);
+    let seata = on(&server).remote(settings).rollback_attempts(1).start().await.unwrap();
+    let error = begin(&seata).await.unwrap().rollback().await.unwrap_err();
+    assert!(matches!(error, Error::RollbackUnanswered { attempts: 1, .. }), "{error:?}");
+    assert!(error.to_string().contains(&server.address.to_string()), "{error}");
+}
+
 #[tokio::test]
 async fn a_check_of_a_server_walks_the_whole_chain_beside_a_running_application() {
     let server = Server::start().await;
@@ -203,7 +227,7 @@ async fn it_is_done_without_until_it_works_again() {
 
 #[cfg(feature = "config")]
 #[tokio::test]
-async fn a_configuration_says_group_servers_and_degrade_check() {
+async fn a_configuration_says_group_servers_retries_and_degrade_check() {
     let server = Server::start().await;
     let text = format!(
         "tx-service-group = 'shops'
@@ -214,6 +238,7 @@ async fn a_configuration_says_group_servers_and_degrade_check() {
          degradeCheck = true
          degradeCheckPeriod = '200ms'
          degradeCheckAllowTimes = 1
+         rollbackRetryCount = 2
          [transport]
          waitForServer = 0",
         server.address
@@ -222,7 +247,10 @@ async fn a_configuration_says_group_servers_and_degrade_check() {
     let seata = Seata::builder("shop").config(config).start().await.unwrap();
     assert_eq!(seata.check().await.group, "shops");
     let mut events = seata.client().degrade_events();
+    let mut transaction = begin(&seata).await.unwrap();
     drop(server);
+    let unanswered = transaction.rollback().await.unwrap_err();
+    assert!(matches!(unanswered, Error::RollbackUnanswered { attempts: 2, .. }), "{unanswered:?}");
     timeout(LIMIT, events.changed()).await.expect("it is probed").unwrap();
     assert!(seata.client().degraded());
 }
