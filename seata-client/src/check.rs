@@ -100,7 +100,11 @@ fn broken_services(error: &ServicesError) -> Vec<Link> {
         ServicesError::InvalidAddress(_) => vec![
             holds(Step::Group, "mapped to a cluster".into()),
             holds(Step::Cluster, "has a list of servers".into()),
-            breaks(Step::Address, found, "correct it in the list (service.<cluster>.grouplist)".into()),
+            breaks(
+                Step::Address,
+                found,
+                "correct it in the list of servers: `.server(..)`, or service.<cluster>.grouplist".into(),
+            ),
         ],
     }
 }

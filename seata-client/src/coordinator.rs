@@ -68,8 +68,8 @@ pub enum ConnectError {
     /// The settings cannot work.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// No server of the cluster registered the application in time. `seata doctor` shows which link is broken.
-    #[error("{reason}")]
+    /// No server of the cluster registered the application in time.
+    #[error("{reason}; `seata doctor` shows which link is broken")]
     NoServer {
         /// What came of the attempts with each server.
         reason: String,

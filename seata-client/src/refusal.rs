@@ -6,7 +6,7 @@ use seata_protocol::{GlobalStatus, Message, Outcome, RowLock, TransactionExcepti
 use crate::ServerAddress;
 
 /// Stands for a holder that the server does not name.
-const UNNAMED: &str = "an unnamed transaction";
+const UNNAMED: &str = "(the coordinator does not say which)";
 
 /// A failed request that concerned this transaction, if any.
 pub(crate) fn refused(outcome: Outcome, xid: Option<&Xid>) -> CoordinationError {
@@ -133,7 +133,7 @@ mod tests {
             refused_rows(outcome(Code::LockKeyConflict), Some(&xid()), &[row("1")]),
             CoordinationError::LockConflict {
                 row: "t:1 in jdbc:stock".into(),
-                holder: "an unnamed transaction".into(),
+                holder: "(the coordinator does not say which)".into(),
                 holder_is_rolling_back: false
             }
         );
@@ -145,7 +145,7 @@ mod tests {
             ),
             CoordinationError::LockConflict {
                 row: "t:1 in jdbc:stock (or one of 2 others)".into(),
-                holder: "an unnamed transaction".into(),
+                holder: "(the coordinator does not say which)".into(),
                 holder_is_rolling_back: true
             }
         );

@@ -70,7 +70,7 @@ pub enum CoordinationError {
     LockConflict {
         /// The first row that is not free, `table:key in resource`.
         row: String,
-        /// Who holds it, or `an unnamed transaction` where the coordinator does not tell.
+        /// Who holds it, or `(the coordinator does not say which)` where the coordinator does not tell.
         holder: String,
         /// The holder is rolling back and may be waiting for the caller's own database locks:
         /// give way at once.

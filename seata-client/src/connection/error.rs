@@ -53,12 +53,16 @@ pub(crate) enum CloseReason {
     CutShort { received: usize },
 
     /// The server sent what is no frame. What follows in the stream cannot be told apart any more.
-    #[error("the server sent what is no frame: {0}")]
+    #[error("the server sent what is no frame: {}", no_frame(.0))]
     Broken(FrameError),
 
     /// The server said nothing for too long, pings included.
     #[error("the server sent nothing for {limit:?}")]
     Silent { limit: Duration },
+
+    /// The server sent requests and answered none of ours, not even a ping: they do not reach it.
+    #[error("the server answered nothing for {limit:?}, though it sends requests")]
+    Deaf { limit: Duration },
 
     /// The server took nothing for too long while there was something to send.
     #[error("the server read nothing for {limit:?}, {waiting} bytes wait to be sent")]
@@ -71,6 +75,17 @@ pub(crate) enum CloseReason {
     /// Writing failed.
     #[error("writing failed: {0}")]
     Write(io::Error),
+}
+
+/// The usual stranger is the console of a Seata server, whose port stands beside the one that was meant.
+fn no_frame(error: &FrameError) -> String {
+    match error {
+        FrameError::Magic { found } if found.starts_with(b"HT") => {
+            "it answers HTTP: is this the console's port (7091 by default)? Seata's is 8091 by default"
+                .to_owned()
+        }
+        error => error.to_string(),
+    }
 }
 
 /// Why a message has no answer, or was not sent.

@@ -206,7 +206,11 @@ impl Lane {
         let Request { kind, xid, branch, .. } = &request;
         let (resource, status) = (&self.id, answer.status);
         if answer.reason.is_empty() {
-            tracing::debug!(%xid, %branch, %resource, %status, "phase two");
+            // Commits are the rule, and change nothing that anybody sees.
+            match kind {
+                Kind::Commit => tracing::debug!(%xid, %branch, %resource, %status, "branch is committed"),
+                Kind::Rollback => tracing::info!(%xid, %branch, %resource, %status, "branch is rolled back"),
+            }
         } else {
             let reason = &answer.reason;
             tracing::warn!(%xid, %branch, %resource, %status, reason, "phase two did not end well");

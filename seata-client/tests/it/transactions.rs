@@ -160,7 +160,7 @@ async fn a_refused_branch_says_why() {
     client.register_resource(Notes::new("jdbc:stock")).await.unwrap();
     let conflict = |holder_is_rolling_back| CoordinationError::LockConflict {
         row: "t_order:1 in jdbc:stock".into(),
-        holder: "an unnamed transaction".into(),
+        holder: "(the coordinator does not say which)".into(),
         holder_is_rolling_back,
     };
     for (code, words, expected) in [

@@ -14,7 +14,8 @@ async fn bytes_that_are_no_frame_end_the_connection_with_a_reason_for_every_call
         bytes
     };
     let cases = [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), "a frame begins with [48, 54]"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), "it answers HTTP: is this the console's port"),
+        (b"SSH-2.0-OpenSSH_9\r\n".to_vec(), "a frame begins with [53, 53]"),
         (vec![0xda, 0xda, 7, 0, 0, 0, 16, 0, 16, 1, 1, 0, 0, 0, 0, 1], "a frame has protocol version 7"),
         (lying(9 << 20, 16), "a frame says it is 9437184 bytes long"),
         (lying(u32::MAX, 16), "a frame says it is"),
