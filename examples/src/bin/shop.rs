@@ -33,7 +33,8 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     if std::env::var_os("RUST_LOG").is_some() {
-        tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+        let asked = tracing_subscriber::EnvFilter::from_default_env();
+        tracing_subscriber::fmt().with_env_filter(asked).with_writer(std::io::stderr).init();
     }
     let arguments = match arguments() {
         Ok(arguments) if arguments.help => {
