@@ -56,9 +56,6 @@ use self::{
 /// No connection has more ids than these, and a semaphore counts in 32 bits.
 const MAX_IN_FLIGHT: usize = i32::MAX as usize;
 
-/// As good as no limit, and no time overflows when it is added.
-const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
-
 /// A handle to a connection; all clones are the same one.
 #[derive(Clone)]
 pub(crate) struct Connection {
@@ -97,7 +94,7 @@ impl Connection {
         address: &ServerAddress,
         settings: &Settings,
     ) -> Result<(Self, Incoming), OpenError> {
-        let socket = dial::dial(&address.to_string(), settings.connect_timeout.min(FOREVER)).await?;
+        let socket = dial::dial(&address.to_string(), settings.connect_timeout).await?;
         let unconnected = |source| OpenError::Lost { address: address.to_string(), source };
         let (local, peer) =
             (socket.local_addr().map_err(unconnected)?, socket.peer_addr().map_err(unconnected)?);
@@ -113,8 +110,8 @@ impl Connection {
             compressor: settings.compressor,
             dialect: settings.dialect,
             limits: settings.limits,
-            heartbeat: settings.heartbeat.min(FOREVER),
-            idle: settings.idle.min(FOREVER),
+            heartbeat: settings.heartbeat,
+            idle: settings.idle,
             answer_limit: settings.branch_request_timeout,
             merge_requests: settings.merge_requests,
         });
@@ -161,9 +158,9 @@ impl Connection {
         }
     }
 
-    /// How many calls wait for their answer.
+    /// How many calls are under way.
     pub(crate) fn in_flight(&self) -> usize {
-        self.shared().pending.len()
+        self.shared().in_flight()
     }
 
     /// Whether it takes calls.
@@ -233,9 +230,12 @@ impl Shared {
     }
 
     async fn send_request(&self, id: i32, message: Message) -> Result<(), CallError> {
-        if self.merge_requests && merge::is_mergeable(&message) {
+        if self.merge_requests
+            && let Some(size) = merge::mergeable_size(&message)
+        {
             let request = message.name();
-            return self.outbox.push_to_merge(id, message).map_err(|refused| self.refused(request, refused));
+            let pushed = self.outbox.push_to_merge(id, message, size).await;
+            return pushed.map_err(|refused| self.refused(request, refused));
         }
         self.push(&self.header(Kind::Request, id), &message).await
     }
@@ -276,8 +276,8 @@ impl Shared {
         Header { codec, compressor, dialect, ..Header::new(kind, id) }
     }
 
-    fn has_several_callers(&self) -> bool {
-        self.max_in_flight - self.places.available_permits() > 1
+    fn in_flight(&self) -> usize {
+        self.max_in_flight - self.places.available_permits()
     }
 
     /// Ends the connection, once; the first reason stays.

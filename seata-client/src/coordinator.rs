@@ -21,10 +21,12 @@ use tokio::{
 use crate::{
     ServerState, Settings, SettingsError,
     connection::CallError,
+    counted::Counted,
     link::{Context, Link, Role},
     phase_two::PhaseTwo,
     registration::Identity,
     servers::{Destination, Servers},
+    settings::FOREVER,
 };
 
 /// An application's way to a coordinator that runs as a server of its own: the client side of the Seata
@@ -122,6 +124,7 @@ impl RemoteCoordinator {
     /// [`SettingsError`] when the settings cannot work, and outside a tokio runtime.
     pub fn start(application: &str, group: &str, settings: Settings) -> Result<Self, SettingsError> {
         settings.validate(application, group)?;
+        let settings = settings.bounded();
         let runtime = runtime::Handle::try_current().map_err(|_| SettingsError::NoRuntime)?;
         let servers = Servers::new(settings.services.resolve(group)?, &settings);
         let context = Arc::new(Context {
@@ -134,7 +137,7 @@ impl RemoteCoordinator {
         let (count, running) = watch::channel(0);
         let mut tasks = JoinSet::new();
         for link in servers.links() {
-            let guard = Running::new(&count);
+            let guard = Counted::new(&count);
             let run = link.clone().run(context.clone(), stop.subscribe());
             let task = async move {
                 run.await;
@@ -161,7 +164,7 @@ impl RemoteCoordinator {
     /// [`ShutdownError::TimedOut`] when the limit has passed before; the rest is then cut off.
     pub async fn shutdown(&self, limit: Duration) -> Result<(), ShutdownError> {
         let inner = &*self.0;
-        let deadline = Instant::now() + limit;
+        let deadline = Instant::now() + limit.min(FOREVER);
         inner.calls.refuse_further();
         let in_order = timeout_at(deadline, async {
             // The coordinator may have to ask our own resources before it answers a commit.
@@ -201,7 +204,7 @@ impl RemoteCoordinator {
             Role::ResourceManager => settings.branch_request_timeout,
         };
         // A second begin costs a transaction without branches, which ends by its time-out.
-        let is_repeatable = matches!(request, Message::GlobalBegin(_));
+        let mut repetitions = if matches!(request, Message::GlobalBegin(_)) { MAX_REPETITIONS } else { 0 };
         let deadline = Instant::now() + settings.wait_for_server;
         loop {
             let reached = inner.servers.reach(role, destination, deadline).await;
@@ -218,7 +221,7 @@ impl RemoteCoordinator {
                 }
                 // The connection has gone meanwhile: that is no reason to fail where there are others, or time.
                 CallError::Closing { .. } | CallError::Ended { sent: false, .. } => {}
-                CallError::Ended { .. } if is_repeatable => {}
+                CallError::Ended { .. } if repetitions > 0 => repetitions -= 1,
                 _ => {
                     let reason = format!("server {server}: {error}");
                     return Err(CoordinationError::Unreachable { reason });
@@ -279,6 +282,9 @@ impl fmt::Debug for RemoteCoordinator {
     }
 }
 
+/// How often a request is sent once more whose connection was lost: it may be the cause.
+const MAX_REPETITIONS: u32 = 2;
+
 /// How long after its limit an attempt may be seen to have failed.
 const ATTEMPT_GRACE: Duration = Duration::from_secs(1);
 
@@ -315,21 +321,5 @@ impl Calls {
 
     fn under_way(&self) -> usize {
         PLACES as usize - self.places.available_permits()
-    }
-}
-
-/// Counts a task for as long as it is there, however it ends.
-struct Running(watch::Sender<usize>);
-
-impl Running {
-    fn new(count: &watch::Sender<usize>) -> Self {
-        count.send_modify(|count| *count += 1);
-        Self(count.clone())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.send_modify(|count| *count -= 1);
     }
 }

@@ -15,6 +15,7 @@ mod check;
 pub mod config;
 mod connection;
 mod coordinator;
+mod counted;
 mod link;
 mod pauses;
 mod phase_two;

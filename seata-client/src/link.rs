@@ -1,5 +1,7 @@
 //! One role's connection to one server, kept up for as long as the client lives.
 
+mod complaints;
+
 use std::{
     fmt,
     net::SocketAddr,
@@ -13,6 +15,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+use self::complaints::Complaints;
 use crate::{
     RoleState, ServerAddress, Settings,
     connection::{CloseReason, Connection, OpenError},
@@ -20,6 +23,9 @@ use crate::{
     phase_two::PhaseTwo,
     registration::{Identity, RegistrationError},
 };
+
+/// The pause between attempts while somebody waits for a connection.
+const SHORTENED_PAUSE: Duration = Duration::from_millis(500);
 
 /// What a connection is for. Java has one for each, and so its servers expect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +53,8 @@ pub(crate) struct Link {
     peer: Mutex<Option<SocketAddr>>,
     /// Told after each change of `standing`; shared by all links.
     changes: watch::Sender<()>,
+    /// How many callers wait for a connection; shared by all links.
+    callers: watch::Sender<usize>,
 }
 
 enum Standing {
@@ -68,12 +76,18 @@ struct Ready {
 }
 
 impl Link {
-    pub(crate) fn new(role: Role, address: ServerAddress, changes: watch::Sender<()>) -> Self {
+    pub(crate) fn new(
+        role: Role,
+        address: ServerAddress,
+        changes: watch::Sender<()>,
+        callers: watch::Sender<usize>,
+    ) -> Self {
         let standing = match role {
             Role::TransactionManager => Standing::Connecting,
             Role::ResourceManager => Standing::Unused,
         };
-        Self { role, address, standing: watch::Sender::new(standing), peer: Mutex::default(), changes }
+        let standing = watch::Sender::new(standing);
+        Self { role, address, standing, peer: Mutex::default(), changes, callers }
     }
 
     /// The connection, while it is registered and open.
@@ -142,22 +156,44 @@ impl Link {
         }
         let reconnect = context.settings.reconnect;
         let mut pauses = Pauses::new(reconnect);
+        let mut complaints = Complaints::new(Instant::now());
         loop {
             let began = Instant::now();
             let end = self.session(context).await;
-            if began.elapsed() > reconnect.max {
+            let was_registered = matches!(*self.standing.borrow(), Standing::Ready(_));
+            if was_registered && began.elapsed() > reconnect.max {
                 pauses = Pauses::new(reconnect);
+                complaints = Complaints::new(Instant::now());
             }
             let pause = pauses.next();
-            tracing::warn!(
-                server = %self.address,
-                role = %self.role,
-                cause = %end,
-                reconnecting_in = ?pause,
-                "no connection to the Seata server",
-            );
-            self.set(Standing::Down(end.to_string()));
-            sleep(pause).await;
+            let (server, role, cause) = (&self.address, self.role, end.to_string());
+            // An outage may last for hours, with an attempt each few seconds.
+            if complaints.is_news(&cause, Instant::now()) {
+                tracing::warn!(
+                    %server,
+                    %role,
+                    cause,
+                    reconnecting_in = ?pause,
+                    "no connection to the Seata server",
+                );
+            } else {
+                tracing::debug!(%server, %role, cause, reconnecting_in = ?pause, "still no connection");
+            }
+            self.set(Standing::Down(cause));
+            self.pause(pause).await;
+        }
+    }
+
+    /// A pause between attempts, cut short while somebody waits for a connection.
+    async fn pause(&self, pause: Duration) {
+        let mut callers = self.callers.subscribe();
+        let until_wanted = async {
+            sleep(pause.min(SHORTENED_PAUSE)).await;
+            callers.wait_for(|count| *count > 0).await.is_ok()
+        };
+        tokio::select! {
+            () = sleep(pause) => {}
+            _ = until_wanted => {}
         }
     }
 
@@ -184,10 +220,13 @@ impl Link {
         };
         // A server may ask for phase two before it answers the registration.
         let serve = context.phase_two.serve(connection.clone(), incoming);
-        tokio::select! {
+        let end = tokio::select! {
             end = stay => end,
             () = serve => SessionEnd::Lost(connection.closed().await),
-        }
+        };
+        // Calls of phase two that run may hold it, and a server would go on asking over it.
+        connection.close(Duration::ZERO).await;
+        end
     }
 
     async fn register_once(
@@ -244,7 +283,7 @@ impl Link {
                     trying_again_in = ?pause,
                     "a resource is not registered",
                 );
-                sleep(pause).await;
+                self.pause(pause).await;
             } else {
                 self.set(Standing::Ready(ready));
                 known.changed().await.expect("the sender is in the context");

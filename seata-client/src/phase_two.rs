@@ -27,8 +27,7 @@ use crate::{
 pub(crate) struct PhaseTwo {
     lanes: Mutex<Lanes>,
     runtime: runtime::Handle,
-    concurrency: usize,
-    capacity: usize,
+    limits: lane::Limits,
     is_closing: AtomicBool,
     /// How many calls have not been answered.
     under_way: watch::Sender<usize>,
@@ -70,8 +69,11 @@ impl PhaseTwo {
         Self {
             lanes: Mutex::default(),
             runtime,
-            concurrency: settings.phase_two_concurrency,
-            capacity: settings.phase_two_queue,
+            limits: lane::Limits {
+                concurrency: settings.phase_two_concurrency,
+                queue: settings.phase_two_queue,
+                call: settings.phase_two_call_limit,
+            },
             is_closing: AtomicBool::new(false),
             under_way: watch::Sender::new(0),
         }
@@ -86,7 +88,7 @@ impl PhaseTwo {
             lane.replace(resource);
             return;
         }
-        let lane = Arc::new(Lane::new(resource, self.concurrency, self.capacity, self.under_way.clone()));
+        let lane = Arc::new(Lane::new(resource, self.limits, self.under_way.clone()));
         tasks.spawn_on(lane.clone().run(), &self.runtime);
         of_id.push(lane);
     }

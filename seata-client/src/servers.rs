@@ -17,6 +17,7 @@ use crate::{
     RoleState, ServerAddress, ServerState,
     balance::{Balancer, Candidate},
     connection::Connection,
+    counted::Counted,
     link::{Link, Role},
     services::Cluster,
     settings::Settings,
@@ -34,6 +35,8 @@ pub(crate) struct Servers {
     /// has for itself, which need not be the one in the list.
     aliases: RwLock<HashMap<Box<str>, usize>>,
     changes: watch::Sender<()>,
+    /// How many callers wait for a connection: links are in more of a hurry then.
+    callers: watch::Sender<usize>,
 }
 
 struct Server {
@@ -62,8 +65,10 @@ pub(crate) struct Reached {
 impl Servers {
     pub(crate) fn new(cluster: Cluster<'_>, settings: &Settings) -> Self {
         let changes = watch::Sender::new(());
-        let link =
-            |role, address: &ServerAddress| Arc::new(Link::new(role, address.clone(), changes.clone()));
+        let callers = watch::Sender::new(0);
+        let link = |role, address: &ServerAddress| {
+            Arc::new(Link::new(role, address.clone(), changes.clone(), callers.clone()))
+        };
         let list = cluster.servers.iter().map(|address| Server {
             address: address.clone(),
             transaction_manager: link(Role::TransactionManager, address),
@@ -75,6 +80,7 @@ impl Servers {
             balancer: Balancer::new(settings.load_balance, cluster.servers),
             aliases: RwLock::default(),
             changes,
+            callers,
         }
     }
 
@@ -108,15 +114,15 @@ impl Servers {
         deadline: Instant,
     ) -> Result<Reached, String> {
         let began = Instant::now();
-        let mut changes = None;
+        let mut waiting = None;
         loop {
             if let Some(reached) = self.pick(role, destination) {
                 self.warn_of_strangers(destination);
                 return Ok(reached);
             }
             // Looked at once more when changes are seen: one may have come in between.
-            let Some(changes) = &mut changes else {
-                changes = Some(self.changes.subscribe());
+            let Some((changes, _counted)) = &mut waiting else {
+                waiting = Some((self.changes.subscribe(), Counted::new(&self.callers)));
                 continue;
             };
             if timeout_at(deadline, changes.changed()).await.is_err() {
@@ -136,6 +142,7 @@ impl Servers {
     ) -> Result<(), String> {
         let began = Instant::now();
         let mut changes = self.changes.subscribe();
+        let _counted = Counted::new(&self.callers);
         loop {
             if self.list.iter().any(|server| found(server.link(role))) {
                 return Ok(());

@@ -46,7 +46,7 @@ pub struct Settings {
     /// How long a server may be silent before its connection is given up. Java's servers do the same after
     /// 15 s. Default: 15 s.
     pub idle: Duration,
-    /// The pauses between attempts to reach a server.
+    /// The pauses between attempts to reach a server. A call that waits for one shortens them.
     pub reconnect: Reconnect,
     /// How messages are written. Default: [`Codec::Seata`].
     pub codec: Codec,
@@ -66,6 +66,10 @@ pub struct Settings {
     pub max_outgoing_bytes: usize,
     /// How many calls of phase two run at the same time on one resource. Default: 8.
     pub phase_two_concurrency: usize,
+    /// How long one call of phase two may take. One that takes longer is dropped and answered "ask again", so
+    /// that a resource that hangs does not keep its place for ever. Servers wait for 15 s and then ask again,
+    /// but such a question joins the call that is under way. Default: 5 min.
+    pub phase_two_call_limit: Duration,
     /// How many calls of phase two may wait for one resource; further ones are answered "ask again".
     /// Default: 10 000.
     pub phase_two_queue: usize,
@@ -161,6 +165,7 @@ impl Settings {
             max_requests_in_flight: 65_536,
             max_outgoing_bytes: 16 << 20,
             phase_two_concurrency: 8,
+            phase_two_call_limit: Duration::from_secs(300),
             phase_two_queue: 10_000,
             limits: Limits::default(),
         }
@@ -209,6 +214,7 @@ impl Settings {
             ("reconnect.first", self.reconnect.first.is_zero()),
             ("max_requests_in_flight", self.max_requests_in_flight == 0),
             ("max_outgoing_bytes", self.max_outgoing_bytes == 0),
+            ("phase_two_call_limit", self.phase_two_call_limit.is_zero()),
             ("phase_two_concurrency", self.phase_two_concurrency == 0),
             ("phase_two_queue", self.phase_two_queue == 0),
             ("virtual_nodes", self.load_balance == LoadBalance::ConsistentHash { virtual_nodes: 0 }),
@@ -224,6 +230,23 @@ impl Settings {
 }
 
 impl Settings {
+    /// The same, with every time so short that it can be added to any other.
+    pub(crate) fn bounded(mut self) -> Self {
+        let times = [
+            &mut self.wait_for_server,
+            &mut self.connect_timeout,
+            &mut self.transaction_request_timeout,
+            &mut self.branch_request_timeout,
+            &mut self.heartbeat,
+            &mut self.idle,
+            &mut self.reconnect.first,
+            &mut self.reconnect.max,
+            &mut self.phase_two_call_limit,
+        ];
+        times.into_iter().for_each(|time| *time = (*time).min(FOREVER));
+        self
+    }
+
     fn write_a_message(&self) -> Result<(), SettingsError> {
         let (codec, compressor) = (self.codec, self.compressor);
         let header = Header { codec, compressor, ..Header::new(Kind::Request, 0) };
@@ -235,6 +258,9 @@ impl Settings {
         })
     }
 }
+
+/// As good as no limit.
+pub(crate) const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// The longest name that fits the columns of Java's tables.
 const MAX_NAME_LENGTH: usize = 128;

@@ -44,7 +44,12 @@ impl TransactionManager for RemoteCoordinator {
     }
 
     fn commit<'a>(&'a self, xid: &'a Xid) -> BoxFuture<'a, Result<GlobalStatus, CoordinationError>> {
-        Box::pin(self.end(xid, Message::GlobalCommit(of(xid))))
+        Box::pin(async move {
+            match self.end(xid, Message::GlobalCommit(of(xid))).await? {
+                GlobalStatus::TimeoutRollbacking => self.tell_from_time_out(xid).await,
+                status => Ok(status),
+            }
+        })
     }
 
     fn rollback<'a>(&'a self, xid: &'a Xid) -> BoxFuture<'a, Result<GlobalStatus, CoordinationError>> {
@@ -73,6 +78,16 @@ impl TransactionManager for RemoteCoordinator {
 }
 
 impl RemoteCoordinator {
+    /// After its time-out, Java's servers answer every commit so, even one that comes a second time because its
+    /// first answer was lost: it may be decided by now.
+    async fn tell_from_time_out(&self, xid: &Xid) -> Result<GlobalStatus, CoordinationError> {
+        match self.status(xid).await? {
+            // No commit is taken any more, and the server is about to roll back.
+            GlobalStatus::Begin => Ok(GlobalStatus::TimeoutRollbacking),
+            status => Ok(status),
+        }
+    }
+
     /// Asks something that is answered with a status. A failed request is an error even where its answer
     /// carries a status: that may be what was asked for instead of what is.
     async fn end(&self, xid: &Xid, request: Message) -> Result<GlobalStatus, CoordinationError> {

@@ -36,11 +36,11 @@ pub(super) fn drive(
     let end = EndOnDrop(shared);
     async move {
         let shared = &*end.0;
-        let last_read = LastRead::new();
+        let last_answer = LastAnswer::new();
         let (read_half, write_half) = socket.split();
         let reason = tokio::select! {
-            reason = read(shared, read_half, &doorway, &last_read) => reason,
-            reason = write(shared, write_half, &last_read) => reason,
+            reason = read(shared, read_half, &doorway, &last_answer) => reason,
+            reason = write(shared, write_half, &last_answer) => reason,
             _ = shared.ended.wait() => return,
         };
         shared.end(reason);
@@ -56,13 +56,13 @@ impl Drop for EndOnDrop {
     }
 }
 
-/// When the server was last heard of, to the millisecond. The reader notes it, both ask.
-struct LastRead {
+/// When the server last showed that it hears us, to the millisecond. The reader notes it, both ask.
+struct LastAnswer {
     started: Instant,
     millis: AtomicU64,
 }
 
-impl LastRead {
+impl LastAnswer {
     fn new() -> Self {
         Self { started: Instant::now(), millis: AtomicU64::new(0) }
     }
@@ -81,11 +81,12 @@ async fn read(
     shared: &Shared,
     mut socket: ReadHalf<'_>,
     doorway: &Doorway,
-    last_read: &LastRead,
+    last_answer: &LastAnswer,
 ) -> CloseReason {
     let mut decoder = FrameDecoder::new(shared.limits);
     let mut buffer = BytesMut::new();
-    let silence = sleep_until(last_read.at() + shared.idle);
+    let mut last_read = Instant::now();
+    let silence = sleep_until(last_answer.at() + shared.idle);
     tokio::pin!(silence);
     loop {
         make_room(&mut buffer);
@@ -95,10 +96,12 @@ async fn read(
             read = socket.read_buf(&mut buffer) => read,
             () = &mut silence => {
                 // The timer is not moved by each read, so it may be early.
-                if last_read.at().elapsed() >= shared.idle {
-                    return CloseReason::Silent { limit: shared.idle };
+                if last_answer.at().elapsed() >= shared.idle {
+                    let limit = shared.idle;
+                    let is_silent = last_read.elapsed() >= limit;
+                    return if is_silent { CloseReason::Silent { limit } } else { CloseReason::Deaf { limit } };
                 }
-                silence.as_mut().reset(last_read.at() + shared.idle);
+                silence.as_mut().reset(last_answer.at() + shared.idle);
                 continue;
             }
         };
@@ -106,15 +109,24 @@ async fn read(
             Ok(0) if shared.outbox.is_finished() => return CloseReason::Asked,
             Ok(0) if buffer.is_empty() => return CloseReason::ClosedByServer,
             Ok(0) => return CloseReason::CutShort { received: buffer.len() },
-            Ok(_) => last_read.set_to_now(),
+            Ok(_) => last_read = Instant::now(),
             Err(error) => return CloseReason::Read(error),
         }
+        // The server's requests come even where what we say is lost on the way.
+        let mut is_answered = false;
         loop {
             match decoder.next(&mut buffer) {
-                Ok(Some(frame)) => shared.accept(frame, doorway),
+                Ok(Some(frame)) => {
+                    is_answered |= matches!(frame.header.kind, Kind::Response | Kind::Pong);
+                    shared.accept(frame, doorway);
+                }
                 Ok(None) => break,
                 Err(error) => return CloseReason::Broken(error),
             }
+        }
+        // A long frame that is coming may be an answer.
+        if is_answered || !buffer.is_empty() {
+            last_answer.set_to_now();
         }
     }
 }
@@ -129,7 +141,7 @@ fn make_room(buffer: &mut BytesMut) {
     }
 }
 
-async fn write(shared: &Shared, mut socket: WriteHalf<'_>, last_read: &LastRead) -> CloseReason {
+async fn write(shared: &Shared, mut socket: WriteHalf<'_>, last_answer: &LastAnswer) -> CloseReason {
     let mut bytes = BytesMut::new();
     let mut to_merge = Vec::new();
     let mut ping_id = 0;
@@ -144,7 +156,7 @@ async fn write(shared: &Shared, mut socket: WriteHalf<'_>, last_read: &LastRead)
             Taken::Nothing => {
                 tokio::select! {
                     () = shared.outbox.filled() => {
-                        if shared.has_several_callers() {
+                        if shared.in_flight() > 1 {
                             // Those who are about to say something do so now, and one write serves them all.
                             tokio::task::yield_now().await;
                         }
@@ -153,7 +165,7 @@ async fn write(shared: &Shared, mut socket: WriteHalf<'_>, last_read: &LastRead)
                     () = &mut quiet => {
                         // The server wants to hear of us, and we of it: it may be busy with what we sent long
                         // ago, and then only a ping tells it from a dead one.
-                        let quiet_since = last_write.min(last_ping.max(last_read.at()));
+                        let quiet_since = last_write.min(last_ping.max(last_answer.at()));
                         if quiet_since.elapsed() < shared.heartbeat {
                             quiet.as_mut().reset(quiet_since + shared.heartbeat);
                             continue;
@@ -235,11 +247,11 @@ mod tests {
     }
 
     #[test]
-    fn what_was_last_read_is_known_to_the_millisecond() {
-        let last_read = LastRead::new();
+    fn the_last_answer_is_known_to_the_millisecond() {
+        let last_answer = LastAnswer::new();
         let before = Instant::now();
-        last_read.set_to_now();
-        assert!(last_read.at() + Duration::from_millis(1) >= before);
-        assert!(last_read.at() <= Instant::now());
+        last_answer.set_to_now();
+        assert!(last_answer.at() + Duration::from_millis(1) >= before);
+        assert!(last_answer.at() <= Instant::now());
     }
 }

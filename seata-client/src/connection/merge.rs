@@ -8,19 +8,19 @@ use super::Shared;
 /// The most requests in one frame. A server may answer none of them before it has done all.
 const MAX_MERGED: usize = 1024;
 
-/// Whether a request may travel with others. Registrations may not: servers take them only alone.
-pub(super) fn is_mergeable(message: &Message) -> bool {
-    matches!(
-        message,
-        Message::GlobalBegin(_)
-            | Message::GlobalCommit(_)
-            | Message::GlobalRollback(_)
-            | Message::GlobalStatus(_)
-            | Message::GlobalReport(_)
-            | Message::BranchRegister(_)
-            | Message::BranchReport(_)
-            | Message::GlobalLockQuery(_)
-    )
+/// About how many bytes a request takes if it may travel with others. What concerns branches may; a commit may
+/// not: those that came with it would wait until its phase two is done.
+pub(super) fn mergeable_size(message: &Message) -> Option<usize> {
+    let texts = match message {
+        Message::BranchRegister(request) | Message::GlobalLockQuery(request) => {
+            let keys = request.lock_key.len() + request.resource_id.len();
+            request.xid.len() + keys + request.application_data.len()
+        }
+        Message::BranchReport(request) => request.xid.len() + request.application_data.len(),
+        _ => return None,
+    };
+    let numbers = 32;
+    Some(texts + numbers)
 }
 
 /// Writes as many of the requests as fit one frame, and takes them off the list. Those that nobody waits for

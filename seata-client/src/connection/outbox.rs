@@ -22,6 +22,8 @@ pub(super) struct Outbox {
 struct Queue {
     bytes: BytesMut,
     to_merge: Vec<(i32, Message)>,
+    /// About how many bytes these will be.
+    to_merge_size: usize,
     finished: bool,
     ended: bool,
 }
@@ -53,44 +55,28 @@ impl Outbox {
 
     /// Takes a message once there is room. If the future is dropped before, it is not sent.
     pub(super) async fn push(&self, header: &Header, message: &Message) -> Result<(), Refused> {
-        if self.try_push(|bytes| frame::write(bytes, header, message))? {
-            return Ok(());
-        }
-        loop {
-            let emptied = self.emptied.notified();
-            tokio::pin!(emptied);
-            // Listens before it looks, so that room made in between is not missed.
-            emptied.as_mut().enable();
-            if self.try_push(|bytes| frame::write(bytes, header, message))? {
-                return Ok(());
-            }
-            emptied.await;
-        }
+        self.put(|queue| frame::write(&mut queue.bytes, header, message)).await
+    }
+
+    /// Takes a request of about so many bytes, to be merged with others, once there is room. If the future is
+    /// dropped before, it is not sent.
+    pub(super) async fn push_to_merge(&self, id: i32, message: Message, size: usize) -> Result<(), Refused> {
+        let mut request = Some((id, message));
+        self.put(|queue| {
+            queue.to_merge.extend(request.take());
+            queue.to_merge_size += size;
+            Ok(())
+        })
+        .await
     }
 
     /// Takes a heartbeat if there is room. Its sender asks again, so one that is lost does no harm.
     pub(super) fn push_heartbeat(&self, header: &Header) {
         // With no room the peer is not reading, or the outbox is about to be written anyway.
-        let _ = self.try_push(|bytes| {
-            frame::write_heartbeat(bytes, header);
+        let _ = self.try_put(|queue| {
+            frame::write_heartbeat(&mut queue.bytes, header);
             Ok(())
         });
-    }
-
-    /// Takes a request to be merged with others. The message is not a copy: it was the caller's, and the
-    /// number of callers is bounded.
-    pub(super) fn push_to_merge(&self, id: i32, message: Message) -> Result<(), Refused> {
-        let mut queue = self.lock();
-        if queue.ended || queue.finished {
-            return Err(Refused::Ended);
-        }
-        let was_empty = queue.is_empty();
-        queue.to_merge.push((id, message));
-        drop(queue);
-        if was_empty {
-            self.filled.notify_one();
-        }
-        Ok(())
     }
 
     /// Refuses everything from now on, and lets the writer stop when all is written.
@@ -116,7 +102,7 @@ impl Outbox {
 
     /// How many bytes wait.
     pub(super) fn len(&self) -> usize {
-        self.lock().bytes.len()
+        self.lock().len()
     }
 
     /// The writer's side: swaps its empty buffer for the full one.
@@ -126,9 +112,10 @@ impl Outbox {
         if queue.is_empty() {
             return if queue.finished { Taken::Finished } else { Taken::Nothing };
         }
-        let was_full = queue.bytes.len() >= self.limit;
+        let was_full = queue.len() >= self.limit;
         std::mem::swap(&mut queue.bytes, bytes);
         std::mem::swap(&mut queue.to_merge, to_merge);
+        queue.to_merge_size = 0;
         drop(queue);
         if was_full {
             self.emptied.notify_waiters();
@@ -141,19 +128,33 @@ impl Outbox {
         self.filled.notified().await;
     }
 
-    fn try_push(
-        &self,
-        write: impl FnOnce(&mut BytesMut) -> Result<(), EncodeError>,
-    ) -> Result<bool, Refused> {
+    async fn put(&self, mut put: impl FnMut(&mut Queue) -> Result<(), EncodeError>) -> Result<(), Refused> {
+        if self.try_put(&mut put)? {
+            return Ok(());
+        }
+        loop {
+            let emptied = self.emptied.notified();
+            tokio::pin!(emptied);
+            // Listens before it looks, so that room made in between is not missed.
+            emptied.as_mut().enable();
+            if self.try_put(&mut put)? {
+                return Ok(());
+            }
+            emptied.await;
+        }
+    }
+
+    /// Whether there was room.
+    fn try_put(&self, put: impl FnOnce(&mut Queue) -> Result<(), EncodeError>) -> Result<bool, Refused> {
         let mut queue = self.lock();
         if queue.ended || queue.finished {
             return Err(Refused::Ended);
         }
-        if queue.bytes.len() >= self.limit {
+        if queue.len() >= self.limit {
             return Ok(false);
         }
         let was_empty = queue.is_empty();
-        write(&mut queue.bytes).map_err(Refused::Unsendable)?;
+        put(&mut queue).map_err(Refused::Unsendable)?;
         drop(queue);
         if was_empty {
             self.filled.notify_one();
@@ -168,6 +169,10 @@ impl Outbox {
 }
 
 impl Queue {
+    fn len(&self) -> usize {
+        self.bytes.len() + self.to_merge_size
+    }
+
     fn is_empty(&self) -> bool {
         self.bytes.is_empty() && self.to_merge.is_empty()
     }

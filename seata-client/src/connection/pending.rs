@@ -83,11 +83,6 @@ impl Pending {
         self.lock().free_id(next_id)
     }
 
-    /// How many calls wait.
-    pub(super) fn len(&self) -> usize {
-        self.lock().calls.len()
-    }
-
     /// How many answers came that nobody waited for, or waited for any more.
     pub(super) fn unclaimed(&self) -> u64 {
         self.unclaimed.load(Ordering::Relaxed)

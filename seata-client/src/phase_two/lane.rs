@@ -5,6 +5,7 @@ use std::{
     collections::{HashMap, VecDeque},
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use futures_util::{FutureExt as _, future::join_all};
@@ -13,6 +14,7 @@ use seata_protocol::{BranchType, ResourceId};
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
+    time::timeout,
 };
 use tracing::Instrument as _;
 
@@ -31,9 +33,19 @@ pub(super) struct Lane {
     resource: Mutex<Arc<dyn Resource>>,
     waiting: Mutex<Waiting>,
     arrived: Notify,
-    concurrency: usize,
-    capacity: usize,
+    limits: Limits,
     under_way: watch::Sender<usize>,
+}
+
+/// What is allowed to the calls for one resource.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    /// How many run at the same time.
+    pub(super) concurrency: usize,
+    /// How many wait.
+    pub(super) queue: usize,
+    /// How long one may take.
+    pub(super) call: Duration,
 }
 
 #[derive(Default)]
@@ -57,20 +69,14 @@ enum Job {
 }
 
 impl Lane {
-    pub(super) fn new(
-        resource: Arc<dyn Resource>,
-        concurrency: usize,
-        capacity: usize,
-        under_way: watch::Sender<usize>,
-    ) -> Self {
+    pub(super) fn new(resource: Arc<dyn Resource>, limits: Limits, under_way: watch::Sender<usize>) -> Self {
         Self {
             id: resource.id().clone(),
             branch_type: resource.branch_type(),
             resource: Mutex::new(resource),
             waiting: Mutex::default(),
             arrived: Notify::new(),
-            concurrency,
-            capacity,
+            limits,
             under_way,
         }
     }
@@ -96,10 +102,12 @@ impl Lane {
                 askers.remove(0);
             }
             askers.push(asker);
+            let Request { kind, xid, branch, .. } = &request;
+            tracing::warn!(%xid, %branch, resource = %self.id, ?kind, "asked again for what is still under way");
             return Ok(());
         }
-        if waiting.commits.len() + waiting.rollbacks.len() >= self.capacity {
-            return Err((asker, format!("{} calls wait for this resource already", self.capacity)));
+        if waiting.commits.len() + waiting.rollbacks.len() >= self.limits.queue {
+            return Err((asker, format!("{} calls wait for this resource already", self.limits.queue)));
         }
         waiting.askers.insert(request.clone(), vec![asker]);
         match request.kind {
@@ -123,14 +131,14 @@ impl Lane {
     pub(super) async fn run(self: Arc<Self>) {
         let mut running = JoinSet::new();
         loop {
-            while running.len() < self.concurrency
+            while running.len() < self.limits.concurrency
                 && let Some(job) = self.take()
             {
                 running.spawn(self.clone().perform(job));
             }
             tokio::select! {
                 Some(_) = running.join_next() => {}
-                () = self.arrived.notified(), if running.len() < self.concurrency => {}
+                () = self.arrived.notified(), if running.len() < self.limits.concurrency => {}
             }
         }
     }
@@ -146,9 +154,11 @@ impl Lane {
         if !takes_commits {
             return waiting.rollbacks.pop_front().map(Job::One);
         }
-        // A share, not all: where each commit is code of the user's, they are to run side by side; where one
-        // statement does for many, the shares grow with what waits.
-        let share = waiting.commits.len().div_ceil(self.concurrency).min(MAX_BATCH);
+        // For AT one statement does for many. All others are code of the user's: none is to wait for another.
+        let share = match self.branch_type {
+            BranchType::At => waiting.commits.len().div_ceil(self.limits.concurrency).min(MAX_BATCH),
+            _ => 1,
+        };
         match share {
             1 => waiting.commits.pop_front().map(Job::One),
             _ => Some(Job::Commits(waiting.commits.drain(..share).collect())),
@@ -167,13 +177,13 @@ impl Lane {
                         Kind::Rollback => resource.rollback(task).await,
                     }
                 };
-                let answer = contained(call.instrument(span)).await;
-                let answer = answer.unwrap_or_else(|panic| not_now(request.kind, panic));
+                let answer = self.contained(call.instrument(span)).await;
+                let answer = answer.unwrap_or_else(|reason| not_now(request.kind, reason));
                 self.answer(request, answer).await;
             }
             Job::Commits(requests) => {
                 let tasks = requests.iter().map(|request| self.task(request)).collect();
-                let answers = contained(async { resource.commit_many(tasks).await }).await;
+                let answers = self.contained(async { resource.commit_many(tasks).await }).await;
                 let answers = answers.and_then(|answers| match answers.len() == requests.len() {
                     true => Ok(answers),
                     false => Err(format!("{} answers came for {} commits", answers.len(), requests.len())),
@@ -185,8 +195,8 @@ impl Lane {
                 join_all(answered.map(|(request, answer)| self.answer(request, answer))).await;
             }
             Job::DeleteUndoLogs(days) => {
-                if let Err(panic) = contained(async { resource.delete_undo_logs(days).await }).await {
-                    tracing::error!(resource = %self.id, days, panic, "undo logs are not deleted");
+                if let Err(reason) = self.contained(async { resource.delete_undo_logs(days).await }).await {
+                    tracing::error!(resource = %self.id, days, reason, "undo logs are not deleted");
                 }
             }
         }
@@ -222,6 +232,16 @@ impl Lane {
         self.under_way.send_modify(|count| *count = count.saturating_sub(1));
     }
 
+    /// What a resource's code gives, or why it gives nothing.
+    async fn contained<T>(&self, call: impl Future<Output = T>) -> Result<T, String> {
+        let limit = self.limits.call;
+        match timeout(limit, AssertUnwindSafe(call).catch_unwind()).await {
+            Ok(Ok(given)) => Ok(given),
+            Ok(Err(panic)) => Err(format!("the resource panicked: {}", text(&*panic))),
+            Err(_) => Err(format!("the resource did not return within {limit:?}, and its call was dropped")),
+        }
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -229,14 +249,6 @@ impl Lane {
 
 fn not_now(kind: Kind, reason: String) -> BranchAnswer {
     BranchAnswer::failed(kind.retryable(), reason)
-}
-
-/// What a resource's code gives, or the text of its panic.
-async fn contained<T>(call: impl Future<Output = T>) -> Result<T, String> {
-    AssertUnwindSafe(call)
-        .catch_unwind()
-        .await
-        .map_err(|panic| format!("the resource panicked: {}", text(&*panic)))
 }
 
 fn text(panic: &(dyn Any + Send)) -> &str {

@@ -175,6 +175,25 @@ async fn a_panic_is_answered_and_harms_nobody() {
 }
 
 #[tokio::test]
+async fn a_call_that_does_not_return_gives_its_place_back() {
+    let tc = ScriptedTc::start().await;
+    let client = connect_with(&[&tc], |settings| {
+        settings.phase_two_concurrency = 1;
+        settings.phase_two_call_limit = Duration::from_millis(50);
+    })
+    .await;
+    let resource = Notes::held(A);
+    client.register_resource(resource.clone()).await.unwrap();
+    let connection = tc.connection_of(A).unwrap();
+    tc.send(connection, Reply::Frame(Header::new(Kind::Oneway, 9), undo_log_delete(7)));
+    let answer = tc.ask(connection, Message::BranchCommit(branch(A, 7))).await;
+    assert_eq!(status(answer), BranchStatus::PhaseTwoCommitFailedRetryable);
+    let answer = tc.ask(connection, Message::BranchRollback(branch(A, 8))).await;
+    assert_eq!(status(answer), BranchStatus::PhaseTwoRollbackFailedRetryable);
+    assert_eq!(resource.calls(), ["delete 7", "commit 7", "rollback 8"]);
+}
+
+#[tokio::test]
 async fn commits_that_wait_together_are_handed_over_together() {
     let tc = ScriptedTc::start().await;
     let client = connect_with(&[&tc], |settings| settings.phase_two_concurrency = 1).await;
@@ -191,6 +210,22 @@ async fn commits_that_wait_together_are_handed_over_together() {
     resource.finish(2);
     tc.until("all are answered", |tc| answered(tc, connection).len() == 6).await;
     assert_eq!(resource.calls(), ["commit 1", "commit 2 3 4 5"]);
+}
+
+/// Each of them is code of the user's: one that is done is not to wait for the others.
+#[tokio::test]
+async fn commits_of_other_types_than_at_are_handed_over_one_by_one() {
+    let tc = ScriptedTc::start().await;
+    let client = connect_with(&[&tc], |settings| settings.phase_two_concurrency = 1).await;
+    let resource = Notes::of_type(A, BranchType::Tcc);
+    client.register_resource(resource.clone()).await.unwrap();
+    let connection = tc.connection_of(A).unwrap();
+    for id in 1..=4 {
+        let request = BranchRequest { branch_type: BranchType::Tcc, ..branch(A, id.into()) };
+        send(&tc, connection, id, Message::BranchCommit(request));
+    }
+    tc.until("all are answered", |tc| answered(tc, connection).len() == 4).await;
+    assert_eq!(resource.calls(), ["commit 1", "commit 2", "commit 3", "commit 4"]);
 }
 
 #[tokio::test]

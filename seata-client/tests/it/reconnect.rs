@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use seata_client::{RemoteCoordinator, RoleState};
+use seata_client::{Reconnect, RemoteCoordinator, RoleState};
 use seata_context::{ResourceManager as _, TransactionManager as _};
-use seata_protocol::GlobalStatus;
+use seata_protocol::{GlobalStatus, Header, Kind, Message};
 use tokio::time::Instant;
 
 use crate::{
     scripted::{Reply, ScriptedTc},
     support::{
-        APPLICATION, GROUP, Nobody, Notes, begin, connect, connect_with, is_connected, register_branch,
-        registered_resources, settings, until,
+        APPLICATION, GROUP, Nobody, Notes, begin, branch, connect, connect_with, is_connected,
+        register_branch, registered_resources, settings, until,
     },
 };
 
@@ -128,4 +128,82 @@ async fn a_silent_server_is_given_up_after_the_idle_limit() {
         error.to_string().contains("the connection was lost: the server sent nothing for 150ms"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_call_that_waits_shortens_the_pause() {
+    let dead = Nobody::new();
+    let mut settings = settings(&[dead.address()]);
+    settings.reconnect = Reconnect { first: Duration::from_secs(60), max: Duration::from_secs(60) };
+    let client = RemoteCoordinator::start(APPLICATION, GROUP, settings).unwrap();
+    let is_down = || matches!(client.servers()[0].transaction_manager, RoleState::Disconnected { .. });
+    until("it was tried", is_down).await;
+    let began = Instant::now();
+    let calling = tokio::spawn({
+        let client = client.clone();
+        async move { begin(&client).await }
+    });
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let tc = dead.start().await;
+    calling.await.unwrap().expect("the server is back");
+    client.register_resource(Notes::new("jdbc:a")).await.expect("its resources, too");
+    assert_eq!(tc.accepted(), 2);
+    assert!(began.elapsed() >= Duration::from_millis(750), "it is not hammered: {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_tried_at_growing_pauses() {
+    let tc = ScriptedTc::start().await;
+    tc.script(|_| Reply::Silence);
+    let mut settings = settings(&[tc.address()]);
+    settings.connect_timeout = Duration::from_millis(150);
+    let began = Instant::now();
+    let _client = RemoteCoordinator::start(APPLICATION, GROUP, settings).unwrap();
+    tc.until("it was tried some times", |tc| tc.accepted() >= 5).await;
+    // Four attempts, each longer than the longest pause, and the pauses after them.
+    let least = Duration::from_millis(4 * 150 + 10 + 20 + 40 + 50);
+    assert!(began.elapsed() >= least, "{:?}", began.elapsed());
+}
+
+/// Its server would take it for one more way to the resource.
+#[tokio::test]
+async fn a_connection_that_is_given_up_is_closed_even_while_phase_two_runs() {
+    let tc = ScriptedTc::start().await;
+    let client = connect_with(&[&tc], |settings| settings.connect_timeout = Duration::from_millis(150)).await;
+    let resource = Notes::held("jdbc:a");
+    let is_first = std::sync::atomic::AtomicBool::new(true);
+    tc.script(move |received| match &received.message {
+        Some(Message::RegisterRm(_)) if is_first.swap(false, std::sync::atomic::Ordering::Relaxed) => {
+            let request = Message::BranchCommit(branch("jdbc:a", 7));
+            Reply::Frame(Header::new(Kind::Request, 1), request)
+        }
+        _ => Reply::Honest,
+    });
+    client.register_resource(resource.clone()).await.expect("the second attempt succeeds");
+    assert_eq!(resource.calls(), ["commit 7"]);
+    tc.until("two are left of three", |tc| tc.accepted() == 3 && tc.open() == 2).await;
+}
+
+#[tokio::test]
+async fn no_time_is_too_long() {
+    let tc = ScriptedTc::start().await;
+    let client = connect_with(&[&tc], |settings| {
+        let longest = Duration::MAX;
+        settings.wait_for_server = longest;
+        settings.connect_timeout = longest;
+        settings.transaction_request_timeout = longest;
+        settings.branch_request_timeout = longest;
+        settings.phase_two_call_limit = longest;
+        settings.idle = longest;
+        settings.heartbeat = longest - Duration::from_secs(1);
+        settings.reconnect.max = longest;
+    })
+    .await;
+    client.register_resource(Notes::new("jdbc:a")).await.unwrap();
+    let xid = begin(&client).await.unwrap();
+    register_branch(&client, &xid, "jdbc:a").await.unwrap();
+    assert_eq!(client.commit(&xid).await.unwrap(), GlobalStatus::Committed);
+    tc.disconnect_all();
+    begin(&client).await.expect("it is reached again");
+    client.shutdown(Duration::MAX).await.unwrap();
 }

@@ -68,6 +68,33 @@ async fn a_status_is_what_the_server_says() {
     }
 }
 
+/// Java's servers answer so to every commit that comes after the time-out, also to one that they have heard
+/// before.
+#[tokio::test]
+async fn a_commit_is_told_from_a_time_out_by_where_the_transaction_stands() {
+    use GlobalStatus::{
+        AsyncCommitting, Begin, CommitRetrying, Finished, TimeoutRollbacked, TimeoutRollbacking,
+    };
+    for (stands, told) in [
+        (AsyncCommitting, AsyncCommitting),
+        (CommitRetrying, CommitRetrying),
+        (TimeoutRollbacked, TimeoutRollbacked),
+        (Begin, TimeoutRollbacking),
+        (Finished, Finished),
+    ] {
+        let answer = |status| GlobalResponse { outcome: Outcome::success(), status };
+        let tc = ScriptedTc::start().await;
+        tc.script(move |received| match received.message {
+            Some(Message::GlobalCommit(_)) => {
+                Reply::Message(Message::GlobalCommitResponse(answer(TimeoutRollbacking)))
+            }
+            Some(Message::GlobalStatus(_)) => Reply::Message(Message::GlobalStatusResponse(answer(stands))),
+            _ => Reply::Honest,
+        });
+        assert_eq!(connect(&[&tc]).await.commit(&xid()).await, Ok(told), "it is {stands}");
+    }
+}
+
 #[tokio::test]
 async fn a_failure_is_never_taken_for_the_status_that_comes_with_it() {
     let words = "RuntimeException[the store is away]";

@@ -196,6 +196,20 @@ async fn a_call_whose_connection_is_lost_after_it_was_sent_is_not_repeated_unles
 }
 
 #[tokio::test]
+async fn a_begin_that_no_server_survives_is_not_repeated_for_ever() {
+    let tc = ScriptedTc::start().await;
+    let client = connect_with(&[&tc], |_| {}).await;
+    tc.script(|received| match received.message {
+        Some(Message::GlobalBegin(_)) => Reply::Close,
+        _ => Reply::Honest,
+    });
+    let error = begin(&client).await.unwrap_err();
+    assert!(error.to_string().contains("GlobalBeginRequest has no answer"), "{error}");
+    let begins = tc.messages().iter().filter(|message| message.name() == "GlobalBeginRequest").count();
+    assert_eq!(begins, 3);
+}
+
+#[tokio::test]
 async fn a_dropped_call_leaves_nothing_behind() {
     let tc = ScriptedTc::start().await;
     let client = connect_with(&[&tc], |settings| settings.max_requests_in_flight = 1).await;

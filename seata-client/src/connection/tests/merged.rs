@@ -53,8 +53,8 @@ async fn requests_of_one_moment_travel_together_whatever_form_the_answer_has() {
         assert!(ids.is_sorted(), "{form:?}: {ids:?} are given in the order of the requests");
         assert!(begun.unwrap().starts_with("127.0.0.1:"));
         let received = tc.received();
-        assert_eq!(received.len(), 1, "{form:?}");
-        assert_eq!((received[0].header.kind, batch_in(&received[0]).messages.len()), (Kind::Oneway, 5));
+        assert_eq!(received.len(), 2, "{form:?}: the begin goes alone");
+        assert_eq!((received[1].header.kind, batch_in(&received[1]).messages.len()), (Kind::Oneway, 4));
         assert_eq!(connection.in_flight(), 0);
         assert!(connection.shared().pending.is_empty(), "{form:?} leaves nothing behind");
         assert_eq!(unclaimed(&connection), 0);
@@ -147,10 +147,11 @@ async fn batched_answers_reach_only_calls_of_their_frame() {
 async fn one_that_cannot_be_sent_does_not_keep_the_others() {
     let tc = ScriptedTc::start().await;
     let (connection, _incoming) = open_merging(&tc).await;
-    let too_long = "n".repeat(40_000);
+    let Message::BranchRegister(mut too_long) = register("3") else { unreachable!() };
+    too_long.resource_id = "r".repeat(40_000).into();
     let (a, bad, b) = tokio::join!(
         branch_of(&connection, "1"),
-        xid_of(&connection, &too_long),
+        connection.call(Message::BranchRegister(too_long), LONG),
         branch_of(&connection, "2"),
     );
     assert!(matches!(bad.unwrap_err(), CallError::Unsendable { .. }));
@@ -207,4 +208,34 @@ async fn a_thousand_merged_requests_take_few_frames() {
         _ => None,
     });
     assert_eq!(largest.max(), Some(1024));
+}
+
+#[tokio::test]
+async fn requests_to_be_merged_wait_for_room_like_all_others() {
+    const LIMIT: usize = 64 << 10;
+    let tc = ScriptedTc::start().await;
+    tc.greet(Reply::StopReading);
+    let (connection, _incoming) = open_with(&tc, |settings| {
+        settings.merge_requests = true;
+        settings.max_outgoing_bytes = LIMIT;
+    })
+    .await;
+    let lock_key = "k".repeat(30_000);
+    let calls: Vec<_> = (0..1000)
+        .map(|_| {
+            let (connection, message) = (connection.clone(), register(&lock_key));
+            tokio::spawn(async move { connection.call(message, Duration::from_secs(2)).await })
+        })
+        .collect();
+    let mut unsent = 0;
+    for call in calls {
+        match within(call).await.unwrap().unwrap_err() {
+            CallError::NoRoom { .. } => unsent += 1,
+            CallError::NoAnswer { .. } => {}
+            other => panic!("{other}"),
+        }
+        assert!(connection.shared().outbox.len() <= LIMIT + 31_000);
+    }
+    assert!(unsent > 0);
+    assert!(connection.is_open());
 }
