@@ -60,7 +60,7 @@ pub(crate) enum DoctorError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The secret is not where it was said to be.
-    #[error("--secret-key-env names {variable}, which is not set")]
+    #[error("--secret-key-env names {variable}, which is not set, or empty")]
     NoSecret { variable: String },
     /// The runtime does not start.
     #[error("cannot start: {0}")]
@@ -101,7 +101,8 @@ impl Doctor {
             plan.settings.services = Services::servers(self.servers.iter().map(ToString::to_string));
         }
         if let (Some(access_key), Some(variable)) = (self.access_key, self.secret_key_env) {
-            let secret_key = env::var(&variable).map_err(|_| DoctorError::NoSecret { variable })?;
+            let secret_key = env::var(&variable).ok().filter(|secret| !secret.trim().is_empty());
+            let secret_key = secret_key.ok_or(DoctorError::NoSecret { variable })?;
             plan.settings.credentials = Some(Credentials::new(access_key, secret_key));
         }
         if let Some(limit) = self.timeout {

@@ -112,10 +112,16 @@ async fn what_cannot_be_used_is_told_with_code_2() {
         (&["--access-key", "key"], "--secret-key-env"),
         (
             &["--access-key", "key", "--secret-key-env", "NO_SUCH"],
-            "--secret-key-env names NO_SUCH, which is not set",
+            "--secret-key-env names NO_SUCH, which is not set, or empty",
+        ),
+        (
+            &["--access-key", "key", "--secret-key-env", "EMPTY"],
+            "--secret-key-env names EMPTY, which is not set, or empty",
         ),
     ] {
-        let run = run(seata(&[&["doctor"], arguments].concat())).await;
+        let mut command = seata(&[&["doctor"], arguments].concat());
+        command.env("EMPTY", " ");
+        let run = run(command).await;
         assert_eq!(run.code, Some(2), "{arguments:?}: {}{}", run.out, run.err);
         assert!(run.err.contains(expected), "{arguments:?}: {}", run.err);
         assert_eq!(run.out, "");
