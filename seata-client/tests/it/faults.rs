@@ -24,7 +24,7 @@ use std::{
 use rand::{Rng as _, rngs::StdRng, seq::IndexedRandom as _};
 use seata_client::{RemoteCoordinator, RoleState, Settings, ShutdownError};
 use seata_context::{CoordinationError, ResourceManager as _, TransactionManager as _};
-use seata_protocol::Xid;
+use seata_protocol::{Message, Xid};
 use tokio::{
     runtime::Handle,
     task::JoinSet,
@@ -38,7 +38,10 @@ use self::{
     seed::{for_each_seed, numbers, panics, runtime},
     server::{Character, Server},
 };
-use crate::support::{APPLICATION, GROUP, LONG, settings, until};
+use crate::{
+    scripted::{Reply, ScriptedTc},
+    support::{APPLICATION, GROUP, LONG, begin, settings, until},
+};
 
 const RESOURCES: [&str; 3] = ["jdbc:a", "jdbc:b", "jdbc:c"];
 
@@ -121,6 +124,32 @@ fn while_one_server_dies_the_transactions_of_the_others_go_on() {
     });
 }
 
+/// A begin is sent once more where its connection was lost, and this one loses every connection.
+#[test]
+fn a_begin_that_ends_every_connection_has_an_end() {
+    in_two_runtimes(async |rest| {
+        let tcs =
+            [rest.spawn(ScriptedTc::start()).await.unwrap(), rest.spawn(ScriptedTc::start()).await.unwrap()];
+        for tc in &tcs {
+            tc.script(|received| match received.message {
+                Some(Message::GlobalBegin(_)) => Reply::Close,
+                _ => Reply::Honest,
+            });
+        }
+        let mut settings = settings(&tcs.each_ref().map(ScriptedTc::address));
+        (settings.reconnect.first, settings.reconnect.max) =
+            (Duration::from_millis(1), Duration::from_millis(1));
+        let settings = settings.wait_for_server(Duration::from_millis(300));
+        let client = RemoteCoordinator::connect(APPLICATION, GROUP, settings).await.unwrap();
+        for _ in 0..5 {
+            let began = Instant::now();
+            let error = timeout(LONG, begin(&client)).await.expect("it ends").unwrap_err();
+            assert!(matches!(error, CoordinationError::Unreachable { .. }), "{error}");
+            assert!(began.elapsed() < Duration::from_millis(300) + SLACK, "{:?}", began.elapsed());
+        }
+    });
+}
+
 /// One client, its servers, and who uses it.
 struct World {
     servers: Vec<Server>,
@@ -184,9 +213,9 @@ impl World {
         }
     }
 
-    /// A call waits for a server, and then for its answer. A begin may do so twice.
+    /// A call waits for a server, and then for its answer. A begin may wait for some answers that are lost.
     fn call_limit(&self) -> Duration {
-        self.settings.wait_for_server + 2 * self.settings.transaction_request_timeout + SLACK
+        self.settings.wait_for_server + 3 * self.settings.transaction_request_timeout + SLACK
     }
 
     async fn register_resources(&mut self) {

@@ -189,7 +189,7 @@ async fn a_server_that_talks_and_does_not_read_is_given_up() {
     tc.until("the connection", |tc| tc.accepted() == 1).await;
     let chatter = async {
         loop {
-            tc.send(0, Reply::Bytes(raw_frame(3, 1, 1, &[])));
+            tc.send(0, Reply::Bytes(raw_frame(4, 1, 1, &[])));
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };

@@ -10,18 +10,18 @@ use std::{
 
 use seata_client::{RemoteCoordinator, Settings};
 use seata_context::{BranchRegistration, CoordinationError, ResourceManager as _, TransactionManager as _};
-use seata_protocol::{BranchType, Xid};
+use seata_protocol::{BranchType, Header, Kind, Message, Xid};
 use tokio::{
     net::TcpListener,
     runtime::Handle,
     task::JoinSet,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{SLACK, in_two_runtimes};
 use crate::{
     scripted::{Reply, ScriptedTc},
-    support::{APPLICATION, GROUP, LONG, Notes, begin, settings},
+    support::{APPLICATION, GROUP, LONG, Notes, begin, is_connected, settings, until},
 };
 
 const CALLS: usize = 200;
@@ -85,6 +85,34 @@ fn a_server_that_stops_reading_holds_nobody_up_for_longer_than_was_set_and_is_re
         let well =
             async { while begin(&client).await.is_err() || branch(&client, &xid, 0).await.is_err() {} };
         timeout(settings.idle + SLACK, well).await.expect("its connections are replaced");
+        client.shutdown(LONG).await.expect("nothing is under way");
+    });
+}
+
+/// What the client says is lost on the way, what the server says arrives.
+#[test]
+fn a_server_that_asks_and_never_answers_is_given_up() {
+    in_two_runtimes(async |rest| {
+        let tc = rest.spawn(ScriptedTc::start()).await.unwrap();
+        let mut settings = settings(&[tc.address()]);
+        (settings.heartbeat, settings.idle) = (Duration::from_millis(100), Duration::from_millis(300));
+        let client = RemoteCoordinator::connect(APPLICATION, GROUP, settings).await.unwrap();
+        client.register_resource(Notes::new("jdbc:a")).await.unwrap();
+        let connection = tc.connection_of("jdbc:a").unwrap();
+        tc.script(|_| Reply::Silence);
+        let asks = async {
+            for id in 1.. {
+                let request = Message::BranchCommit(crate::support::branch("jdbc:a", id.into()));
+                tc.send(connection, Reply::Frame(Header::new(Kind::Request, id), request));
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let given_up =
+            until("its connection is given up", || !is_connected(&client.servers()[0].resource_manager));
+        tokio::select! {
+            () = asks => {}
+            () = given_up => {}
+        }
         client.shutdown(LONG).await.expect("nothing is under way");
     });
 }
