@@ -130,16 +130,16 @@ impl Seata {
     ///
     /// # Errors
     /// [`ShutdownError`] says what is left. A call after a complete one has nothing to do, and succeeds; a
-    /// call beside another waits for the same. Dropped half-way, what is under way goes on.
+    /// call beside another waits for the same, at most as long as the shorter limit. Dropped half-way, what is
+    /// under way goes on.
     pub async fn shutdown(&self, limit: Duration) -> Result<(), ShutdownError> {
         let begun = Instant::now();
         self.0.client.close();
-        let mut still_open = None;
         let mut finished = self.0.finished.clone();
-        if tokio::time::timeout(limit, finished.changed()).await.is_err() {
-            still_open = Some(ShutdownError::StillOpen { open: self.0.client.open_transactions(), limit });
-            self.0.finisher.abort();
-        }
+        let _ = tokio::time::timeout(limit, finished.changed()).await;
+        // Another call may have cut the finisher short, too.
+        let open = self.0.client.open_transactions();
+        self.0.finisher.abort();
         // A rollback that the finisher sent is on its way before this closes what it travels on.
         let closed = self.0.coordination.shutdown(limit.saturating_sub(begun.elapsed())).await;
         // A store that failed is why transactions are open; a connection that is busy is so because of them.
@@ -147,7 +147,7 @@ impl Seata {
         if matches!(closed, Err(ShutdownError::Store(_))) {
             return closed;
         }
-        still_open.map_or(closed, Err)
+        if open > 0 { Err(ShutdownError::StillOpen { open, limit }) } else { closed }
     }
 }
 

@@ -60,3 +60,13 @@ async fn its_limit_is_kept_and_what_is_left_is_counted() {
     let next = Seata::builder("shop").data_dir(directory.path()).start().await.unwrap();
     next.shutdown(LIMIT).await.unwrap();
 }
+
+#[tokio::test]
+async fn who_waits_longer_learns_that_another_cut_it_short() {
+    let (seata, transaction, _directory) = open().await;
+    let (short, long) = tokio::join!(seata.shutdown(MOMENT), seata.shutdown(LIMIT));
+    for left in [short, long] {
+        assert!(matches!(left, Err(ShutdownError::StillOpen { open: 1, .. })), "{left:?}");
+    }
+    drop(transaction);
+}
