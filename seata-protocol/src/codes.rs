@@ -371,10 +371,21 @@ mod tests {
         assert_eq!(BranchStatus::PhaseOneReadOnly.to_string(), "PhaseOne_RDONLY");
     }
 
+    /// Statuses that Java adds later have to be put into a class here.
     #[test]
-    fn no_status_is_both_a_commit_and_a_rollback() {
+    fn every_status_belongs_to_its_class() {
+        use GlobalStatus::*;
+        let of = |class: fn(GlobalStatus) -> bool| -> Vec<_> {
+            GlobalStatus::ALL.iter().copied().filter(|status| class(*status)).collect()
+        };
+        assert_eq!(of(GlobalStatus::is_complete), [Committed, Rollbacked, TimeoutRollbacked]);
+        let neither = |status: GlobalStatus| !status.is_commit() && !status.is_rollback();
+        assert_eq!(of(neither), [Unknown, Begin, Finished, Deleting]);
         for status in GlobalStatus::ALL {
-            assert!(!(status.is_commit() && status.is_rollback()), "{status}");
+            let name = status.name().unwrap();
+            assert_eq!(status.is_commit(), name.contains("Commit"), "{name}");
+            assert_eq!(status.is_rollback(), name.contains("Rollback"), "{name}");
+            assert_eq!(status.is_timeout(), name.starts_with("Timeout"), "{name}");
         }
     }
 }

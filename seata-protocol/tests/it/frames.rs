@@ -2,9 +2,9 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use seata_protocol::{
-    Batch, BranchId, BranchResponse, BranchStatus, Codec, Compressor, DecodeError, EncodeError, FrameDecoder,
-    FrameError, GlobalRequest, Header, Kind, Limits, Message, Outcome, RegisterTm, TransactionExceptionCode,
-    Version, frame, seata_codec,
+    Batch, BranchId, BranchRequest, BranchResponse, BranchStatus, BranchType, Codec, Compressor, DecodeError,
+    EncodeError, FrameDecoder, FrameError, GlobalRequest, HeadMap, Header, Kind, Limits, Message, Outcome,
+    RegisterTm, Text, TransactionExceptionCode, Version, frame, seata_codec,
 };
 
 use crate::stream;
@@ -32,15 +32,30 @@ fn a_length_above_the_limit_is_refused_before_its_bytes_come() {
     assert_eq!(error, FrameError::TooLong { length: 101, limit: 100 });
     assert_eq!(buffer.capacity(), capacity, "nothing was allocated");
 
-    // Version 0 has no length: what its body asks for counts.
+    let mut at_the_limit = BytesMut::from(&b"\xda\xda\x01\0\0\0\x64\0\x10\0\x01\0\0\0\0\x05"[..]);
+    at_the_limit.put_bytes(b'x', 84);
+    assert!(FrameDecoder::new(limits).next(&mut at_the_limit).unwrap().is_some());
+}
+
+/// A version 0 frame has no length: what its body asks for counts.
+#[test]
+fn a_version_zero_frame_above_the_limit_is_refused_as_soon_as_that_is_known() {
     let mut buffer = BytesMut::from(&b"\xda\xda\0\x90\0\x0f\0\0\0\0\0\0\0\x05\x7f\xff"[..]);
+    let limits = Limits { frame: 100, ..Limits::default() };
     let error = FrameDecoder::new(limits).next(&mut buffer).unwrap_err();
     assert!(matches!(error, FrameError::TooLong { limit: 100, .. }), "{error}");
+
     let header = Header { version: Version::V0, ..Header::new(Kind::Request, 1) };
-    let mut whole = BytesMut::new();
-    frame::write(&mut whole, &header, &status_request(&"x".repeat(100))).unwrap();
-    let error = FrameDecoder::new(limits).next(&mut whole).unwrap_err();
-    assert!(matches!(error, FrameError::TooLong { limit: 100, .. }), "{error}");
+    let mut seata = BytesMut::new();
+    frame::write(&mut seata, &header, &status_request(&"x".repeat(100))).unwrap();
+    let mut hessian = BytesMut::from(&b"\xda\xda\0\x80\0\x64\0\0\0\0\0\0\0\x02"[..]);
+    hessian.put_bytes(b'x', 100);
+    for bytes in [seata, hessian] {
+        let next = |frame| FrameDecoder::new(Limits { frame, ..limits }).next(&mut bytes.clone());
+        assert!(next(bytes.len()).unwrap().is_some());
+        let limit = bytes.len() - 1;
+        assert_eq!(next(limit).unwrap_err(), FrameError::TooLong { length: bytes.len(), limit });
+    }
 }
 
 /// Java leaves it behind when it cannot encode an answer. Its lengths are those of an earlier frame.
@@ -60,6 +75,24 @@ fn a_bare_header_does_not_take_the_next_frame_for_its_body() {
             assert_eq!((next.header.kind, next.header.id), (Kind::Ping, 7));
         }
     }
+}
+
+#[test]
+fn a_head_map_may_begin_like_a_frame_but_is_none() {
+    let mut bytes = BytesMut::from(&b"\xda\xda\x01\0\0\0\x14\0\x14\0\x01\0\0\0\0\x05\xda\xda\0\0"[..]);
+    let error = FrameDecoder::new(Limits::default()).next(&mut bytes).unwrap_err();
+    assert_eq!(error, FrameError::HeadMap);
+}
+
+#[test]
+fn the_last_pair_of_a_key_counts() {
+    let mut head = HeadMap::new();
+    for (key, value) in [("k", Some("1")), ("n", None), ("k", Some("2"))] {
+        head.insert(key, value.map(Text::from_static)).unwrap();
+    }
+    assert_eq!(head.get("k").map(|value| &**value), Some("2"));
+    assert_eq!((head.get("n"), head.get("none")), (None, None));
+    assert_eq!(head.iter().count(), 3);
 }
 
 #[test]
@@ -94,6 +127,17 @@ fn more_merged_messages_than_the_limit_are_refused() {
     let error = seata_codec::decode(merged(3), &limits).unwrap_err();
     assert_eq!(error, DecodeError::TooManyMerged { message: "MergedWarpMessage", count: 3, limit: 2 });
     seata_codec::decode(merged(2), &limits).unwrap();
+}
+
+/// As in Java, one byte is enough.
+#[test]
+fn a_merged_request_that_is_cut_short_holds_no_messages() {
+    let request = Message::Merged(Batch { messages: vec![status_request("x")], ids: vec![1] });
+    let whole = encoded(&request);
+    for end in [6, whole.len() - 1] {
+        let read = seata_codec::decode(whole.slice(..end), &Limits::default()).unwrap();
+        assert_eq!(read.message, Message::Merged(Batch::default()), "{end} bytes");
+    }
 }
 
 #[test]
@@ -133,6 +177,13 @@ fn inside_a_merged_message_everything_is_exact() {
     assert!(matches!(error, DecodeError::CutShort { field: "messages", missing: 1, .. }), "{error}");
     let error = merged(whole, -1, &[&request]).unwrap_err();
     assert!(matches!(error, DecodeError::NegativeCount { count: -1, .. }), "{error}");
+
+    let result = encoded(&Message::BatchResult(Batch { messages: vec![status_request("x")], ids: vec![1] }));
+    let mut without_ids = BytesMut::from(&result[..result.len() - 4]);
+    without_ids[5] -= 4;
+    let error = seata_codec::decode(without_ids.freeze(), &Limits::default()).unwrap_err();
+    let (message, inner) = ("BatchResultMessage", "BatchResultMessage");
+    assert_eq!(error, DecodeError::MergedCutShort { message, inner, field: "msgIds", missing: 4 });
 
     // What may be cut short alone may not be inside.
     let register =
@@ -218,7 +269,9 @@ fn a_heartbeat_carries_no_message() {
     let header = Header::new(Kind::Ping, 1);
     let error = frame::write(&mut BytesMut::new(), &header, &status_request("x")).unwrap_err();
     assert_eq!(error, EncodeError::Heartbeat);
-    let frame = frame::Frame { header, body: Bytes::new() };
+    let with_a_body = b"\xda\xda\x01\0\0\0\x12\0\x10\x03\x01\0\0\0\0\x07\0\x0f";
+    let frame = stream::only_frame(with_a_body);
+    assert!(frame.body.is_empty());
     assert_eq!(frame.message(&Limits::default()), Err(DecodeError::Heartbeat));
 }
 
@@ -257,6 +310,36 @@ fn version_zero_finds_the_end_of_long_and_of_foreign_bodies() {
         let foreign = Err(DecodeError::Codec { codec: Codec::Hessian });
         assert!(came == [Ok(long.clone()), foreign, Ok(status_request("x"))], "in reads of {read}");
     }
+}
+
+/// The flags of a heartbeat, without and with that of a request.
+#[test]
+fn version_zero_tells_a_ping_from_a_pong() {
+    for (flags, kind) in [(0x30, Kind::Pong), (0xb0, Kind::Ping)] {
+        let mut bytes = *b"\xda\xda\0\0\0\0\0\0\0\0\0\0\0\x05";
+        bytes[3] = flags;
+        let header = stream::only_frame(&bytes).header;
+        assert_eq!((header.kind, header.id, header.version), (kind, 5, Version::V0));
+    }
+}
+
+/// Java reads nothing of what follows an empty resource. That it is there still counts for the next frame.
+#[test]
+fn version_zero_finds_the_end_of_what_is_not_read() {
+    let header = Header { version: Version::V0, ..Header::new(Kind::Oneway, 1) };
+    let commit = Message::BranchCommit(BranchRequest {
+        xid: "x:1:2".into(),
+        branch_id: BranchId(3),
+        branch_type: BranchType::Tcc,
+        resource_id: "".into(),
+        application_data: "lost".into(),
+    });
+    let mut bytes = BytesMut::new();
+    frame::write(&mut bytes, &header, &commit).unwrap();
+    frame::write(&mut bytes, &header, &status_request("x")).unwrap();
+    let [first, second] = &stream::frames(&bytes, 1)[..] else { panic!("not two frames") };
+    assert_eq!(first.message(&Limits::default()).unwrap().trailing, 4 + "lost".len());
+    assert_eq!(second.message(&Limits::default()).unwrap().message, status_request("x"));
 }
 
 #[test]
