@@ -134,7 +134,7 @@ impl Connection {
     ///
     /// Dropping the future gives the place back. What was sent stays sent: the server may act on it, and its
     /// answer will be ignored.
-    pub(crate) async fn call(&self, message: Message, limit: Duration) -> Result<Message, CallError> {
+    pub(crate) async fn call(&self, message: &Message, limit: Duration) -> Result<Message, CallError> {
         let request = message.name();
         let mut stage = Stage::Place;
         match timeout(limit, self.shared().exchange(message, &mut stage)).await {
@@ -209,7 +209,7 @@ enum Stage {
 }
 
 impl Shared {
-    async fn exchange(&self, message: Message, stage: &mut Stage) -> Result<Message, CallError> {
+    async fn exchange(&self, message: &Message, stage: &mut Stage) -> Result<Message, CallError> {
         let request = message.name();
         // In Seata the answer to a request has the next type code.
         let expected = message.type_code() + 1;
@@ -229,15 +229,14 @@ impl Shared {
         Ok(answer)
     }
 
-    async fn send_request(&self, id: i32, message: Message) -> Result<(), CallError> {
+    async fn send_request(&self, id: i32, message: &Message) -> Result<(), CallError> {
         if self.merge_requests
-            && let Some(size) = merge::mergeable_size(&message)
+            && let Some(size) = merge::mergeable_size(message)
         {
-            let request = message.name();
-            let pushed = self.outbox.push_to_merge(id, message, size).await;
-            return pushed.map_err(|refused| self.refused(request, refused));
+            let pushed = self.outbox.push_to_merge(id, message.clone(), size).await;
+            return pushed.map_err(|refused| self.refused(message.name(), refused));
         }
-        self.push(&self.header(Kind::Request, id), &message).await
+        self.push(&self.header(Kind::Request, id), message).await
     }
 
     async fn push(&self, header: &Header, message: &Message) -> Result<(), CallError> {

@@ -209,7 +209,7 @@ impl RemoteCoordinator {
         loop {
             let reached = inner.servers.reach(role, destination, deadline).await;
             let reached = reached.map_err(|reason| CoordinationError::Unreachable { reason })?;
-            let error = match reached.connection.call(request.clone(), limit).await {
+            let error = match reached.connection.call(&request, limit).await {
                 Ok(answer) => return Ok((reached.server, answer)),
                 Err(error) => error,
             };

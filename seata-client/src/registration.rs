@@ -59,7 +59,7 @@ impl Identity {
         let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let timestamp = u64::try_from(timestamp).unwrap_or(u64::MAX);
         let request = self.transaction_manager(connection.local_address().ip(), timestamp);
-        match connection.call(request, limit).await? {
+        match connection.call(&request, limit).await? {
             Message::RegisterTmResponse(answer) => self.judge(answer),
             other => Err(RegistrationError::WrongAnswer(other.name())),
         }
@@ -72,7 +72,7 @@ impl Identity {
         resources: &[ResourceId],
         limit: Duration,
     ) -> Result<String, RegistrationError> {
-        match connection.call(self.resource_manager(resources), limit).await? {
+        match connection.call(&self.resource_manager(resources), limit).await? {
             Message::RegisterRmResponse(answer) => self.judge(answer),
             other => Err(RegistrationError::WrongAnswer(other.name())),
         }

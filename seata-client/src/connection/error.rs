@@ -108,7 +108,7 @@ pub(crate) enum CallError {
     NoRoom { request: &'static str, limit: Duration },
 
     /// The request was sent and no answer came in time. An answer that comes later is ignored.
-    #[error("no answer to {request} within {limit:?}")]
+    #[error("no answer to {request} within {:?}", rounded(.limit))]
     NoAnswer { request: &'static str, limit: Duration },
 
     /// The connection ended before the answer came; `sent` if the server may have the message.
@@ -127,4 +127,27 @@ pub(crate) enum CallError {
     /// assigned to its request.
     #[error("{request} was sent merged with others, {requests} in all, and {answers} answer(s) came back")]
     Unassignable { request: &'static str, requests: usize, answers: usize },
+}
+
+/// A limit may be what is left of a longer one: the same cause has the same words each time.
+fn rounded(limit: &Duration) -> Duration {
+    match limit.as_millis() {
+        short if short < 1000 => *limit,
+        millis => Duration::from_millis(millis.div_ceil(100) as u64 * 100),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_of_a_limit_is_told_as_the_limit() {
+        for micros in [9_999_752, 9_990_001, 10_000_000] {
+            let error = CallError::NoAnswer { request: "Ping", limit: Duration::from_micros(micros) };
+            assert_eq!(error.to_string(), "no answer to Ping within 10s");
+        }
+        let error = CallError::NoAnswer { request: "Ping", limit: Duration::from_millis(15) };
+        assert_eq!(error.to_string(), "no answer to Ping within 15ms");
+    }
 }

@@ -72,7 +72,7 @@ fn echo(received: &Received) -> Reply {
 }
 
 async fn xid_of(connection: &Connection, name: &str) -> Result<String, CallError> {
-    match connection.call(begin(name), LONG).await? {
+    match connection.call(&begin(name), LONG).await? {
         Message::GlobalBeginResponse(begun) => Ok(begun.xid.to_string()),
         other => panic!("expected a begin's answer, got {other:?}"),
     }

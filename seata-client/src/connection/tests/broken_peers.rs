@@ -121,7 +121,7 @@ async fn a_server_that_is_slow_to_answer_is_told_from_a_dead_one() {
     .await;
     let began = Instant::now();
     while began.elapsed() < Duration::from_millis(2500) {
-        let _ = connection.call(begin("slow"), Duration::from_millis(50)).await.unwrap_err();
+        let _ = connection.call(&begin("slow"), Duration::from_millis(50)).await.unwrap_err();
     }
     assert!(connection.is_open());
     let most = began.elapsed().as_millis() / 200;
@@ -157,7 +157,7 @@ async fn callers_of_a_server_that_reads_nothing_get_a_named_error_and_memory_sta
     let calls: Vec<_> = (0..1000)
         .map(|_| {
             let (connection, message) = (connection.clone(), begin(&name));
-            tokio::spawn(async move { connection.call(message, Duration::from_secs(2)).await })
+            tokio::spawn(async move { connection.call(&message, Duration::from_secs(2)).await })
         })
         .collect();
     let (mut unsent, mut unanswered) = (0, 0);

@@ -10,7 +10,7 @@ async fn a_call_ends_with_its_limit_and_its_late_answer_is_ignored() {
         _ => echo(received),
     });
     let (connection, _incoming) = open(&tc).await;
-    let error = connection.call(begin("late"), SHORT).await.unwrap_err();
+    let error = connection.call(&begin("late"), SHORT).await.unwrap_err();
     assert_eq!(error.to_string(), "no answer to GlobalBeginRequest within 100ms");
     assert_eq!(connection.in_flight(), 0);
     assert_eq!(xid_of(&connection, "other").await.unwrap(), "other");
@@ -52,7 +52,7 @@ async fn more_calls_than_places_wait_within_their_limits() {
     let _first = spawn_call(&connection, "first");
     let _second = spawn_call(&connection, "second");
     tc.until("both", |tc| tc.messages().len() == 2).await;
-    let error = connection.call(begin("third"), SHORT).await.unwrap_err();
+    let error = connection.call(&begin("third"), SHORT).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "GlobalBeginRequest was not sent, 2 other requests were in flight for 100ms"

@@ -15,7 +15,7 @@ fn registered(branch: i64) -> Message {
 }
 
 async fn branch_of(connection: &Connection, lock_key: &str) -> Result<i64, CallError> {
-    match connection.call(register(lock_key), LONG).await? {
+    match connection.call(&register(lock_key), LONG).await? {
         Message::BranchRegisterResponse(registered) => Ok(registered.branch_id.0),
         other => panic!("{other:?}"),
     }
@@ -149,9 +149,10 @@ async fn one_that_cannot_be_sent_does_not_keep_the_others() {
     let (connection, _incoming) = open_merging(&tc).await;
     let Message::BranchRegister(mut too_long) = register("3") else { unreachable!() };
     too_long.resource_id = "r".repeat(40_000).into();
+    let too_long = Message::BranchRegister(too_long);
     let (a, bad, b) = tokio::join!(
         branch_of(&connection, "1"),
-        connection.call(Message::BranchRegister(too_long), LONG),
+        connection.call(&too_long, LONG),
         branch_of(&connection, "2"),
     );
     assert!(matches!(bad.unwrap_err(), CallError::Unsendable { .. }));
@@ -224,7 +225,7 @@ async fn requests_to_be_merged_wait_for_room_like_all_others() {
     let calls: Vec<_> = (0..1000)
         .map(|_| {
             let (connection, message) = (connection.clone(), register(&lock_key));
-            tokio::spawn(async move { connection.call(message, Duration::from_secs(2)).await })
+            tokio::spawn(async move { connection.call(&message, Duration::from_secs(2)).await })
         })
         .collect();
     let mut unsent = 0;
