@@ -90,9 +90,9 @@ fn a_client_can_be_ended_at_any_moment_of_a_storm() {
                     let _ = timeout(patience, world.client.shutdown(LONG)).await;
                     world.is_cut_off(patience).await;
                 }
-                _ => {}
+                // Or the last handle is dropped.
+                _ => drop(world.callers_come_back().await),
             }
-            drop(world.callers_come_back().await);
             let resources = world.resources.clone();
             drop(world);
             until("nothing runs", || resources.iter().all(|resource| resource.running() == 0)).await;
@@ -315,12 +315,14 @@ impl World {
     }
 
     /// A shutdown in the middle of everything.
-    async fn is_cut_off(&self, limit: Duration) {
+    async fn is_cut_off(&mut self, limit: Duration) {
         let shutdown = timeout(limit + SLACK, self.client.shutdown(limit)).await;
         let shutdown = shutdown.expect("it ends within its limit");
         assert!(matches!(shutdown, Ok(()) | Err(ShutdownError::TimedOut { .. })), "{shutdown:?}");
         let states = self.client.servers();
         assert!(states.iter().all(|server| server.transaction_manager == RoleState::Stopped), "{states:?}");
+        let _callers = self.callers_come_back().await;
+        no_task_is_left().await;
     }
 }
 
@@ -345,9 +347,13 @@ fn in_two_runtimes(test: impl AsyncFnOnce(Handle)) {
     let (world, client) = (runtime(), runtime());
     client.block_on(async {
         test(world.handle().clone()).await;
-        let metrics = Handle::current().metrics();
-        until("no task is left", || metrics.num_alive_tasks() == 0).await;
+        no_task_is_left().await;
     });
     drop((client, world));
     assert_eq!(panics(), [""; 0]);
+}
+
+async fn no_task_is_left() {
+    let metrics = Handle::current().metrics();
+    until("no task is left", || metrics.num_alive_tasks() == 0).await;
 }
