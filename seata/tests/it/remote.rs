@@ -169,7 +169,7 @@ async fn a_check_refuses_the_name_that_start_refuses() {
 async fn a_call_that_gets_no_answer_names_the_server() {
     let server = Server::slow(LIMIT).await;
     let mut settings = impatient();
-    settings.transaction_request_timeout = Duration::from_millis(50);
+    settings.transaction_request_timeout = Duration::from_millis(500);
     let seata = on(&server).remote(settings).rollback_attempts(1).start().await.unwrap();
     let error = begin(&seata).await.unwrap().rollback().await.unwrap_err();
     assert!(matches!(error, Error::RollbackUnanswered { attempts: 1, .. }), "{error:?}");
@@ -209,7 +209,7 @@ async fn a_check_of_an_embedded_coordinator_begins_and_rolls_back() {
 #[tokio::test]
 async fn it_is_done_without_until_it_works_again() {
     let server = Server::start().await;
-    let check = DegradeCheck { period: Duration::from_millis(200), allowed_times: 1 };
+    let check = DegradeCheck { period: Duration::from_millis(500), allowed_times: 1 };
     let seata = on(&server).remote(impatient()).degrade_check(check).start().await.unwrap();
     let mut events = seata.client().degrade_events();
     assert!(!seata.client().degraded());
@@ -236,7 +236,7 @@ async fn a_configuration_says_group_servers_retries_and_degrade_check() {
          shanghai.grouplist = '{}'
          [client.tm]
          degradeCheck = true
-         degradeCheckPeriod = '200ms'
+         degradeCheckPeriod = '500ms'
          degradeCheckAllowTimes = 1
          rollbackRetryCount = 2
          [transport]
