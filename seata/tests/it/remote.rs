@@ -46,7 +46,7 @@ async fn it_commits_and_closes_in_order() {
     assert_eq!(transaction.xid().to_string(), "127.0.0.1:8091:7");
     assert!(seata.client().knows(transaction.xid()));
     transaction.commit().await.unwrap();
-    seata.shutdown(LIMIT).await.unwrap();
+    seata.shutdown(Duration::MAX).await.unwrap();
     assert_eq!(server.log()[..2], ["GlobalBeginRequest", "GlobalCommitRequest"]);
     seata.shutdown(LIMIT).await.unwrap();
     assert_eq!(begin(&seata).await.unwrap_err(), Error::ShuttingDown);
