@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seata::{GlobalStatus, GlobalTransaction, Seata, TransactionOptions};
+use seata::{Error, GlobalStatus, GlobalTransaction, Seata, TransactionOptions};
 use seata_tests::{java::Java, wait};
 
 use crate::office::{Office, PIECES};
@@ -61,7 +61,7 @@ async fn a_transaction_that_nobody_ends_is_rolled_back_by_the_server() {
         .seata
         .scope(async {
             let options = TransactionOptions::new("is forgotten").timeout(Duration::from_secs(1));
-            let transaction = GlobalTransaction::begin(options).await.unwrap();
+            let mut transaction = GlobalTransaction::begin(options).await.unwrap();
             office.take(1).await.unwrap();
             wait::until("the server's time-out", || async {
                 match transaction.status().await.map_err(|error| error.to_string())? {
@@ -70,6 +70,9 @@ async fn a_transaction_that_nobody_ends_is_rolled_back_by_the_server() {
                 }
             })
             .await;
+            // The server has forgotten it; who comes too late is told why.
+            let late = transaction.commit().await;
+            assert!(matches!(late, Err(Error::TimedOut { .. })), "{late:?}");
         })
         .await;
     assert_eq!((office.pieces(1).await, office.unfinished().await), (PIECES, 0));
