@@ -56,6 +56,7 @@
 //! | `transport.maxRequestsInFlight` | number | 65 536 |
 //! | `transport.maxOutgoingBytes` | number | 16 777 216 |
 //! | `transport.phaseTwoConcurrency`, `transport.phaseTwoQueue` | number | 8, 10 000 |
+//! | `transport.phaseTwoCallLimit` | time | 5 min |
 //!
 //! A *time* is a number with `ms`, `s`, `m`, `h` or `d`, or a bare number of milliseconds.
 //!
@@ -309,6 +310,7 @@ fn settings(entries: &Entries) -> Result<Settings, ConfigError> {
         ("transport.idleTimeout", &mut settings.idle),
         ("transport.reconnectFirst", &mut settings.reconnect.first),
         ("transport.reconnectMax", &mut settings.reconnect.max),
+        ("transport.phaseTwoCallLimit", &mut settings.phase_two_call_limit),
     ] {
         set(field, entries.positive_duration(key)?);
     }

@@ -32,6 +32,7 @@ pub(super) const READ: &[&str] = &[
     "transport.idleTimeout",
     "transport.maxOutgoingBytes",
     "transport.maxRequestsInFlight",
+    "transport.phaseTwoCallLimit",
     "transport.phaseTwoConcurrency",
     "transport.phaseTwoQueue",
     "transport.protocol",

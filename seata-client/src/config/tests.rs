@@ -73,6 +73,7 @@ fn every_key_reaches_its_setting() {
         maxOutgoingBytes = 12
         phaseTwoConcurrency = 13
         phaseTwoQueue = 14
+        phaseTwoCallLimit = "15s"
         "#,
     )
     .expect("a good file");
@@ -98,6 +99,7 @@ fn every_key_reaches_its_setting() {
     assert_eq!(settings.reconnect.max, Duration::from_secs(20));
     assert_eq!((settings.max_requests_in_flight, settings.max_outgoing_bytes), (11, 12));
     assert_eq!((settings.phase_two_concurrency, settings.phase_two_queue), (13, 14));
+    assert_eq!(settings.phase_two_call_limit, Duration::from_secs(15));
 }
 
 #[test]

@@ -34,7 +34,7 @@ struct Request {
 
 pub(super) fn queue(limits: Limits) -> (Doorway, Incoming) {
     let (sender, receiver) = mpsc::channel(MAX_REQUESTS);
-    let room = Arc::new(Semaphore::new(MAX_BYTES.max(limits.frame)));
+    let room = Arc::new(Semaphore::new(limits.frame.clamp(MAX_BYTES, Semaphore::MAX_PERMITS)));
     (Doorway { requests: sender, room }, Incoming { requests: receiver, limits })
 }
 

@@ -197,6 +197,7 @@ async fn no_time_is_too_long() {
         settings.idle = longest;
         settings.heartbeat = longest - Duration::from_secs(1);
         settings.reconnect.max = longest;
+        settings.limits.frame = usize::MAX;
     })
     .await;
     client.register_resource(Notes::new("jdbc:a")).await.unwrap();
