@@ -148,6 +148,12 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_number_that_no_release_has_is_kept() {
+        let code = TransactionExceptionCode::from_code(255);
+        assert_eq!(code.meant_by(Release::of("1.8.0")), code);
+    }
+
     /// The numbers of the codes that moved, by release; `None` where there is no such code.
     #[test]
     fn the_end_of_the_exception_codes_is_numbered_as_each_release_does() {

@@ -217,7 +217,9 @@ mod tests {
             let error = text.parse::<Xid>().expect_err(text);
             assert!(expected(&error), "{text:?} gave {error:?}");
         }
-        let long = format!("{}:8091:1", "h".repeat(200));
-        assert_eq!(long.parse::<Xid>(), Err(Length { length: 207 }));
+        let of_length =
+            |length: usize| format!("{}:8091:1", "h".repeat(length - ":8091:1".len())).parse::<Xid>();
+        assert_eq!(of_length(Xid::MAX_LENGTH).unwrap().as_str().len(), 128);
+        assert_eq!(of_length(129), Err(Length { length: 129 }));
     }
 }

@@ -168,10 +168,25 @@ fn merged_messages_are_named_in_one_package() {
 fn merged_messages_are_limited_and_never_nest() {
     let empty_members = [0x12, 0x00].repeat(1_000);
     let limits = Limits { merged: 999, ..Limits::default() };
-    let body = body("io.seata.protocol.protobuf.MergedWarpMessageProto", &empty_members);
+    let body = self::body("io.seata.protocol.protobuf.MergedWarpMessageProto", &empty_members);
     let refused = protobuf::decode(body, &limits).unwrap_err();
     let message = "MergedWarpMessage";
     assert_eq!(refused, DecodeError::TooManyMerged { message, count: 1_000, limit: 999 });
+
+    let at_the_limit = Limits { merged: 1_000, ..limits };
+    let body = self::body("io.seata.protocol.protobuf.MergedWarpMessageProto", &empty_members);
+    let refused = protobuf::decode(body, &at_the_limit).unwrap_err();
+    assert!(matches!(refused, DecodeError::Protobuf { .. }), "members without a name: {refused}");
+
+    // Ten bytes an id, the most that one can have; packed, and one by one.
+    let id = [&[0xff; 9][..], &[0x01]].concat();
+    let packed = [&[0x1a, 30][..], &id.repeat(3)].concat();
+    let single = [&[0x18][..], &id].concat().repeat(3);
+    for ids in [packed, single] {
+        let body = self::body("io.seata.protocol.protobuf.MergedWarpMessageProto", &ids);
+        let refused = protobuf::decode(body, &Limits { merged: 2, ..limits }).unwrap_err();
+        assert_eq!(refused, DecodeError::TooManyMerged { message, count: 3, limit: 2 });
+    }
 
     let ids = [&[0x1a, 0x90, 0x4e][..], &[0x01; 10_000]].concat();
     let refused = decode("io.seata.protocol.protobuf.MergedWarpMessageProto", &ids).unwrap_err();
