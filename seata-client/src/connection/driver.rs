@@ -125,7 +125,7 @@ async fn read(
             }
         }
         // A long frame that is coming may be an answer.
-        if is_answered || !buffer.is_empty() {
+        if is_answered || buffer.len() > READ_CHUNK {
             last_answer.set_to_now();
         }
     }

@@ -78,7 +78,6 @@ struct PhaseTwo {
     asked: HashMap<(usize, i32), Branch>,
     last_id: i32,
     seen: usize,
-    last_heard: HashMap<usize, Instant>,
 }
 
 /// The number of a caller's transaction. Its branches have the numbers that follow.
@@ -111,10 +110,6 @@ pub(super) fn status(number: i64) -> GlobalStatus {
 
 /// How long the server waits for an answer in phase two before it asks once more.
 const ASKS_AGAIN_AFTER: Duration = Duration::from_secs(1);
-
-/// How long a client may be silent, that is to send heartbeats, before the server gives it up. Java's servers
-/// do so too.
-const IDLE: Duration = Duration::from_millis(1500);
 
 impl Server {
     pub(super) async fn start(character: Character) -> Self {
@@ -356,7 +351,6 @@ impl PhaseTwo {
     fn take_answers(&mut self, tc: &ScriptedTc) {
         let received = tc.received_since(self.seen);
         self.seen += received.len();
-        self.give_up_the_silent(tc, &received);
         for answer in received.into_iter().filter(|received| received.header.kind == Kind::Response) {
             let asked = self.asked.remove(&(answer.connection, answer.header.id));
             let asked = asked.expect("an answer to a question of this connection, and the only one");
@@ -373,18 +367,6 @@ impl PhaseTwo {
                 assert_eq!(answer.status, decision.not_now());
             }
         }
-    }
-
-    fn give_up_the_silent(&mut self, tc: &ScriptedTc, received: &[Received]) {
-        let now = Instant::now();
-        self.last_heard.extend(received.iter().map(|received| (received.connection, now)));
-        self.last_heard.retain(|&connection, &mut last| {
-            let is_silent = last + IDLE < now;
-            if is_silent {
-                tc.send(connection, Reply::Close);
-            }
-            !is_silent
-        });
     }
 
     fn ask(&mut self, tc: &ScriptedTc, book: &Book) {
