@@ -36,7 +36,8 @@ pub enum StartError {
 pub enum ShutdownError {
     /// Transactions that were begun here did not end in time.
     #[error(
-        "{open} global transactions were still open after {limit:?}; they are rolled back at their time-out, or at the next start"
+        "global transactions still open after {limit:?}: {open}; the coordinator decides them: by the commit, if one \
+         was sent, else it rolls back at the time-out, or at the next start of an embedded one"
     )]
     StillOpen {
         /// How many.
