@@ -179,7 +179,10 @@ impl World {
             started.push(rest.spawn(Server::start(character)).await.unwrap());
         }
         let addresses: Vec<_> = started.iter().map(|server| server.proxy.address()).collect();
-        let settings = impatient(settings(&addresses), &mut numbers);
+        let mut settings = cramped(settings(&addresses), &mut numbers);
+        if weather == Weather::Storm {
+            be_impatient(&mut settings);
+        }
         Self {
             servers: started,
             client: RemoteCoordinator::start(APPLICATION, GROUP, settings.clone()).unwrap(),
@@ -326,19 +329,23 @@ impl World {
     }
 }
 
-/// Short times, and little room.
-fn impatient(mut settings: Settings, numbers: &mut StdRng) -> Settings {
+/// Little room.
+fn cramped(mut settings: Settings, numbers: &mut StdRng) -> Settings {
     settings.wait_for_server = Duration::from_millis(700);
-    settings.connect_timeout = Duration::from_millis(800);
-    settings.transaction_request_timeout = Duration::from_millis(1500);
-    settings.branch_request_timeout = Duration::from_millis(1000);
-    settings.heartbeat = Duration::from_millis(300);
-    settings.idle = Duration::from_millis(1500);
     settings.merge_requests = numbers.random_bool(0.5);
     settings.max_requests_in_flight = numbers.random_range(4..=CALLERS as usize);
     settings.max_outgoing_bytes = *[1, 300, 10_000].choose(numbers).unwrap();
     settings.phase_two_concurrency = numbers.random_range(2..=8);
     settings
+}
+
+/// Little time: in a storm much has no answer.
+fn be_impatient(settings: &mut Settings) {
+    settings.connect_timeout = Duration::from_millis(800);
+    settings.transaction_request_timeout = Duration::from_secs(2);
+    settings.branch_request_timeout = Duration::from_secs(2);
+    settings.heartbeat = Duration::from_millis(300);
+    settings.idle = Duration::from_secs(2);
 }
 
 /// Runs a test with the client in a runtime of its own, and the rest of the world in another. At the end
