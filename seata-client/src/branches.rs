@@ -19,7 +19,9 @@ use crate::{
 
 impl ResourceManager for RemoteCoordinator {
     /// Returns when one server has confirmed the resource; the others learn of it when they can. After an
-    /// [`Unreachable`](CoordinationError::Unreachable) the client goes on announcing it.
+    /// [`Unreachable`](CoordinationError::Unreachable) the client goes on announcing it. With
+    /// [`start_without_server`](crate::Settings::start_without_server) it returns at once; a branch waits then
+    /// until its server knows the resource.
     fn register_resource(&self, resource: Arc<dyn Resource>) -> BoxFuture<'_, Result<(), CoordinationError>> {
         Box::pin(async move {
             let id = resource.id().clone();
@@ -55,15 +57,16 @@ impl ResourceManager for RemoteCoordinator {
                 lock_key: lock_key(&locks)?,
                 application_data: application_data.into(),
             });
-            let (server, answer) = self.call(Role::ResourceManager, Destination::Of(&xid), request).await?;
-            match answer {
-                Message::BranchRegisterResponse(answer) if answer.outcome.is_success() => {
-                    Ok(answer.branch_id)
+            let destination = Destination::Branch(&xid, self.resources_up_to(&resource));
+            let answer = self.call(Role::ResourceManager, destination, request).await?;
+            match answer.message {
+                Message::BranchRegisterResponse(registered) if registered.outcome.is_success() => {
+                    Ok(registered.branch_id)
                 }
-                Message::BranchRegisterResponse(answer) => {
-                    Err(refused_rows(answer.outcome, Some(&xid), &locks))
+                Message::BranchRegisterResponse(refusal) => {
+                    Err(refused_rows(refusal.outcome, answer.release, Some(&xid), &locks))
                 }
-                other => Err(wrong_answer(self.server(server), &other)),
+                other => Err(wrong_answer(self.server(answer.server), &other)),
             }
         })
     }
@@ -84,11 +87,11 @@ impl ResourceManager for RemoteCoordinator {
                 // As from Java, whatever the branch is: servers go by what they stored.
                 branch_type: BranchType::At,
             });
-            let (server, answer) = self.call(Role::ResourceManager, Destination::Of(xid), request).await?;
-            match answer {
+            let answer = self.call(Role::ResourceManager, Destination::Of(xid), request).await?;
+            match answer.message {
                 Message::BranchReportResponse(outcome) if outcome.is_success() => Ok(()),
-                Message::BranchReportResponse(outcome) => Err(refused(outcome, Some(xid))),
-                other => Err(wrong_answer(self.server(server), &other)),
+                Message::BranchReportResponse(outcome) => Err(refused(outcome, answer.release, Some(xid))),
+                other => Err(wrong_answer(self.server(answer.server), &other)),
             }
         })
     }
@@ -123,14 +126,14 @@ impl RemoteCoordinator {
             application_data: Text::new(),
         });
         let destination = xid.map_or(Destination::Any, Destination::Of);
-        let (server, answer) = self.call(Role::ResourceManager, destination, request).await?;
-        match answer {
-            Message::GlobalLockQueryResponse(answer) if !answer.outcome.is_success() => {
-                Err(refused_rows(answer.outcome, xid, locks))
+        let answer = self.call(Role::ResourceManager, destination, request).await?;
+        match answer.message {
+            Message::GlobalLockQueryResponse(refusal) if !refusal.outcome.is_success() => {
+                Err(refused_rows(refusal.outcome, answer.release, xid, locks))
             }
-            Message::GlobalLockQueryResponse(answer) if answer.lockable => Ok(()),
-            Message::GlobalLockQueryResponse(answer) => Err(conflict(&answer.outcome.message, locks, false)),
-            other => Err(wrong_answer(self.server(server), &other)),
+            Message::GlobalLockQueryResponse(found) if found.lockable => Ok(()),
+            Message::GlobalLockQueryResponse(found) => Err(conflict(&found.outcome.message, locks, false)),
+            other => Err(wrong_answer(self.server(answer.server), &other)),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use seata_context::CoordinationError;
-use seata_protocol::{Message, ResourceId, TransactionExceptionCode, Xid};
+use seata_protocol::{Message, Release, ResourceId, TransactionExceptionCode, Xid};
 use tokio::{
     runtime,
     sync::{Semaphore, SemaphorePermit, watch},
@@ -63,6 +63,15 @@ struct Inner {
     tasks: Mutex<JoinSet<()>>,
 }
 
+/// What a server answered.
+pub(crate) struct Answer {
+    /// Its place in the list of servers.
+    pub(crate) server: usize,
+    /// Its numbers mean what they mean in this one.
+    pub(crate) release: Release,
+    pub(crate) message: Message,
+}
+
 /// Why no server took the application in.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -102,13 +111,16 @@ pub enum ShutdownError {
 impl RemoteCoordinator {
     /// A client that is registered with at least one server of the group's cluster; the others follow in the
     /// background. Waits for [`Settings::wait_for_server`] at most; if that is zero, for one attempt with each
-    /// server.
+    /// server. With [`Settings::start_without_server`] it waits for nothing.
     ///
     /// # Errors
     /// [`ConnectError::Settings`] before anything is tried, [`ConnectError::NoServer`] when no server took the
     /// application in.
     pub async fn connect(application: &str, group: &str, settings: Settings) -> Result<Self, ConnectError> {
         let coordinator = Self::start(application, group, settings)?;
+        if coordinator.0.context.settings.start_without_server {
+            return Ok(coordinator);
+        }
         let is_connected = |link: &Link| link.connection().is_some();
         let connected = coordinator.wait_for_link(Role::TransactionManager, is_connected).await;
         match connected {
@@ -189,13 +201,13 @@ impl RemoteCoordinator {
         result
     }
 
-    /// Sends a request to a server and returns its answer, and which server it was.
+    /// Sends a request to a server and returns its answer.
     pub(crate) async fn call(
         &self,
         role: Role,
         destination: Destination<'_>,
         request: Message,
-    ) -> Result<(usize, Message), CoordinationError> {
+    ) -> Result<Answer, CoordinationError> {
         let inner = &*self.0;
         let _place = inner.calls.enter()?;
         let settings = &inner.context.settings;
@@ -210,7 +222,9 @@ impl RemoteCoordinator {
             let reached = inner.servers.reach(role, destination, deadline).await;
             let reached = reached.map_err(|reason| CoordinationError::Unreachable { reason })?;
             let error = match reached.connection.call(&request, limit).await {
-                Ok(answer) => return Ok((reached.server, answer)),
+                Ok(message) => {
+                    return Ok(Answer { server: reached.server, release: reached.release, message });
+                }
                 Err(error) => error,
             };
             let server = inner.servers.address(reached.server);
@@ -232,7 +246,7 @@ impl RemoteCoordinator {
     }
 
     /// Makes a resource known to servers, now and after each reconnect, and waits until one of them has
-    /// confirmed it.
+    /// confirmed it, unless the client may start without a server.
     pub(crate) async fn announce(&self, id: &ResourceId) -> Result<(), CoordinationError> {
         let _place = self.0.calls.enter()?;
         self.0.context.resources.send_if_modified(|resources| {
@@ -242,13 +256,22 @@ impl RemoteCoordinator {
             }
             is_new
         });
-        let place = self.0.context.resources.borrow().iter().position(|known| known == id);
-        let count = place.expect("it was put there above, and nothing is ever taken out") + 1;
+        if self.0.context.settings.start_without_server {
+            return Ok(());
+        }
+        let count = self.resources_up_to(id);
         let is_confirmed = |link: &Link| link.has_resources(count);
         let confirmed = self.wait_for_link(Role::ResourceManager, is_confirmed).await;
         confirmed.map_err(|reason| CoordinationError::Unreachable {
             reason: format!("resource {id} is not registered yet: {reason}"),
         })
+    }
+
+    /// How many resources a server knows that knows this one: they are announced in order. 0 if nobody ever
+    /// registered it.
+    pub(crate) fn resources_up_to(&self, id: &ResourceId) -> usize {
+        let place = self.0.context.resources.borrow().iter().position(|known| known == id);
+        place.map_or(0, |place| place + 1)
     }
 
     pub(crate) fn phase_two(&self) -> &PhaseTwo {

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use seata_protocol::ResourceId;
+use seata_protocol::{Release, ResourceId};
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
@@ -69,6 +69,7 @@ enum Standing {
 struct Ready {
     connection: Connection,
     version: String,
+    release: Release,
     /// How many of [`Context::resources`] the server knows.
     resources: usize,
     /// Why it does not know more, if it was asked.
@@ -92,8 +93,16 @@ impl Link {
 
     /// The connection, while it is registered and open.
     pub(crate) fn connection(&self) -> Option<Connection> {
+        self.connection_knowing(0).map(|(connection, _)| connection)
+    }
+
+    /// The connection, while it is registered and open, if the server knows the first so many resources, and
+    /// the server's release.
+    pub(crate) fn connection_knowing(&self, resources: usize) -> Option<(Connection, Release)> {
         match &*self.standing.borrow() {
-            Standing::Ready(ready) if ready.connection.is_open() => Some(ready.connection.clone()),
+            Standing::Ready(ready) if ready.connection.is_open() && ready.resources >= resources => {
+                Some((ready.connection.clone(), ready.release))
+            }
             _ => None,
         }
     }
@@ -239,7 +248,8 @@ impl Link {
         let (server, role) = (&self.address, self.role);
         tracing::info!(%server, %role, %version, "registered with the Seata server");
         let connection = connection.clone();
-        self.set(Standing::Ready(Ready { connection, version, resources: 0, refused: None }));
+        let release = Release::of(&version);
+        self.set(Standing::Ready(Ready { connection, version, release, resources: 0, refused: None }));
         Ok(())
     }
 
@@ -270,8 +280,13 @@ impl Link {
                     None
                 }
             };
-            let ready =
-                Ready { connection: connection.clone(), version: version.clone(), resources, refused };
+            let ready = Ready {
+                connection: connection.clone(),
+                version: version.clone(),
+                release: Release::of(&version),
+                resources,
+                refused,
+            };
             if let Some(cause) = ready.refused.clone() {
                 self.set(Standing::Ready(ready));
                 let pause = pauses.next();

@@ -1,16 +1,18 @@
 //! What a server's "no" means.
 
 use seata_context::CoordinationError;
-use seata_protocol::{GlobalStatus, Message, Outcome, RowLock, TransactionExceptionCode as Code, Xid};
+use seata_protocol::{
+    GlobalStatus, Message, Outcome, Release, RowLock, TransactionExceptionCode as Code, Xid,
+};
 
 use crate::ServerAddress;
 
 /// Stands for a holder that the server does not name.
 const UNNAMED: &str = "(the coordinator does not say which)";
 
-/// A failed request that concerned this transaction, if any.
-pub(crate) fn refused(outcome: Outcome, xid: Option<&Xid>) -> CoordinationError {
-    match (outcome.code, xid) {
+/// A failed request that concerned this transaction, if any, as a server of this release says it.
+pub(crate) fn refused(outcome: Outcome, release: Release, xid: Option<&Xid>) -> CoordinationError {
+    match (outcome.code.meant_by(release), xid) {
         (Code::GlobalTransactionNotExist, Some(xid)) => {
             CoordinationError::UnknownTransaction { xid: xid.clone() }
         }
@@ -22,13 +24,16 @@ pub(crate) fn refused(outcome: Outcome, xid: Option<&Xid>) -> CoordinationError 
 }
 
 /// A failed branch registration or lock query for these rows.
-pub(crate) fn refused_rows(outcome: Outcome, xid: Option<&Xid>, rows: &[RowLock]) -> CoordinationError {
-    match outcome.code {
-        Code::LockKeyConflict | Code::LockKeyConflictFailFast => {
-            let is_rolling_back = outcome.code == Code::LockKeyConflictFailFast;
-            conflict(&outcome.message, rows, is_rolling_back)
-        }
-        _ => refused(outcome, xid),
+pub(crate) fn refused_rows(
+    outcome: Outcome,
+    release: Release,
+    xid: Option<&Xid>,
+    rows: &[RowLock],
+) -> CoordinationError {
+    match outcome.code.meant_by(release) {
+        Code::LockKeyConflict => conflict(&outcome.message, rows, false),
+        Code::LockKeyConflictFailFast => conflict(&outcome.message, rows, true),
+        _ => refused(outcome, release, xid),
     }
 }
 
@@ -74,6 +79,8 @@ mod tests {
     use seata_protocol::{ResourceId, RowKey};
 
     use super::*;
+
+    const JAVA: Release = Release::new(2, 0, 0);
 
     fn xid() -> Xid {
         "192.0.2.1:8291:9854222718369797".parse().unwrap()
@@ -121,7 +128,7 @@ mod tests {
             ),
         ];
         for (outcome, expected) in cases {
-            assert_eq!(refused_rows(outcome, Some(&xid()), &[]), expected);
+            assert_eq!(refused_rows(outcome, JAVA, Some(&xid()), &[]), expected);
         }
     }
 
@@ -130,7 +137,7 @@ mod tests {
         let java = "TransactionException[Global lock acquire failed xid = 192.0.2.1:8291:3 branchId = 4]";
         let outcome = |code| Outcome::failed(code, java);
         assert_eq!(
-            refused_rows(outcome(Code::LockKeyConflict), Some(&xid()), &[row("1")]),
+            refused_rows(outcome(Code::LockKeyConflict), JAVA, Some(&xid()), &[row("1")]),
             CoordinationError::LockConflict {
                 row: "t:1 in jdbc:stock".into(),
                 holder: "(the coordinator does not say which)".into(),
@@ -140,6 +147,7 @@ mod tests {
         assert_eq!(
             refused_rows(
                 outcome(Code::LockKeyConflictFailFast),
+                JAVA,
                 Some(&xid()),
                 &[row("1"), row("2"), row("3")]
             ),
@@ -155,6 +163,21 @@ mod tests {
             holder_is_rolling_back: false,
         };
         let told = Outcome::failed(Code::LockKeyConflict, format!("TransactionException[{ours}]"));
-        assert_eq!(refused_rows(told, Some(&xid()), &[row("1"), row("2")]), ours);
+        assert_eq!(refused_rows(told, JAVA, Some(&xid()), &[row("1"), row("2")]), ours);
+    }
+
+    #[test]
+    fn a_number_means_what_it_means_in_the_release_of_the_server() {
+        let nineteen = || Outcome::failed(Code::from_code(19), "TransactionException[19]");
+        let of = |version| refused_rows(nineteen(), Release::of(version), Some(&xid()), &[row("1")]);
+        for version in ["1.7.0", "1.8.0"] {
+            let error = of(version);
+            assert!(
+                matches!(error, CoordinationError::LockConflict { holder_is_rolling_back: true, .. }),
+                "{version}: {error:?}"
+            );
+        }
+        let error = of("2.0.0");
+        assert!(matches!(error, CoordinationError::Refused { code: Code::NotRaftLeader, .. }), "{error:?}");
     }
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use seata_protocol::Xid;
+use seata_protocol::{Release, Xid};
 use tokio::{
     sync::watch,
     time::{Instant, timeout_at},
@@ -52,6 +52,9 @@ pub(crate) enum Destination<'a> {
     Begin(&'a str),
     /// Whatever concerns this transaction.
     Of(&'a Xid),
+    /// A new branch of this transaction. Phase two will look for its resource among those that the server
+    /// knows, so it must know the first so many.
+    Branch(&'a Xid, usize),
     /// No transaction.
     Any,
 }
@@ -59,6 +62,7 @@ pub(crate) enum Destination<'a> {
 /// A server that can be called.
 pub(crate) struct Reached {
     pub(crate) server: usize,
+    pub(crate) release: Release,
     pub(crate) connection: Connection,
 }
 
@@ -173,8 +177,9 @@ impl Servers {
 
     fn pick(&self, role: Role, destination: Destination<'_>) -> Option<Reached> {
         let reached = |server: usize| {
-            let connection = self.list[server].link(role).connection()?;
-            Some(Reached { server, connection })
+            let link = self.list[server].link(role);
+            let (connection, release) = link.connection_knowing(destination.resources())?;
+            Some(Reached { server, release, connection })
         };
         if let Some(owner) = self.owner(destination) {
             return reached(owner);
@@ -191,13 +196,13 @@ impl Servers {
     fn owner(&self, destination: Destination<'_>) -> Option<usize> {
         match destination {
             _ if self.list.len() == 1 => Some(0),
-            Destination::Of(xid) if self.balancer.is_by_xid() => self.owner_of(xid),
+            _ if self.balancer.is_by_xid() => self.owner_of(destination.xid()?),
             _ => None,
         }
     }
 
     fn warn_of_strangers(&self, destination: Destination<'_>) {
-        if let Destination::Of(xid) = destination
+        if let Some(xid) = destination.xid()
             && self.balancer.is_by_xid()
             && self.owner(destination).is_none()
         {
@@ -232,12 +237,13 @@ impl Servers {
             0 => String::new(),
             _ => format!(" after {:.1} s", waited.as_secs_f64()),
         };
-        match (self.owner(destination), destination) {
-            (Some(owner), Destination::Of(xid)) => {
+        match (self.owner(destination), destination.xid()) {
+            (Some(owner), Some(xid)) => {
                 let server = &self.list[owner];
                 let state = server.link(role).state();
+                let lacks = if state.is_connected() { "ready for its branch" } else { "connected" };
                 format!(
-                    "server {}, which has transaction {xid}, is not connected{waited}: {state}",
+                    "server {}, which has transaction {xid}, is not {lacks}{waited}: {state}",
                     server.address
                 )
             }
@@ -270,9 +276,21 @@ impl<'a> Destination<'a> {
     fn key(self) -> &'a str {
         match self {
             Self::Begin(name) => name,
-            Self::Of(xid) => xid.as_str(),
+            Self::Of(xid) | Self::Branch(xid, _) => xid.as_str(),
             Self::Any => "",
         }
+    }
+
+    fn xid(self) -> Option<&'a Xid> {
+        match self {
+            Self::Of(xid) | Self::Branch(xid, _) => Some(xid),
+            Self::Begin(_) | Self::Any => None,
+        }
+    }
+
+    /// How many resources the server must know.
+    fn resources(self) -> usize {
+        if let Self::Branch(_, resources) = self { resources } else { 0 }
     }
 }
 

@@ -34,6 +34,9 @@ pub struct Settings {
     /// the longer a restart of the server may last unnoticed, and the later callers learn of an outage.
     /// Default: 5 s.
     pub wait_for_server: Duration,
+    /// Whether a client is there at once, and its resources with it, while no server is: both are made known
+    /// when one comes, and calls wait for it as ever. Default: off, so that a wrong address is seen at the start.
+    pub start_without_server: bool,
     /// How long connecting to a server may take, name lookup and registration included. Default: 10 s.
     pub connect_timeout: Duration,
     /// How long a begin, commit, rollback, status or report waits for its answer. A commit or rollback may run
@@ -152,6 +155,7 @@ impl Settings {
             load_balance: LoadBalance::Xid,
             credentials: None,
             wait_for_server: Duration::from_secs(5),
+            start_without_server: false,
             connect_timeout: Duration::from_secs(10),
             transaction_request_timeout: Duration::from_secs(30),
             branch_request_timeout: Duration::from_secs(15),
@@ -189,6 +193,13 @@ impl Settings {
     #[must_use]
     pub fn wait_for_server(mut self, limit: Duration) -> Self {
         self.wait_for_server = limit;
+        self
+    }
+
+    /// Switches [`start_without_server`](Self#structfield.start_without_server) on.
+    #[must_use]
+    pub fn start_without_server(mut self) -> Self {
+        self.start_without_server = true;
         self
     }
 

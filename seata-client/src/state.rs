@@ -42,6 +42,12 @@ pub enum RoleState {
     Stopped,
 }
 
+impl RoleState {
+    pub(crate) fn is_connected(&self) -> bool {
+        matches!(self, Self::Connected { .. })
+    }
+}
+
 impl fmt::Display for RoleState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

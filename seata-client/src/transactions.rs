@@ -8,6 +8,7 @@ use seata_protocol::{
 
 use crate::{
     RemoteCoordinator,
+    coordinator::Answer,
     link::Role,
     refusal::{refused, wrong_answer},
     servers::Destination,
@@ -24,12 +25,13 @@ impl TransactionManager for RemoteCoordinator {
             let message =
                 Message::GlobalBegin(GlobalBegin { timeout_ms, name: request.name.as_str().into() });
             let destination = Destination::Begin(&request.name);
-            let (server, answer) = self.call(Role::TransactionManager, destination, message).await?;
-            let Message::GlobalBeginResponse(begun) = answer else {
-                return Err(wrong_answer(self.server(server), &answer));
+            let Answer { server, release, message } =
+                self.call(Role::TransactionManager, destination, message).await?;
+            let Message::GlobalBeginResponse(begun) = message else {
+                return Err(wrong_answer(self.server(server), &message));
             };
             if !begun.outcome.is_success() {
-                return Err(refused(begun.outcome, None));
+                return Err(refused(begun.outcome, release, None));
             }
             let xid: Xid = begun.xid.parse().map_err(|error| CoordinationError::Refused {
                 code: TransactionExceptionCode::BeginFailed,
@@ -91,16 +93,16 @@ impl RemoteCoordinator {
     /// Asks something that is answered with a status. A failed request is an error even where its answer
     /// carries a status: that may be what was asked for instead of what is.
     async fn end(&self, xid: &Xid, request: Message) -> Result<GlobalStatus, CoordinationError> {
-        let (server, answer) = self.call(Role::TransactionManager, Destination::Of(xid), request).await?;
-        match answer {
+        let answer = self.call(Role::TransactionManager, Destination::Of(xid), request).await?;
+        match answer.message {
             Message::GlobalCommitResponse(response)
             | Message::GlobalRollbackResponse(response)
             | Message::GlobalStatusResponse(response)
             | Message::GlobalReportResponse(response) => match response.outcome.is_success() {
                 true => Ok(response.status),
-                false => Err(refused(response.outcome, Some(xid))),
+                false => Err(refused(response.outcome, answer.release, Some(xid))),
             },
-            other => Err(wrong_answer(self.server(server), &other)),
+            other => Err(wrong_answer(self.server(answer.server), &other)),
         }
     }
 }

@@ -11,3 +11,4 @@ mod shutdown;
 mod support;
 mod transactions;
 mod waiting;
+mod without_server;

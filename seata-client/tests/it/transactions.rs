@@ -7,8 +7,8 @@ use seata_context::{
 };
 use seata_protocol::{
     BranchId, BranchRegister, BranchRegistered, BranchStatus, BranchType, GlobalBegun, GlobalResponse,
-    GlobalStatus, Lockable, Message, Outcome, ResourceId, RowKey, RowLock, TransactionExceptionCode as Code,
-    Xid,
+    GlobalStatus, Lockable, Message, Outcome, Registered, ResourceId, RowKey, RowLock,
+    TransactionExceptionCode as Code, Xid,
 };
 
 use crate::{
@@ -214,6 +214,34 @@ async fn a_refused_branch_says_why() {
             _ => Reply::Honest,
         });
         assert_eq!(client.register_branch(on_stock(vec![row("jdbc:stock", "1")])).await, Err(expected));
+    }
+}
+
+/// Releases number the end of the list of codes differently.
+#[tokio::test]
+async fn a_code_means_what_it_means_in_the_server_s_release() {
+    for (version, is_conflict) in [("1.8.0", true), ("2.0.0", false)] {
+        let tc = ScriptedTc::start().await;
+        let registered = Registered {
+            identified: true,
+            version: version.into(),
+            outcome: Outcome::success(),
+            extra_data: "".into(),
+        };
+        tc.script(move |received| match received.message {
+            Some(Message::RegisterRm(_)) => Reply::Message(Message::RegisterRmResponse(registered.clone())),
+            Some(Message::BranchRegister(_)) => {
+                let outcome = Outcome::failed(Code::from_code(19), "Global lock acquire failed");
+                let answer = BranchRegistered { outcome, branch_id: BranchId(0) };
+                Reply::Message(Message::BranchRegisterResponse(answer))
+            }
+            _ => Reply::Honest,
+        });
+        let client = connect(&[&tc]).await;
+        client.register_resource(Notes::new("jdbc:stock")).await.unwrap();
+        let error = client.register_branch(on_stock(vec![row("jdbc:stock", "1")])).await.unwrap_err();
+        let found = matches!(error, CoordinationError::LockConflict { holder_is_rolling_back: true, .. });
+        assert_eq!(found, is_conflict, "{version}: {error:?}");
     }
 }
 
