@@ -10,7 +10,7 @@ use std::{
 };
 
 use seata_context::CoordinationError;
-use seata_protocol::{Message, Release, ResourceId, TransactionExceptionCode, Xid};
+use seata_protocol::{GlobalBegin, Message, Release, ResourceId, TransactionExceptionCode, Xid};
 use tokio::{
     runtime,
     sync::{Semaphore, SemaphorePermit, watch},
@@ -215,9 +215,15 @@ impl RemoteCoordinator {
             Role::TransactionManager => settings.transaction_request_timeout,
             Role::ResourceManager => settings.branch_request_timeout,
         };
-        // A second begin costs a transaction without branches, which ends by its time-out.
-        let mut repetitions = if matches!(request, Message::GlobalBegin(_)) { MAX_REPETITIONS } else { 0 };
-        let deadline = Instant::now() + settings.wait_for_server;
+        let (mut repetitions, wait) = match &request {
+            // A second begin costs a transaction without branches, which ends by its time-out. Nobody waits
+            // longer for a transaction than it may last.
+            Message::GlobalBegin(begin) => {
+                (MAX_REPETITIONS, settings.wait_for_server.min(time_out_of(begin)))
+            }
+            _ => (0, settings.wait_for_server),
+        };
+        let deadline = Instant::now() + wait;
         loop {
             let reached = inner.servers.reach(role, destination, deadline).await;
             let reached = reached.map_err(|reason| CoordinationError::Unreachable { reason })?;
@@ -310,6 +316,10 @@ const MAX_REPETITIONS: u32 = 2;
 
 /// How long after its limit an attempt may be seen to have failed.
 const ATTEMPT_GRACE: Duration = Duration::from_secs(1);
+
+fn time_out_of(begin: &GlobalBegin) -> Duration {
+    Duration::from_millis(begin.timeout_ms.try_into().unwrap_or_default())
+}
 
 /// The calls that are under way.
 struct Calls {

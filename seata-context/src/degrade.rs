@@ -110,7 +110,10 @@ impl Probe {
     }
 
     async fn probe(&self) -> Result<(), CoordinationError> {
-        let request = BeginRequest { name: PROBE_NAME.to_owned(), timeout: self.check.period };
+        // A remote coordinator's begin waits for a server no longer than this. Its error, which names the
+        // server, is to be there before the probe is given up.
+        let timeout = self.check.period * 3 / 4;
+        let request = BeginRequest { name: PROBE_NAME.to_owned(), timeout };
         let xid = self.transaction_manager.begin(request).await?;
         match self.transaction_manager.commit(&xid).await? {
             status if is_committed(status) => Ok(()),

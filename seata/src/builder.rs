@@ -244,6 +244,17 @@ impl SeataBuilder {
         })
     }
 
+    /// Starts also while none of the coordinator's servers is there: [`start`](Self::start) and data sources wait
+    /// for none, both are made known when one comes, and transactions wait for it as
+    /// [`wait_for_server`](seata_client::Settings::wait_for_server) says. With
+    /// [`degrade_check`](Self::degrade_check) functions run **without a transaction** after a while, until a
+    /// server is there. Default: off; a start without a server is an error.
+    #[cfg(feature = "remote")]
+    pub fn start_without_server(mut self) -> Self {
+        self.place.servers().start_without();
+        self
+    }
+
     /// How long a transaction may stay undecided when it names no time-out. Default: 60 s.
     pub fn default_timeout(self, timeout: Duration) -> Self {
         self.with(move |client| client.default_timeout(timeout))
@@ -283,7 +294,8 @@ impl SeataBuilder {
 
     /// Starts the application. An embedded coordinator is opened, and goes on with what an earlier life left.
     /// With a remote one this waits until one of its servers has registered the application, at most
-    /// [`wait_for_server`](seata_client::Settings::wait_for_server).
+    /// [`wait_for_server`](seata_client::Settings::wait_for_server), unless it may
+    /// [start without](seata_client::Settings::start_without_server).
     ///
     /// # Errors
     /// [`StartError`] names the cause; nothing runs then.

@@ -10,6 +10,8 @@ pub(crate) struct Servers {
     /// If there are any, they stand in for the services of the settings.
     addresses: Vec<String>,
     settings: Option<Settings>,
+    /// Whatever the settings say.
+    starts_without: bool,
 }
 
 /// A remote coordinator that a client can use.
@@ -29,6 +31,10 @@ impl Servers {
         self.settings = Some(settings);
     }
 
+    pub(crate) fn start_without(&mut self) {
+        self.starts_without = true;
+    }
+
     pub(crate) async fn connect(&self, application: &str, group: &str) -> Result<Connected, ConnectError> {
         let settings = self.settings();
         let coordinator = RemoteCoordinator::connect(application, group, settings.clone()).await?;
@@ -42,7 +48,7 @@ impl Servers {
 
     fn settings(&self) -> Settings {
         let named = Services::servers(&self.addresses);
-        match &self.settings {
+        let mut settings = match &self.settings {
             None => Settings::new(named),
             Some(settings) if self.addresses.is_empty() => settings.clone(),
             Some(settings) => {
@@ -50,7 +56,9 @@ impl Servers {
                 settings.services = named;
                 settings
             }
-        }
+        };
+        settings.start_without_server |= self.starts_without;
+        settings
     }
 }
 

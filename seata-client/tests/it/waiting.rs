@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use seata_client::{ConnectError, RemoteCoordinator};
-use seata_context::{CoordinationError, ResourceManager as _, TransactionManager as _};
+use seata_context::{BeginRequest, CoordinationError, ResourceManager as _, TransactionManager as _};
 use seata_protocol::Message;
 use tokio::{
     net::TcpListener,
@@ -36,6 +36,18 @@ async fn a_dead_server_is_waited_for_as_long_as_was_set_and_no_longer() {
         assert!(matches!(error, CoordinationError::Unreachable { .. }), "{error:?}");
         assert!(error.to_string().contains(&address.to_string()), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_begin_waits_no_longer_than_its_transaction_may_last() {
+    let dead = Nobody::new();
+    let patient = settings(&[dead.address()]).wait_for_server(LONG);
+    let client = RemoteCoordinator::start(APPLICATION, GROUP, patient).unwrap();
+    let began = Instant::now();
+    let request = BeginRequest { name: "purchase".into(), timeout: WAIT };
+    let error = client.begin(request).await.unwrap_err();
+    assert_took(began, WAIT);
+    assert!(error.to_string().contains(&dead.address().to_string()), "{error}");
 }
 
 #[tokio::test]

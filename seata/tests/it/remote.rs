@@ -1,10 +1,15 @@
 //! An application whose coordinator is on a server of its own.
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use futures_core::future::BoxFuture;
 use seata::{
-    Coordinator, DegradeCheck, Error, GlobalTransaction, OnError, RootContext, Seata, SeataBuilder,
-    ShutdownError, StartError, TransactionOptions, Xid,
+    BranchAnswer, BranchRegistration, BranchTask, BranchType, Coordinator, Degradation, DegradeCheck, Error,
+    GlobalTransaction, OnError, Resource, ResourceId, RootContext, Seata, SeataBuilder, ShutdownError,
+    StartError, TransactionOptions, Xid,
     remote::{Services, Settings, Step},
     run,
 };
@@ -225,6 +230,51 @@ async fn it_is_done_without_until_it_works_again() {
     assert!(matches!(purchase(&seata).await, Ok(Some(_))));
 }
 
+/// Restarted during an outage, a service is there for its business, and has transactions when it can.
+#[tokio::test]
+async fn it_starts_without_a_server_is_degraded_and_has_transactions_when_one_comes() {
+    let [dead, _] = dead().await;
+    let check = DegradeCheck { period: Duration::from_millis(400), allowed_times: 2 };
+    let began = Instant::now();
+    let seata = Seata::builder("shop").start_without_server().server(&*dead).degrade_check(check);
+    let seata = seata.start().await.expect("no server is needed");
+    let stock = Arc::new(Stock("jdbc:stock".into()));
+    seata.client().resource_manager().register_resource(stock.clone()).await.expect("no server is needed");
+    assert!(began.elapsed() < Duration::from_secs(4), "nothing is waited for: {:?}", began.elapsed());
+    assert!(!seata.client().degraded());
+
+    let mut events = seata.client().degrade_events();
+    timeout(LIMIT, events.changed()).await.expect("it is noticed").unwrap();
+    let Degradation::Degraded { failures: 2, cause } = events.borrow_and_update().clone() else {
+        panic!("{events:?}")
+    };
+    assert!(cause.to_string().contains(&dead), "{cause}");
+    assert_eq!(purchase(&seata).await, Ok(None));
+
+    let server = Server::again(dead.parse().unwrap()).await;
+    timeout(LIMIT, events.changed()).await.expect("it is noticed").unwrap();
+    assert!(!seata.client().degraded());
+    let xid = purchase(&seata).await.expect("the server is there").expect("in a transaction");
+    let branch = BranchRegistration {
+        xid,
+        branch_type: BranchType::At,
+        resource: stock.0.clone(),
+        locks: Vec::new(),
+        application_data: String::new(),
+    };
+    seata.client().resource_manager().register_branch(branch).await.expect("the server knows the resource");
+    assert!(server.log().iter().any(|line| line == "BranchRegisterRequest"), "{:?}", server.log());
+    seata.shutdown(LIMIT).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_start_without_a_server_is_enough_to_say() {
+    let [dead, _] = dead().await;
+    let settings = Settings::new(Services::servers([&*dead]));
+    Seata::builder("shop").remote(settings.clone().start_without_server()).start().await.unwrap();
+    Seata::builder("shop").start_without_server().remote(settings).start().await.unwrap();
+}
+
 #[cfg(feature = "config")]
 #[tokio::test]
 async fn a_configuration_says_group_servers_retries_and_degrade_check() {
@@ -253,6 +303,27 @@ async fn a_configuration_says_group_servers_retries_and_degrade_check() {
     assert!(matches!(unanswered, Error::RollbackUnanswered { attempts: 2, .. }), "{unanswered:?}");
     timeout(LIMIT, events.changed()).await.expect("it is probed").unwrap();
     assert!(seata.client().degraded());
+}
+
+/// A resource that nobody finishes a branch of.
+struct Stock(ResourceId);
+
+impl Resource for Stock {
+    fn id(&self) -> &ResourceId {
+        &self.0
+    }
+
+    fn branch_type(&self) -> BranchType {
+        BranchType::At
+    }
+
+    fn commit(&self, _: BranchTask) -> BoxFuture<'_, BranchAnswer> {
+        Box::pin(async { BranchAnswer::committed() })
+    }
+
+    fn rollback(&self, _: BranchTask) -> BoxFuture<'_, BranchAnswer> {
+        Box::pin(async { BranchAnswer::rollbacked() })
+    }
 }
 
 /// The transaction in which a body runs.

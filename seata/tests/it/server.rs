@@ -9,9 +9,10 @@ use std::{
 };
 
 use bytes::BytesMut;
-use seata::GlobalStatus;
+use seata::{BranchId, GlobalStatus};
 use seata_protocol::{
-    FrameDecoder, GlobalBegun, GlobalResponse, Header, Kind, Limits, Message, Outcome, Registered, frame,
+    BranchRegistered, FrameDecoder, GlobalBegun, GlobalResponse, Header, Kind, Limits, Message, Outcome,
+    Registered, frame,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -118,6 +119,10 @@ impl Desk {
                 outcome: outcome(),
                 xid: "127.0.0.1:8091:7".into(),
                 extra_data: "".into(),
+            }),
+            Message::BranchRegister(_) => Message::BranchRegisterResponse(BranchRegistered {
+                outcome: outcome(),
+                branch_id: BranchId(8),
             }),
             Message::GlobalCommit(_) => Message::GlobalCommitResponse(ended(GlobalStatus::Committed)),
             Message::GlobalRollback(_) => {
