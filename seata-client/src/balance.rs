@@ -26,10 +26,14 @@ pub enum LoadBalance {
     /// The one that the XID (for a begin: the transaction's name) falls to. When a server goes or comes, only
     /// its own share moves.
     ConsistentHash {
-        /// How many places each server takes on the ring: the more, the more even the shares. Java's default: 10.
+        /// How many places each server takes on the ring, 1 to 10 000: the more, the more even the shares.
+        /// Java's default: 10.
         virtual_nodes: usize,
     },
 }
+
+/// As many as spread the load well; each is a place in memory for each server.
+pub(crate) const MOST_VIRTUAL_NODES: u32 = 10_000;
 
 /// A server that is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

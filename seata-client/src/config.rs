@@ -44,6 +44,7 @@
 //! | `transport.serialization` | `seata`, `protobuf` | `seata` |
 //! | `transport.compressor` | `none`, `gzip`, `zip`, `bzip2`, `lz4`, `deflater`, `zstd` | `none` |
 //! | `transport.enableRmClientBatchSendRequest` | `true`, `false` | `false` (Java: `true`) |
+//! | `transport.enableTmClientChannelCheckFailFast`, `transport.enableRmClientChannelCheckFailFast` | `true`, `false`: both, to [start without a server](Settings::start_without_server) | `true` |
 //!
 //! These are not Java's:
 //!
@@ -84,7 +85,7 @@ use bytes::BytesMut;
 use seata_context::DegradeCheck;
 use seata_protocol::{Codec, Compressor, Header, Kind, Message, frame};
 
-use crate::{Credentials, LoadBalance, Services, Settings};
+use crate::{Credentials, LoadBalance, Services, Settings, balance::MOST_VIRTUAL_NODES};
 
 use self::entries::Entries;
 pub use self::value::parse_duration;
@@ -288,6 +289,25 @@ fn switches_without_effect(entries: &Entries) -> Result<Vec<String>, ConfigError
             found.push(key.to_owned());
         }
     }
+    let not_checked = roles_not_checked(entries)?;
+    if not_checked.len() < ROLE_CHECKS.len() {
+        // The other role stops a start without a server, as in Java.
+        found.extend(not_checked.into_iter().map(str::to_owned));
+    }
+    Ok(found)
+}
+
+/// Whether a start without a server fails: Java has a switch for each of its two connections.
+const ROLE_CHECKS: [&str; 2] =
+    ["transport.enableTmClientChannelCheckFailFast", "transport.enableRmClientChannelCheckFailFast"];
+
+fn roles_not_checked(entries: &Entries) -> Result<Vec<&'static str>, ConfigError> {
+    let mut found = Vec::new();
+    for key in ROLE_CHECKS {
+        if entries.flag(key)? == Some(false) {
+            found.push(key);
+        }
+    }
     Ok(found)
 }
 
@@ -302,6 +322,7 @@ fn settings(entries: &Entries) -> Result<Settings, ConfigError> {
         set(&mut settings.merge_requests, entries.flag(key)?);
     }
     set(&mut settings.wait_for_server, entries.duration("transport.waitForServer")?);
+    settings.start_without_server = roles_not_checked(entries)?.len() == ROLE_CHECKS.len();
     for (key, field) in [
         ("transport.connectTimeout", &mut settings.connect_timeout),
         ("transport.rpcTmRequestTimeout", &mut settings.transaction_request_timeout),
@@ -360,8 +381,6 @@ fn credentials(entries: &Entries) -> Result<Option<Credentials>, ConfigError> {
 fn load_balance(entries: &Entries) -> Result<LoadBalance, ConfigError> {
     const VIRTUAL_NODES: &str = "client.loadBalance.virtualNodes";
     const DEFAULT_VIRTUAL_NODES: usize = 10;
-    /// As many as spread the load well; each is a place in memory for each server.
-    const MOST_VIRTUAL_NODES: u32 = 10_000;
     let virtual_nodes = entries.count_up_to(MOST_VIRTUAL_NODES, VIRTUAL_NODES)?;
     let virtual_nodes = virtual_nodes.map_or(DEFAULT_VIRTUAL_NODES, |count| count as usize);
     let words = [

@@ -31,6 +31,9 @@ mod state;
 mod transactions;
 
 pub use balance::LoadBalance;
+/// What [`Settings`] say of messages.
+pub use seata_protocol::{Codec, Compressor, Dialect, Limits, Release};
+
 pub use check::{Broken, Link, LinkStatus, Report, ServerReport, Step, check};
 pub use coordinator::{ConnectError, RemoteCoordinator, ShutdownError};
 pub use services::{Cluster, InvalidAddress, ServerAddress, Services, ServicesError};

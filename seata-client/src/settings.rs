@@ -7,7 +7,7 @@ use seata_protocol::{
     Codec, Compressor, Dialect, EncodeError, GlobalRequest, Header, Kind, Limits, Message, frame,
 };
 
-use crate::{LoadBalance, Services, ServicesError};
+use crate::{LoadBalance, Services, ServicesError, balance::MOST_VIRTUAL_NODES};
 
 /// What a client of a remote coordinator can be told. [`Settings::new`] gives every field its default, which
 /// is Java's where Java has the setting.
@@ -31,8 +31,8 @@ pub struct Settings {
     /// Who the application is, for servers that check it. Default: nobody.
     pub credentials: Option<Credentials>,
     /// How long a call waits while no server that could serve it is connected; zero fails at once. The longer,
-    /// the longer a restart of the server may last unnoticed, and the later callers learn of an outage.
-    /// Default: 5 s.
+    /// the longer a restart of the server may last unnoticed, and the later callers learn of an outage. A begin
+    /// waits no longer than its transaction may last. Default: 5 s.
     pub wait_for_server: Duration,
     /// Whether a client is there at once, and its resources with it, while no server is: both are made known
     /// when one comes, and calls wait for it as ever. Default: off, so that a wrong address is seen at the start.
@@ -56,7 +56,7 @@ pub struct Settings {
     /// How messages are compressed. Default: [`Compressor::None`].
     pub compressor: Compressor,
     /// What releases of the server read differently. With [`Codec::Protobuf`] or [`Compressor::Lz4`], set it to
-    /// the [dialect](seata_protocol::Release::dialect) of the release. A request of the server is answered as it came.
+    /// the [dialect](crate::Release::dialect) of the release. A request of the server is answered as it came.
     /// Default: that of releases up to 2.0.
     pub dialect: Dialect,
     /// Branch requests that are waiting at the same moment travel in one frame, as Java's resource managers
@@ -120,8 +120,8 @@ pub enum SettingsError {
     /// There is no tokio runtime here to run the client's tasks on.
     #[error("no tokio runtime here: start the client inside one")]
     NoRuntime,
-    /// Messages cannot be written with this codec and compressor: a feature of seata-protocol is off, or this
-    /// client does not know it.
+    /// Messages cannot be written with this codec and compressor: the feature of this name is off, or this client
+    /// does not know it.
     #[error("no message can be written with codec {codec} and compressor {compressor}: {source}")]
     Unwritable {
         /// The codec.
@@ -136,6 +136,16 @@ pub enum SettingsError {
     Zero {
         /// Its name.
         setting: &'static str,
+    },
+    /// A setting is higher than it can be.
+    #[error("{setting} is {found}: at most {most} are allowed")]
+    TooHigh {
+        /// Its name.
+        setting: &'static str,
+        /// What it was set to.
+        found: usize,
+        /// The highest that is allowed.
+        most: usize,
     },
     /// A server that is well would be taken for dead before it is asked for a sign of life.
     #[error("heartbeat is {heartbeat:?} and idle is {idle:?}: the heartbeat must be shorter")]
@@ -233,6 +243,12 @@ impl Settings {
         if let Some((setting, _)) = zero.into_iter().find(|(_, is_zero)| *is_zero) {
             return Err(SettingsError::Zero { setting });
         }
+        let most = MOST_VIRTUAL_NODES as usize;
+        if let LoadBalance::ConsistentHash { virtual_nodes: found } = self.load_balance
+            && found > most
+        {
+            return Err(SettingsError::TooHigh { setting: "virtual_nodes", found, most });
+        }
         if self.heartbeat >= self.idle {
             return Err(SettingsError::HeartbeatTooLong { heartbeat: self.heartbeat, idle: self.idle });
         }
@@ -326,7 +342,7 @@ mod tests {
     #[test]
     fn the_defaults_are_valid_and_a_setting_that_cannot_work_is_named() {
         assert_eq!(settings().validate("order", "default_tx_group"), Ok(()));
-        let cases: [(Change, &str); 6] = [
+        let cases: [(Change, &str); 7] = [
             (
                 |s| s.codec = Codec::Kryo,
                 "no message can be written with codec KRYO and compressor NONE: KRYO bodies are not written: use SEATA",
@@ -338,6 +354,10 @@ mod tests {
             (
                 |s| s.phase_two_concurrency = 0,
                 "phase_two_concurrency is zero: nothing would ever get through",
+            ),
+            (
+                |s| s.load_balance = LoadBalance::ConsistentHash { virtual_nodes: 10_001 },
+                "virtual_nodes is 10001: at most 10000 are allowed",
             ),
             (|s| s.idle = s.heartbeat, "heartbeat is 5s and idle is 5s: the heartbeat must be shorter"),
             (

@@ -2,9 +2,8 @@
 
 use seata::{
     BranchRegistration, BranchType, GlobalStatus, RowKey, RowLock, Seata,
-    remote::{Credentials, Services, Settings},
+    remote::{Codec, Compressor, Credentials, Services, Settings},
 };
-use seata_protocol::{Codec, Compressor};
 use seata_tests::{java::Java, wait};
 
 use crate::office::{Office, PIECES};

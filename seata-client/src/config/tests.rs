@@ -130,6 +130,21 @@ fn what_has_no_effect_is_listed() {
     );
 }
 
+/// Java has a switch for each role, and either stops the start.
+#[test]
+fn a_start_without_a_server_takes_both_switches() {
+    let (tm, rm) =
+        ("transport.enableTmClientChannelCheckFailFast", "transport.enableRmClientChannelCheckFailFast");
+    let starts = |text: String| {
+        let config = Config::from_toml(&text).expect("known keys");
+        (config.settings.start_without_server, config.unused)
+    };
+    assert_eq!(starts(format!("{tm} = false\n{rm} = false")), (true, vec![]));
+    assert_eq!(starts(format!("{tm} = true\n{rm} = true")), (false, vec![]));
+    assert_eq!(starts(format!("{tm} = false")), (false, vec![tm.to_owned()]));
+    assert_eq!(starts(format!("{tm} = true\n{rm} = false")), (false, vec![rm.to_owned()]));
+}
+
 #[test]
 fn a_mistake_is_named_with_what_was_found_and_what_would_do() {
     for (text, expected) in [
