@@ -147,6 +147,8 @@ impl Link {
         mut stop: watch::Receiver<Option<Instant>>,
     ) {
         tokio::select! {
+            // First what the server has asked already: it is told to ask again.
+            biased;
             () = self.keep_up(&context) => {}
             // An error means that there is nobody left who could tell.
             _ = stop.wait_for(Option::is_some) => {}
