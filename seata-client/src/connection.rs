@@ -99,9 +99,11 @@ impl Connection {
         let (local, peer) =
             (socket.local_addr().map_err(unconnected)?, socket.peer_addr().map_err(unconnected)?);
         let max_in_flight = settings.max_requests_in_flight.clamp(1, MAX_IN_FLIGHT);
+        let (read_half, write_half) = socket.into_split();
+        let write_half = Arc::new(write_half);
         let shared = Arc::new(Shared {
             pending: Pending::default(),
-            outbox: Outbox::new(settings.max_outgoing_bytes),
+            outbox: Outbox::new(settings.max_outgoing_bytes, Arc::clone(&write_half)),
             places: Semaphore::new(max_in_flight),
             max_in_flight,
             closing: AtomicBool::new(false),
@@ -116,7 +118,8 @@ impl Connection {
             merge_requests: settings.merge_requests,
         });
         let (doorway, incoming) = incoming::queue(settings.limits);
-        let driver = tokio::spawn(driver::drive(Arc::clone(&shared), socket, doorway)).abort_handle();
+        let driver = driver::drive(Arc::clone(&shared), read_half, write_half, doorway);
+        let driver = tokio::spawn(driver).abort_handle();
         Ok((Self { owner: Arc::new(Owner { shared, driver, local, peer }) }, incoming))
     }
 
@@ -240,7 +243,7 @@ impl Shared {
     }
 
     async fn push(&self, header: &Header, message: &Message) -> Result<(), CallError> {
-        let pushed = self.outbox.push(header, message).await;
+        let pushed = self.outbox.push(header, message, self.in_flight() <= 1).await;
         pushed.map_err(|refused| self.refused(message.name(), refused))
     }
 

@@ -1,6 +1,7 @@
 //! The one task of a connection: it reads, writes, and watches the clock.
 
 use std::{
+    io::ErrorKind,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -9,10 +10,9 @@ use std::{
 };
 
 use bytes::BytesMut;
-use seata_protocol::{FrameDecoder, Kind, frame};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use seata_protocol::{FrameDecoder, Kind};
+use tokio::io::AsyncReadExt;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{Shared, error::CloseReason, incoming::Doorway, merge, outbox::Taken};
@@ -30,14 +30,14 @@ const LINGER: Duration = Duration::from_secs(1);
 /// has ended too.
 pub(super) fn drive(
     shared: Arc<Shared>,
-    mut socket: TcpStream,
+    read_half: OwnedReadHalf,
+    write_half: Arc<OwnedWriteHalf>,
     doorway: Doorway,
 ) -> impl Future<Output = ()> {
     let end = EndOnDrop(shared);
     async move {
         let shared = &*end.0;
         let last_answer = LastAnswer::new();
-        let (read_half, write_half) = socket.split();
         let reason = tokio::select! {
             reason = read(shared, read_half, &doorway, &last_answer) => reason,
             reason = write(shared, write_half, &last_answer) => reason,
@@ -79,7 +79,7 @@ impl LastAnswer {
 
 async fn read(
     shared: &Shared,
-    mut socket: ReadHalf<'_>,
+    mut socket: OwnedReadHalf,
     doorway: &Doorway,
     last_answer: &LastAnswer,
 ) -> CloseReason {
@@ -141,7 +141,7 @@ fn make_room(buffer: &mut BytesMut) {
     }
 }
 
-async fn write(shared: &Shared, mut socket: WriteHalf<'_>, last_answer: &LastAnswer) -> CloseReason {
+async fn write(shared: &Shared, socket: Arc<OwnedWriteHalf>, last_answer: &LastAnswer) -> CloseReason {
     let mut bytes = BytesMut::new();
     let mut to_merge = Vec::new();
     let mut ping_id = 0;
@@ -165,6 +165,7 @@ async fn write(shared: &Shared, mut socket: WriteHalf<'_>, last_answer: &LastAns
                     () = &mut quiet => {
                         // The server wants to hear of us, and we of it: it may be busy with what we sent long
                         // ago, and then only a ping tells it from a dead one.
+                        last_write = shared.outbox.last_write().map_or(last_write, |last| last.max(last_write));
                         let quiet_since = last_write.min(last_ping.max(last_answer.at()));
                         if quiet_since.elapsed() < shared.heartbeat {
                             quiet.as_mut().reset(quiet_since + shared.heartbeat);
@@ -172,7 +173,9 @@ async fn write(shared: &Shared, mut socket: WriteHalf<'_>, last_answer: &LastAns
                         }
                         last_ping = Instant::now();
                         ping_id = (ping_id + 1) & i32::MAX;
-                        frame::write_heartbeat(&mut bytes, &shared.header(Kind::Ping, ping_id));
+                        shared.outbox.push_heartbeat(&shared.header(Kind::Ping, ping_id));
+                        quiet.as_mut().reset(last_ping + shared.heartbeat);
+                        continue;
                     }
                 }
             }
@@ -180,7 +183,7 @@ async fn write(shared: &Shared, mut socket: WriteHalf<'_>, last_answer: &LastAns
         loop {
             merge::write_next(shared, &mut to_merge, &mut bytes);
             if !bytes.is_empty() {
-                if let Err(reason) = write_all(shared, &mut socket, &bytes).await {
+                if let Err(reason) = write_all(shared, &socket, &bytes).await {
                     return reason;
                 }
                 last_write = Instant::now();
@@ -194,20 +197,26 @@ async fn write(shared: &Shared, mut socket: WriteHalf<'_>, last_answer: &LastAns
             bytes = BytesMut::new();
         }
     }
-    finish(socket).await
+    finish(shared, socket).await
 }
 
-async fn write_all(shared: &Shared, socket: &mut WriteHalf<'_>, bytes: &[u8]) -> Result<(), CloseReason> {
+async fn write_all(shared: &Shared, socket: &OwnedWriteHalf, bytes: &[u8]) -> Result<(), CloseReason> {
     let mut written = 0;
     while written < bytes.len() {
-        // Each step of progress starts the time anew: slow is not stalled.
-        match timeout(shared.idle, socket.write(&bytes[written..])).await {
-            Ok(Ok(more)) => written += more,
-            Ok(Err(error)) => return Err(CloseReason::Write(error)),
-            Err(_) => {
-                let waiting = bytes.len() - written + shared.outbox.len();
-                return Err(CloseReason::Stalled { limit: shared.idle, waiting });
+        match socket.try_write(&bytes[written..]) {
+            Ok(more) => written += more,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                // Each step of progress starts the time anew: slow is not stalled.
+                match timeout(shared.idle, socket.writable()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => return Err(CloseReason::Write(error)),
+                    Err(_) => {
+                        let waiting = bytes.len() - written + shared.outbox.len();
+                        return Err(CloseReason::Stalled { limit: shared.idle, waiting });
+                    }
+                }
             }
+            Err(error) => return Err(CloseReason::Write(error)),
         }
     }
     Ok(())
@@ -215,8 +224,10 @@ async fn write_all(shared: &Shared, socket: &mut WriteHalf<'_>, bytes: &[u8]) ->
 
 /// Closing the socket at once, with unread bytes in it, could take back what the server has not read yet. So
 /// the server is told that nothing more comes, and its own end is awaited; the reader sees it.
-async fn finish(mut socket: WriteHalf<'_>) -> CloseReason {
-    let _ = timeout(LINGER, socket.shutdown()).await;
+async fn finish(shared: &Shared, socket: Arc<OwnedWriteHalf>) -> CloseReason {
+    shared.outbox.let_go();
+    // The last half to write is gone with this one, which the server is told.
+    drop(socket);
     sleep(LINGER).await;
     CloseReason::Asked
 }

@@ -3,12 +3,15 @@
 //! Callers encode into one buffer, under a lock that is held for as long as encoding takes; the writer takes
 //! the whole buffer and gives its own, empty one. So whatever is said while a write is under way goes out
 //! together in the next one.
+//!
+//! A caller who is alone gains nothing by that and would only wait for the writer's task to be woken: what it
+//! says is handed to the socket at once, as far as the socket takes it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use seata_protocol::{EncodeError, Header, Message, frame};
-use tokio::sync::Notify;
+use tokio::{net::tcp::OwnedWriteHalf, sync::Notify, time::Instant};
 
 /// What waits to be written to one connection.
 pub(super) struct Outbox {
@@ -24,6 +27,12 @@ struct Queue {
     to_merge: Vec<(i32, Message)>,
     /// About how many bytes these will be.
     to_merge_size: usize,
+    /// Where a caller who is alone writes to, until the end.
+    socket: Option<Arc<OwnedWriteHalf>>,
+    /// The writer has bytes that come before those here.
+    is_writing: bool,
+    /// When a caller last wrote.
+    last_write: Option<Instant>,
     finished: bool,
     ended: bool,
 }
@@ -48,14 +57,28 @@ pub(super) enum Taken {
 }
 
 impl Outbox {
-    /// An empty outbox that takes a further message while it holds less than `limit` bytes.
-    pub(super) fn new(limit: usize) -> Self {
-        Self { queue: Mutex::default(), limit, filled: Notify::new(), emptied: Notify::new() }
+    /// An empty outbox of this socket that takes a further message while it holds less than `limit` bytes.
+    pub(super) fn new(limit: usize, socket: Arc<OwnedWriteHalf>) -> Self {
+        let queue = Mutex::new(Queue { socket: Some(socket), ..Queue::default() });
+        Self { queue, limit, filled: Notify::new(), emptied: Notify::new() }
     }
 
-    /// Takes a message once there is room. If the future is dropped before, it is not sent.
-    pub(super) async fn push(&self, header: &Header, message: &Message) -> Result<(), Refused> {
-        self.put(|queue| frame::write(&mut queue.bytes, header, message)).await
+    /// Takes a message once there is room. If the future is dropped before, it is not sent. Who is alone
+    /// writes it, unless something else is to be written before.
+    pub(super) async fn push(
+        &self,
+        header: &Header,
+        message: &Message,
+        is_alone: bool,
+    ) -> Result<(), Refused> {
+        self.put(|queue| {
+            frame::write(&mut queue.bytes, header, message)?;
+            if is_alone {
+                queue.write_now();
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Takes a request of about so many bytes, to be merged with others, once there is room. If the future is
@@ -85,6 +108,11 @@ impl Outbox {
         self.filled.notify_one();
     }
 
+    /// Lets go of the socket: from now on only the writer has it.
+    pub(super) fn let_go(&self) {
+        self.lock().socket = None;
+    }
+
     /// Drops what was not written, and refuses everything from now on.
     pub(super) fn end(&self) {
         let mut queue = self.lock();
@@ -93,6 +121,11 @@ impl Outbox {
         drop(queue);
         drop(dropped);
         self.emptied.notify_waiters();
+    }
+
+    /// When a caller last wrote something itself.
+    pub(super) fn last_write(&self) -> Option<Instant> {
+        self.lock().last_write
     }
 
     /// Whether [`finish`](Self::finish) was called.
@@ -105,11 +138,12 @@ impl Outbox {
         self.lock().len()
     }
 
-    /// The writer's side: swaps its empty buffer for the full one.
+    /// The writer's side: swaps its empty buffer for the full one. It has written all that it took before.
     pub(super) fn take(&self, bytes: &mut BytesMut, to_merge: &mut Vec<(i32, Message)>) -> Taken {
         debug_assert!(bytes.is_empty() && to_merge.is_empty());
         let mut queue = self.lock();
-        if queue.is_empty() {
+        queue.is_writing = !queue.is_empty();
+        if !queue.is_writing {
             return if queue.finished { Taken::Finished } else { Taken::Nothing };
         }
         let was_full = queue.len() >= self.limit;
@@ -155,8 +189,9 @@ impl Outbox {
         }
         let was_empty = queue.is_empty();
         put(&mut queue).map_err(Refused::Unsendable)?;
+        let is_for_the_writer = was_empty && !queue.is_empty();
         drop(queue);
-        if was_empty {
+        if is_for_the_writer {
             self.filled.notify_one();
         }
         Ok(true)
@@ -175,5 +210,17 @@ impl Queue {
 
     fn is_empty(&self) -> bool {
         self.bytes.is_empty() && self.to_merge.is_empty()
+    }
+
+    /// Writes what the socket takes without waiting. The rest, and any error, is left to the writer.
+    fn write_now(&mut self) {
+        let Some(socket) = self.socket.as_ref().filter(|_| !self.is_writing) else { return };
+        let Ok(written) = socket.try_write(&self.bytes) else { return };
+        self.bytes.advance(written);
+        if self.bytes.is_empty() {
+            // An emptied buffer begins at its front again.
+            self.bytes.clear();
+        }
+        self.last_write = Some(Instant::now());
     }
 }

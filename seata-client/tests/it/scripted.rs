@@ -302,6 +302,9 @@ impl Connection {
         while self.open {
             buffer.reserve(16 << 10);
             tokio::select! {
+                // The greeting stands there before anything can be read.
+                biased;
+                command = commands.recv() => self.obey(command.unwrap()),
                 read = read(&mut self.socket, &mut buffer, self.reading) => {
                     if !matches!(read, Ok(1..)) {
                         break;
@@ -314,7 +317,6 @@ impl Connection {
                         self.receive(Received { connection: self.number, header: frame.header, message });
                     }
                 }
-                command = commands.recv() => self.obey(command.unwrap()),
             }
             if self.flush().await.is_err() {
                 break;
