@@ -275,6 +275,21 @@ async fn one_start_without_a_server_is_enough_to_say() {
     Seata::builder("shop").start_without_server().remote(settings).start().await.unwrap();
 }
 
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn a_data_source_opens_without_a_server_and_writes_outside_of_transactions() {
+    let [dead, _] = dead().await;
+    let seata = Seata::builder("shop").server(dead).start_without_server().start().await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = sqlx::sqlite::SqliteConnectOptions::new().filename(directory.path().join("stock.db"));
+    let pool = sqlx::SqlitePool::connect_with(file.create_if_missing(true)).await.unwrap();
+    sqlx::query("CREATE TABLE stock (id INTEGER PRIMARY KEY)").execute(&pool).await.unwrap();
+    let stock =
+        timeout(Duration::from_secs(4), seata.at(pool)).await.expect("nothing is waited for").unwrap();
+    let written = sqlx::query("INSERT INTO stock VALUES (1)").execute(&stock).await.unwrap();
+    assert_eq!(written.rows_affected(), 1);
+}
+
 #[cfg(feature = "config")]
 #[tokio::test]
 async fn a_configuration_says_group_servers_retries_and_degrade_check() {
