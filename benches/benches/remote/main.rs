@@ -1,7 +1,10 @@
 //! Global transactions over TCP: this client beside Java's own, on one Java server.
 //!
 //! `cargo bench -p seata-benches --features interop --bench remote`. Needs a JDK and Maven. The two take turns; each
-//! has one pair of connections and its defaults, and Java's has a thread for each transaction at a time.
+//! has one pair of connections and its defaults, and Java's has a thread for each transaction at a time. A bare
+//! socket shows what is left of the cost of one at a time when a client does nothing but write and read.
+
+mod bare;
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -26,6 +29,8 @@ use seata_context::{
 };
 use seata_protocol::{BranchType, GlobalStatus, ResourceId, RowKey, RowLock};
 use seata_tests::java::{self, Server};
+
+use self::bare::Bare;
 
 const RESOURCE: &str = "jdbc:bench:rust";
 /// What is done before anything is measured: compilers and caches.
@@ -96,6 +101,26 @@ async fn measure() {
         }
     }
     table.print("Global transactions on a Java server");
+    compare_with_bare(&server.address(), &rust).await;
+}
+
+async fn compare_with_bare(server: &str, rust: &Rust) {
+    let (mut bares, mut rusts) = (Vec::new(), Vec::new());
+    for _ in 0..rounds() {
+        // A new one each time: the server closes what says nothing for a while.
+        bares.push(Bare::start(server).turn(length()));
+        rusts.push(rust.turn(Work::Empty, 1).await.turn);
+    }
+    let mut table = Table::new(&["begin, commit; one at a time", "per second", "CPU µs", "ratio"]);
+    for (name, turns) in [("a bare socket", &bares), ("Rust", &rusts)] {
+        table.row([
+            name.to_owned(),
+            format!("{:.0}", middle(turns, Turn::rate)),
+            format!("{:.1}", middle(turns, Turn::cpu_each)),
+            format!("{:.2}", ratio(turns, &bares, Turn::cpu_each)),
+        ]);
+    }
+    table.print("What the sockets cost");
 }
 
 fn length() -> Duration {
