@@ -15,14 +15,18 @@ use tokio::io::AsyncReadExt;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::{Shared, error::CloseReason, incoming::Doorway, merge, outbox::Taken};
+use super::{
+    Shared,
+    error::CloseReason,
+    incoming::Doorway,
+    merge,
+    outbox::{KEPT_BUFFER, Taken},
+};
 
 /// How much is read at once. Answers keep the chunk they came in alive, so it is not large.
 const READ_CHUNK: usize = 16 << 10;
 /// The least room that is worth a read.
 const READ_ROOM: usize = 2 << 10;
-/// The largest write buffer that is kept for the next write.
-const KEPT_BUFFER: usize = 256 << 10;
 /// How long the server may take to close its side after this one said that it is done.
 const LINGER: Duration = Duration::from_secs(1);
 

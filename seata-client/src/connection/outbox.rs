@@ -13,6 +13,9 @@ use bytes::{Buf, BytesMut};
 use seata_protocol::{EncodeError, Header, Message, frame};
 use tokio::{net::tcp::OwnedWriteHalf, sync::Notify, time::Instant};
 
+/// The largest buffer that is kept when it is empty.
+pub(super) const KEPT_BUFFER: usize = 256 << 10;
+
 /// What waits to be written to one connection.
 pub(super) struct Outbox {
     queue: Mutex<Queue>,
@@ -216,11 +219,101 @@ impl Queue {
     fn write_now(&mut self) {
         let Some(socket) = self.socket.as_ref().filter(|_| !self.is_writing) else { return };
         let Ok(written) = socket.try_write(&self.bytes) else { return };
-        self.bytes.advance(written);
-        if self.bytes.is_empty() {
-            // An emptied buffer begins at its front again.
+        self.last_write = Some(Instant::now());
+        if written < self.bytes.len() {
+            self.bytes.advance(written);
+        } else if self.bytes.capacity() > KEPT_BUFFER {
+            self.bytes = BytesMut::new();
+        } else {
             self.bytes.clear();
         }
-        self.last_write = Some(Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seata_protocol::{BranchRegister, BranchType, Kind};
+    use tokio::{
+        io::AsyncReadExt as _,
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+
+    async fn outbox() -> (Outbox, Arc<OwnedWriteHalf>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (peer, _) = listener.accept().await.unwrap();
+        let (read_half, write_half) = socket.into_split();
+        // Dropping it changes nothing of the socket.
+        drop(read_half);
+        let socket = Arc::new(write_half);
+        (Outbox::new(64 << 20, Arc::clone(&socket)), socket, peer)
+    }
+
+    fn message(lock_key: usize) -> Message {
+        Message::BranchRegister(BranchRegister {
+            xid: "127.0.0.1:8091:1".into(),
+            branch_type: BranchType::At,
+            resource_id: "r".into(),
+            lock_key: "k".repeat(lock_key).into(),
+            application_data: "".into(),
+        })
+    }
+
+    fn header(id: i32) -> Header {
+        Header::new(Kind::Request, id)
+    }
+
+    #[tokio::test]
+    async fn who_is_alone_needs_no_writer() {
+        let (outbox, _socket, mut peer) = outbox().await;
+        let mut expected = BytesMut::new();
+        for id in 0..100 {
+            outbox.push(&header(id), &message(10), true).await.unwrap();
+            frame::write(&mut expected, &header(id), &message(10)).unwrap();
+        }
+        assert_eq!(outbox.len(), 0);
+        assert!(outbox.last_write().is_some());
+        let mut received = vec![0; expected.len()];
+        peer.read_exact(&mut received).await.unwrap();
+        assert_eq!(received, expected);
+    }
+
+    #[tokio::test]
+    async fn what_the_socket_does_not_take_is_the_writer_s_and_comes_before_what_is_said_later() {
+        const LONG: usize = 7 << 20;
+        let (outbox, socket, mut peer) = outbox().await;
+        let mut expected = BytesMut::new();
+        for (id, length) in [(0, LONG), (1, LONG), (2, 10)] {
+            outbox.push(&header(id), &message(length), true).await.unwrap();
+            frame::write(&mut expected, &header(id), &message(length)).unwrap();
+        }
+        let (mut bytes, mut to_merge) = (BytesMut::new(), Vec::new());
+        assert!(matches!(outbox.take(&mut bytes, &mut to_merge), Taken::Some), "no socket holds so much");
+        // The writer is not done yet, however much room the socket has by now.
+        let total = expected.len();
+        let mut received = vec![0; total - bytes.len()];
+        peer.read_exact(&mut received).await.unwrap();
+        outbox.push(&header(3), &message(10), true).await.unwrap();
+        frame::write(&mut expected, &header(3), &message(10)).unwrap();
+        assert_eq!(outbox.len(), expected.len() - total);
+
+        let write = async {
+            while !bytes.is_empty() {
+                socket.writable().await.unwrap();
+                if let Ok(written) = socket.try_write(&bytes) {
+                    bytes.advance(written);
+                }
+            }
+            assert!(matches!(outbox.take(&mut bytes, &mut to_merge), Taken::Some));
+            socket.writable().await.unwrap();
+            assert_eq!(socket.try_write(&bytes).unwrap(), bytes.len());
+        };
+        let mut rest = vec![0; expected.len() - received.len()];
+        let (_, read) = tokio::join!(write, peer.read_exact(&mut rest));
+        read.unwrap();
+        received.append(&mut rest);
+        assert!(received == expected, "the bytes come whole and in their order");
     }
 }
