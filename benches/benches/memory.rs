@@ -148,6 +148,8 @@ async fn leave_open(coordinator: &Coordinator, transaction: usize, shape: Shape)
             resource: resource.clone(),
             locks: (0..shape.locks).map(lock).collect(),
             application_data: "".into(),
+            client: "".into(),
+            lock_wait: Duration::ZERO,
         };
         coordinator.register_branch(request).await.expect("a branch");
     }

@@ -143,6 +143,8 @@ async fn transaction<S: Store>(driver: Driver<S, SystemClock>, names: Arc<Names>
             resource: names.resource.clone(),
             locks: vec![lock(row), lock(row + 1)],
             application_data: "".into(),
+            client: "".into(),
+            lock_wait: Duration::ZERO,
         };
         driver.register_branch(request).await.expect("a branch");
     }

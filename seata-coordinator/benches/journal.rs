@@ -239,6 +239,8 @@ async fn open_one(tc: &Coordinator, worker: usize, number: usize, branches: usiz
             resource: "db".into(),
             locks: vec![lock(0), lock(1)],
             application_data: "".into(),
+            client: "".into(),
+            lock_wait: Duration::ZERO,
         };
         tc.register_branch(request).await.expect("a branch");
     }

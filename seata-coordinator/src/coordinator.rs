@@ -19,12 +19,8 @@ use crate::{
     journal::{JournalStore, OpenError},
     record::HeldLock,
     settings::Settings,
-    store::{MemoryStore, Store, StoreError},
+    store::{AnyStore, MemoryStore, Store, StoreError},
 };
-
-use either::EitherStore;
-
-mod either;
 
 /// What the embedded coordinator calls in phase two. The calls of one resource may come at the same time,
 /// twice and late; a call that takes longer than [`Settings::call_limit`] is dropped and comes again.
@@ -84,7 +80,7 @@ pub struct Coordinator {
 
 #[derive(Debug)]
 struct Inner {
-    driver: Driver<EitherStore, SystemClock>,
+    driver: Driver<AnyStore, SystemClock>,
     attached: Attached,
     task: Mutex<Option<JoinHandle<Result<(), StoreError>>>>,
 }
@@ -113,7 +109,7 @@ impl Coordinator {
             source: std::io::Error::other(error.to_string()),
         };
         let journal = opened.map_err(|error| failed(&error))??;
-        Self::start(EitherStore::Journal(Box::new(journal)), settings).await.map_err(|error| failed(&error))
+        Self::start(AnyStore::Journal(Box::new(journal)), settings).await.map_err(|error| failed(&error))
     }
 
     /// A coordinator that forgets everything when it ends: for tests. Runs on the current tokio runtime.
@@ -130,7 +126,7 @@ impl Coordinator {
     /// Outside a tokio runtime.
     pub fn in_memory_with(settings: Settings) -> Self {
         let identity = format!("{:08x}", rand::random::<u32>());
-        let store = EitherStore::Memory(MemoryStore::new(identity, settings.history));
+        let store = AnyStore::Memory(MemoryStore::new(identity, settings.history));
         let start = std::pin::pin!(Self::start(store, settings));
         // Nothing in an empty memory store is ever waited for.
         match start.poll_once() {
@@ -139,7 +135,7 @@ impl Coordinator {
         }
     }
 
-    async fn start(store: EitherStore, settings: Settings) -> Result<Self, StoreError> {
+    async fn start(store: AnyStore, settings: Settings) -> Result<Self, StoreError> {
         let attached = Attached::default();
         let jitter = Box::new(rand::random::<f64>);
         let (driver, runner) =

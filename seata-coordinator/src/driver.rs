@@ -28,6 +28,7 @@ use crate::{
 pub use clock::{Clock, SystemClock};
 pub use error::{BeginError, LocksError, RegisterError, ReportError, Unavailable};
 pub use event::{Event, EventKind};
+pub use observer::{Observer, Unobserved};
 pub use participants::{BranchAnswer, BranchTask, Participants, Reached};
 pub use runner::{Jitter, Runner, TransactionView};
 
@@ -39,6 +40,7 @@ mod command;
 mod error;
 mod event;
 mod ids;
+mod observer;
 mod participants;
 mod runner;
 #[cfg(all(test, feature = "journal"))]
@@ -73,6 +75,11 @@ pub struct BranchRequest {
     pub locks: Vec<RowLock>,
     /// Text that comes back in phase two.
     pub application_data: Arc<str>,
+    /// Who asks, as Java writes it: `application:ip:port`. Phase two looks there first. Empty for a branch of
+    /// this process.
+    pub client: Arc<str>,
+    /// How long to wait for rows that others hold before the conflict is told. Zero: not at all.
+    pub lock_wait: Duration,
 }
 
 /// Takes requests for one coordinator. Cloning is cheap; when the last clone is gone, its [`Runner`] ends.
@@ -211,7 +218,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
     pub async fn register_branch(&self, request: BranchRequest) -> Result<BranchId, RegisterError> {
         self.check_running()?;
         let shared = &*self.shared;
-        let BranchRequest { xid, branch_type, resource, locks, application_data } = request;
+        let BranchRequest { xid, branch_type, resource, locks, application_data, client, .. } = request;
         let limit = shared.settings.max_application_data;
         if application_data.len() > limit {
             return Err(RegisterError::DataTooLong { length: application_data.len(), limit });
@@ -227,6 +234,8 @@ impl<S: Store, C: Clock> Driver<S, C> {
             branch_type,
             status: BranchStatus::Registered,
             application_data,
+            client,
+            registered_at: shared.now(),
             locks: LockSet::new(&locks),
             resource,
         };

@@ -59,6 +59,11 @@ pub struct Branch {
     pub status: BranchStatus,
     /// Text of the resource manager that comes back to it in phase two.
     pub application_data: Arc<str>,
+    /// Who registered it, as Java writes it: `application:ip:port`. Phase two looks there first. Empty for a
+    /// branch of this process.
+    pub client: Arc<str>,
+    /// When.
+    pub registered_at: Millis,
     /// The rows it locks on its resource.
     pub locks: LockSet,
 }

@@ -12,9 +12,13 @@ use crate::{
     session::Decision,
 };
 
+#[cfg(feature = "journal")]
+pub use any::AnyStore;
 pub use memory::MemoryStore;
 pub use tables::{Changes, NoChanges, Tables};
 
+#[cfg(feature = "journal")]
+mod any;
 mod locks;
 mod memory;
 #[cfg(any(test, feature = "test-suite"))]

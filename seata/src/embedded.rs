@@ -153,6 +153,8 @@ impl ResourceManager for Embedded {
                 resource: registration.resource,
                 locks: registration.locks,
                 application_data: registration.application_data.into(),
+                client: "".into(),
+                lock_wait: Duration::ZERO,
             };
             self.coordinator.register_branch(request).await.map_err(|error| match error {
                 RegisterError::LockConflict(held) => conflict(&held),

@@ -17,6 +17,8 @@ pub struct BranchTask {
     pub resource: ResourceId,
     /// What was given at registration.
     pub application_data: Arc<str>,
+    /// Who registered the branch, as Java writes it: `application:ip:port`. Empty for a branch of this process.
+    pub client: Arc<str>,
 }
 
 /// A resource manager's answer.

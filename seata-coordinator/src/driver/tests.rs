@@ -109,6 +109,8 @@ fn branch(xid: &Xid, branch_type: BranchType, resource: &str, keys: &[&str]) -> 
         locks: keys.iter().map(lock).collect(),
         resource,
         application_data: "".into(),
+        client: "".into(),
+        lock_wait: Duration::ZERO,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The version of everything below. A journal of a higher one is refused.
-pub(super) const FORMAT_VERSION: u32 = 1;
+pub(super) const FORMAT_VERSION: u32 = 2;
 
 /// Facts about the journal as a whole, in text.
 pub(super) const META: TableDefinition<&str, &str> = TableDefinition::new("meta");
@@ -26,9 +26,9 @@ pub(super) const TRANSACTIONS: TableDefinition<i64, TransactionRow<'static>> =
 pub(super) type TransactionRow<'a> =
     (&'a str, &'a str, &'a str, &'a str, u64, u64, Option<u64>, u8, Option<&'a str>);
 
-/// By branch: transaction, type, resource, status, application data, locks.
+/// By branch: transaction, type, resource, status, application data, client, registered at, locks.
 pub(super) const BRANCHES: TableDefinition<i64, BranchRow<'static>> = TableDefinition::new("branches");
-pub(super) type BranchRow<'a> = (i64, u8, &'a str, u8, &'a str, &'a [u8]);
+pub(super) type BranchRow<'a> = (i64, u8, &'a str, u8, &'a str, &'a str, u64, &'a [u8]);
 
 pub(super) fn of_transaction(record: &TransactionRecord) -> TransactionRow<'_> {
     let transaction = &*record.transaction;
@@ -52,6 +52,8 @@ pub(super) fn of_branch(branch: &Branch) -> BranchRow<'_> {
         branch.resource.as_str(),
         branch.status.code(),
         &branch.application_data,
+        &branch.client,
+        branch.registered_at,
         branch.locks.as_bytes(),
     )
 }
@@ -80,7 +82,7 @@ pub(super) fn to_snapshot(id: i64, row: TransactionRow<'_>) -> Option<Snapshot> 
 
 /// `None` for a row that this version cannot have written.
 pub(super) fn to_branch(id: i64, row: BranchRow<'_>) -> Option<Branch> {
-    let (transaction, branch_type, resource, status, application_data, locks) = row;
+    let (transaction, branch_type, resource, status, application_data, client, registered_at, locks) = row;
     Some(Branch {
         id: BranchId(id),
         transaction: TransactionId(transaction),
@@ -88,6 +90,8 @@ pub(super) fn to_branch(id: i64, row: BranchRow<'_>) -> Option<Branch> {
         resource: resource.into(),
         status: BranchStatus::from_code(status),
         application_data: application_data.into(),
+        client: client.into(),
+        registered_at,
         locks: LockSet::from_bytes(locks)?,
     })
 }

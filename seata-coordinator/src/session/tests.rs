@@ -33,6 +33,8 @@ fn branch(id: i64, branch_type: BranchType, resource: &str, status: BranchStatus
         resource: resource.into(),
         status,
         application_data: "".into(),
+        client: "".into(),
+        registered_at: 0,
         locks: Default::default(),
     })
 }

@@ -133,6 +133,8 @@ mod tests {
             resource: "db".into(),
             status: BranchStatus::Registered,
             application_data: "".into(),
+            client: "".into(),
+            registered_at: 0,
             locks: LockSet::new(&locks),
         })
     }

@@ -401,6 +401,8 @@ fn branch(id: i64, of: i64, keys: &[&str]) -> Branch {
         resource: "db".into(),
         status: BranchStatus::Registered,
         application_data: "data".into(),
+        client: "".into(),
+        registered_at: 0,
         locks: LockSet::new(&locks),
     }
 }

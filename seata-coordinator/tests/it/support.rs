@@ -97,6 +97,8 @@ pub(crate) fn at(xid: &Xid, resource: &str, keys: &[&str]) -> BranchRequest {
         resource: resource.into(),
         locks: keys.iter().map(|key| row(resource, key)).collect(),
         application_data: "".into(),
+        client: "".into(),
+        lock_wait: Duration::ZERO,
     }
 }
 

@@ -36,6 +36,7 @@ impl Call {
             branch_type: self.branch.branch_type,
             resource: self.branch.resource.clone(),
             application_data: Arc::clone(&self.branch.application_data),
+            client: Arc::clone(&self.branch.client),
         }
     }
 

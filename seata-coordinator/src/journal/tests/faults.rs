@@ -393,6 +393,8 @@ fn branch(id: i64, of: i64) -> Branch {
         resource: "db".into(),
         status: BranchStatus::Registered,
         application_data: "data".into(),
+        client: "".into(),
+        registered_at: 0,
         locks: LockSet::new(&[row(&id.to_string())]),
     }
 }

@@ -1,4 +1,4 @@
-//! The two stores that an embedded coordinator may have.
+//! A store that is chosen at run time.
 
 use std::{ops::Range, sync::Arc};
 
@@ -11,16 +11,18 @@ use crate::{
     store::{Conflict, Decided, Found, MemoryStore, Registered, Reported, Store, StoreError},
 };
 
-/// A store that is chosen when the coordinator is opened.
+/// A store that is chosen when a coordinator is opened.
 #[derive(Debug)]
-pub(super) enum EitherStore {
+pub enum AnyStore {
+    /// It forgets everything when its process ends.
     Memory(MemoryStore),
+    /// What it acknowledged survives.
     Journal(Box<JournalStore>),
 }
 
-impl EitherStore {
+impl AnyStore {
     /// Makes everything durable and frees the data directory, blocking for that one flush.
-    pub(super) fn end(&self) {
+    pub fn end(&self) {
         if let Self::Journal(store) = self {
             store.end();
         }
@@ -39,7 +41,7 @@ macro_rules! delegate {
     )+};
 }
 
-impl Store for EitherStore {
+impl Store for AnyStore {
     fn identity(&self) -> &str {
         match self {
             Self::Memory(store) => store.identity(),
