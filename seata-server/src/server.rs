@@ -1,0 +1,83 @@
+//! A whole server.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use seata_coordinator::{
+    driver::{Driver, SystemClock},
+    journal::{JournalStore, OpenError},
+    store::{AnyStore, MemoryStore, Store, StoreError},
+};
+
+use crate::{
+    front::{Bound, Clients, Front},
+    metrics::Metrics,
+    settings::{Settings, StoreKind},
+};
+
+/// A server at work.
+#[derive(Debug)]
+pub struct Server {
+    addresses: Vec<SocketAddr>,
+    tc: crate::Tc,
+    front: Front,
+    runner: tokio::task::JoinHandle<Result<(), StoreError>>,
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The Seata port could not be listened on.
+    #[error("the Seata port cannot be listened on: {0}")]
+    Bind(#[source] io::Error),
+    /// The data directory could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Server {
+    /// Starts a server on the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`] names the cause.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let bound = Bound::bind(settings.front.clone()).await.map_err(StartError::Bind)?;
+        let addresses = bound.addresses();
+        let mut coordinator = settings.coordinator.clone();
+        let first = addresses.first().copied();
+        coordinator.address = first.map(|address| (address.ip().to_string(), address.port()));
+        let store = match settings.store.kind {
+            StoreKind::Memory => AnyStore::Memory(MemoryStore::new("server", coordinator.history)),
+            StoreKind::Journal => AnyStore::Journal(Box::new(JournalStore::open(
+                &settings.store.directory,
+                coordinator.history,
+            )?)),
+        };
+        let (clients, metrics) = (Clients::default(), Arc::new(Metrics::default()));
+        let jitter = Box::new(|| 0.5);
+        let (tc, runner) =
+            Driver::start(store, clients.clone(), SystemClock::new(), jitter, coordinator).await?;
+        let runner = tokio::spawn(runner.run());
+        let front = bound.serve(tc.clone(), clients, metrics);
+        Ok(Self { addresses, tc, front, runner })
+    }
+
+    /// Where the Seata port listens.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Ends in order, within about `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store had failed.
+    pub async fn shutdown(self, limit: Duration) -> Result<(), StoreError> {
+        self.front.shutdown(limit).await;
+        self.tc.stop();
+        let _ = self.runner.await;
+        self.tc.store().close().await
+    }
+}
