@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod command;
 pub mod config;
 mod console;
 mod front;

@@ -48,7 +48,9 @@ impl Server {
         let addresses = bound.addresses();
         let mut coordinator = settings.coordinator.clone();
         let first = addresses.first().copied();
-        coordinator.address = first.map(|address| (address.ip().to_string(), address.port()));
+        let host = settings.front.host.clone();
+        coordinator.address = first.map(|at| (host.unwrap_or_else(|| at.ip().to_string()), at.port()));
+        tracing::info!(?addresses, "listening");
         let store = match settings.store.kind {
             StoreKind::Memory => AnyStore::Memory(MemoryStore::new("server", coordinator.history)),
             StoreKind::Journal => AnyStore::Journal(Box::new(JournalStore::open(
@@ -70,6 +72,14 @@ impl Server {
         &self.addresses
     }
 
+    /// What makes it impossible to go on; waits as long as all is well.
+    pub async fn failure(&mut self) -> StoreError {
+        match (&mut self.runner).await {
+            Ok(Err(error)) => error,
+            Ok(Ok(())) | Err(_) => StoreError::Closed,
+        }
+    }
+
     /// Ends in order, within about `limit`.
     ///
     /// # Errors
@@ -77,7 +87,9 @@ impl Server {
     pub async fn shutdown(self, limit: Duration) -> Result<(), StoreError> {
         self.front.shutdown(limit).await;
         self.tc.stop();
-        let _ = self.runner.await;
+        if !self.runner.is_finished() {
+            let _ = self.runner.await;
+        }
         self.tc.store().close().await
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use seata_coordinator::settings::Settings as CoordinatorSettings;
 
 /// Everything that can be set.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// The Seata port.
     pub front: FrontSettings,
@@ -19,6 +19,8 @@ pub struct Settings {
     pub store: StoreSettings,
     /// How the coordinator behaves. Its `address` is filled in from the front.
     pub coordinator: CoordinatorSettings,
+    /// How long a stop waits for requests under way. Default: 13 s, as Java's.
+    pub stop_limit: Duration,
 }
 
 /// The Seata port.
@@ -121,6 +123,18 @@ pub enum StoreKind {
     Journal,
     /// Everything is forgotten when the process ends: for tests.
     Memory,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            front: FrontSettings::default(),
+            console: ConsoleSettings::default(),
+            store: StoreSettings::default(),
+            coordinator: CoordinatorSettings::default(),
+            stop_limit: Duration::from_secs(13),
+        }
+    }
 }
 
 impl Default for FrontSettings {
