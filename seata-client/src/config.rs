@@ -73,7 +73,6 @@ mod entries;
 mod keys;
 #[cfg(test)]
 mod tests;
-mod value;
 
 use std::{
     fs, io,
@@ -88,7 +87,6 @@ use seata_protocol::{Codec, Compressor, Header, Kind, Message, frame};
 use crate::{Credentials, LoadBalance, Services, Settings, balance::MOST_VIRTUAL_NODES};
 
 use self::entries::Entries;
-pub use self::value::parse_duration;
 
 /// The group of a configuration that names none: Java's default.
 const DEFAULT_GROUP: &str = "default_tx_group";
@@ -233,9 +231,7 @@ impl Config {
         entries.override_each(keys::READ, &variable);
         refuse_unsupported(&entries)?;
 
-        let named = |(alias, key)| {
-            entries.text(alias).or(entries.text(key)).map(|text| value::name(key, text)).transpose()
-        };
+        let named = |(alias, key)| Ok::<_, ConfigError>(entries.name(alias)?.or(entries.name(key)?));
         let [application_id, tx_service_group] = ALIASES.map(named);
         let application_id = application_id?;
         let tx_service_group = tx_service_group?.unwrap_or_else(|| DEFAULT_GROUP.to_owned());
@@ -254,6 +250,15 @@ impl Config {
             unused,
         })
     }
+}
+
+/// Reads a length of time as Seata's configuration writes it: a whole number with a unit, `500ms`, `30s`,
+/// `5m`, `2h`, `1d`, or a bare number of milliseconds.
+///
+/// # Errors
+/// [`ConfigError::Value`] with an empty key, when the text is nothing of the kind or does not fit.
+pub fn parse_duration(text: &str) -> Result<Duration, ConfigError> {
+    seata_config::value::duration(text).map_err(|error| ConfigError::value("", error.value, error.expected))
 }
 
 /// Values that would be ignored at the user's cost.

@@ -1,45 +1,26 @@
-//! The keys and values of a configuration, all as dotted names and text.
+//! The keys of a client's configuration with their values.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use toml::{Table, Value};
+use seata_config::{
+    ReadError,
+    value::{self, ValueError},
+    variable_name,
+};
 
 use super::{
     ConfigError,
     keys::{self, GROUP_PREFIX, Role},
-    value,
 };
 
 /// Each key once, with its text.
 #[derive(Debug, Default)]
-pub(super) struct Entries(BTreeMap<String, String>);
+pub(super) struct Entries(seata_config::Entries);
 
 impl Entries {
     pub(super) fn read(text: &str) -> Result<Self, ConfigError> {
-        let table: Table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
-            message: error.to_string().trim_end().to_owned(),
-        })?;
-        let mut entries = Self::default();
-        entries.flatten("", table)?;
-        Ok(entries)
-    }
-
-    /// `[a.b] c = 1`, `a.b.c = 1` and `"a.b.c" = 1` are one key.
-    fn flatten(&mut self, prefix: &str, table: Table) -> Result<(), ConfigError> {
-        for (name, value) in table {
-            let key = format!("{prefix}{name}");
-            let text = match value {
-                Value::Table(inner) => {
-                    self.flatten(&format!("{key}."), inner)?;
-                    continue;
-                }
-                value => text(&key, value)?,
-            };
-            if self.0.insert(key.clone(), text).is_some() {
-                return Err(ConfigError::Twice { again: key.clone(), key });
-            }
-        }
-        Ok(())
+        let separator = |key: &str| keys::server_list_cluster(key).map(|_| ";");
+        Ok(Self(seata_config::Entries::from_toml(text, None, separator)?))
     }
 
     /// Removes the keys that are known and not used, and returns them.
@@ -50,7 +31,7 @@ impl Entries {
         let mut unused = Vec::new();
         for key in self.0.keys() {
             if keys::role(key)? == Role::Unused {
-                unused.push(key.clone());
+                unused.push(key.to_owned());
             }
         }
         for key in &unused {
@@ -61,8 +42,8 @@ impl Entries {
 
     /// Lets `key` be written as `alias` too.
     pub(super) fn rename(&mut self, alias: &str, key: &str) -> Result<(), ConfigError> {
-        let Some(text) = self.0.remove(alias) else { return Ok(()) };
-        match self.0.insert(key.to_owned(), text) {
+        let Some(entry) = self.0.remove(alias) else { return Ok(()) };
+        match self.0.insert(key, entry.text, entry.origin) {
             Some(_) => Err(ConfigError::Twice { key: key.to_owned(), again: alias.to_owned() }),
             None => Ok(()),
         }
@@ -71,10 +52,7 @@ impl Entries {
     /// Lets a variable stand for each of these keys.
     pub(super) fn override_each(&mut self, keys: &[&str], variable: impl Fn(&str) -> Option<String>) {
         for key in keys {
-            let named = |name: &str| variable(name).filter(|text| !text.trim().is_empty());
-            if let Some(text) = named(key).or_else(|| named(&variable_name(key))) {
-                self.0.insert((*key).to_owned(), text);
-            }
+            self.0.override_from(key, [*key, &variable_name(key)], &variable);
         }
     }
 
@@ -95,35 +73,37 @@ impl Entries {
 
     /// Each group with its cluster.
     pub(super) fn groups(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().filter_map(|(key, text)| Some((key.strip_prefix(GROUP_PREFIX)?, text.trim())))
+        self.0.iter().filter_map(|(key, entry)| Some((key.strip_prefix(GROUP_PREFIX)?, entry.text.trim())))
     }
 
     /// Each cluster with its list of servers.
     pub(super) fn server_lists(&self) -> impl Iterator<Item = (&str, &str)> {
         let lists = self.0.iter().filter(|(key, _)| !key.starts_with(GROUP_PREFIX));
-        lists.filter_map(|(key, text)| Some((keys::server_list_cluster(key)?, text.as_str())))
+        lists.filter_map(|(key, entry)| Some((keys::server_list_cluster(key)?, entry.text.as_str())))
     }
 
     pub(super) fn text(&self, key: &str) -> Option<&str> {
         debug_assert!(keys::READ.contains(&key), "{key} is not among the keys that are read");
-        self.0.get(key).map(String::as_str)
+        self.0.text(key)
+    }
+
+    pub(super) fn name(&self, key: &str) -> Result<Option<String>, ConfigError> {
+        self.value(key, value::name)
     }
 
     pub(super) fn flag(&self, key: &str) -> Result<Option<bool>, ConfigError> {
-        self.text(key).map(|text| value::flag(key, text)).transpose()
+        self.value(key, value::flag)
     }
 
     pub(super) fn duration(&self, key: &str) -> Result<Option<Duration>, ConfigError> {
-        self.text(key).map(|text| value::duration(key, text)).transpose()
+        self.value(key, value::duration)
     }
 
     pub(super) fn positive_duration(&self, key: &str) -> Result<Option<Duration>, ConfigError> {
-        match self.duration(key)? {
-            Some(Duration::ZERO) => {
-                Err(ConfigError::value(key, self.text(key).unwrap_or_default(), "a time longer than zero"))
-            }
-            other => Ok(other),
-        }
+        self.value(key, |text| match value::duration(text)? {
+            Duration::ZERO => Err(ValueError::new(text, "a time longer than zero")),
+            time => Ok(time),
+        })
     }
 
     /// A number from 1 to the highest of Java's.
@@ -132,7 +112,7 @@ impl Entries {
     }
 
     pub(super) fn count_up_to(&self, highest: u32, key: &str) -> Result<Option<u32>, ConfigError> {
-        self.text(key).map(|text| value::count(key, text, 1..=highest)).transpose()
+        self.value(key, |text| value::number(text, 1..=highest))
     }
 
     pub(super) fn choice<W: AsRef<str>, T: Copy>(
@@ -140,28 +120,27 @@ impl Entries {
         key: &str,
         words: &[(W, T)],
     ) -> Result<Option<T>, ConfigError> {
-        self.text(key).map(|text| value::choice(key, text, words)).transpose()
+        self.value(key, |text| value::choice(text, words))
+    }
+
+    fn value<T>(
+        &self,
+        key: &str,
+        read: impl FnOnce(&str) -> Result<T, ValueError>,
+    ) -> Result<Option<T>, ConfigError> {
+        let value = self.text(key).map(read).transpose();
+        value.map_err(|error| ConfigError::value(key, error.value, error.expected))
     }
 }
 
-/// The text of a value that is no table.
-fn text(key: &str, value: Value) -> Result<String, ConfigError> {
-    match value {
-        Value::String(text) => Ok(text),
-        Value::Integer(number) => Ok(number.to_string()),
-        Value::Float(number) => Ok(number.to_string()),
-        Value::Boolean(flag) => Ok(flag.to_string()),
-        Value::Datetime(time) => Ok(time.to_string()),
-        Value::Array(addresses) if keys::server_list_cluster(key).is_some() => {
-            let texts: Result<Vec<_>, _> = addresses.into_iter().map(|address| text(key, address)).collect();
-            Ok(texts?.join(";"))
+impl From<ReadError> for ConfigError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Twice { key, .. } => Self::Twice { again: key.clone(), key },
+            ReadError::List { key, .. } => Self::value(key, "a list", "a single value"),
+            ReadError::Table { key, .. } => Self::value(key, "a table", "a single value"),
+            ReadError::Syntax { message } => Self::Syntax { message },
+            error => Self::Syntax { message: error.to_string() },
         }
-        Value::Array(_) => Err(ConfigError::value(key, "a list", "a single value")),
-        Value::Table(_) => Err(ConfigError::value(key, "a table", "a single value")),
     }
-}
-
-/// What a key is called in the environment.
-fn variable_name(key: &str) -> String {
-    key.to_uppercase().replace(['.', '-'], "_")
 }

@@ -1,6 +1,8 @@
 //! The keys of a configuration: those that are read, those of Java that are known and not used, and the
 //! nearest of them to a slip.
 
+use seata_config::{camel_case, is_like};
+
 use super::ConfigError;
 
 /// The keys that are read, beside [`GROUP_PREFIX`] and [`server_list_key`].
@@ -136,44 +138,20 @@ fn nearest(key: &str) -> Option<String> {
     {
         return Some(meant);
     }
-    let likeness = |known: &str| {
-        let known = known.to_lowercase();
-        strsim::jaro_winkler(&spelled.to_lowercase(), &known)
-            .max(strsim::jaro_winkler(&key.to_lowercase(), &known))
-    };
-    READ.iter()
-        .chain(UNUSED)
-        .map(|known| (likeness(known), *known))
-        .filter(|(likeness, _)| *likeness >= 0.85)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| known.to_owned())
+    seata_config::nearest(key, READ.iter().chain(UNUSED).copied()).map(str::to_owned)
 }
 
 /// The two keys that hold names of the user's own, one of them the other way round in Spring's files.
 fn nearest_of_service(rest: &str) -> Option<String> {
-    let like =
-        |part: &str, word: &str| strsim::jaro_winkler(&part.to_lowercase(), &word.to_lowercase()) >= 0.85;
     let (first, names) = rest.split_once('.')?;
     let (cluster, last) = rest.rsplit_once('.')?;
-    if like(first, "vgroupMapping") {
+    if is_like(first, "vgroupMapping") {
         return Some(format!("{GROUP_PREFIX}{names}"));
     }
-    if like(first, "grouplist") {
+    if is_like(first, "grouplist") {
         return Some(server_list_key(names));
     }
-    like(last, "grouplist").then(|| server_list_key(cluster))
-}
-
-/// `vgroup-mapping` as `vgroupMapping`: Spring's spelling of a word as Seata's own.
-fn camel_case(text: &str) -> String {
-    let mut words = text.split('-');
-    let mut spelled = words.next().unwrap_or_default().to_owned();
-    for word in words {
-        let mut letters = word.chars();
-        spelled.extend(letters.next().map(|letter| letter.to_ascii_uppercase()));
-        spelled.push_str(letters.as_str());
-    }
-    spelled
+    is_like(last, "grouplist").then(|| server_list_key(cluster))
 }
 
 #[cfg(test)]
