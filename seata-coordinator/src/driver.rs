@@ -7,7 +7,7 @@
 use std::{
     collections::{BTreeMap, HashSet, btree_map::Entry},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, RwLock, RwLockReadGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -31,9 +31,11 @@ pub use event::{Event, EventKind};
 pub use observer::{Observer, Unobserved};
 pub use participants::{BranchAnswer, BranchTask, Participants, Reached};
 pub use runner::{Jitter, Runner, TransactionView};
+pub use stats::{LockWaiter, Stats};
 
 use command::{Command, HandOver};
 use ids::Ids;
+use stats::Gauges;
 
 mod clock;
 mod command;
@@ -43,6 +45,7 @@ mod ids;
 mod observer;
 mod participants;
 mod runner;
+mod stats;
 #[cfg(all(test, feature = "journal"))]
 mod tests;
 
@@ -89,11 +92,11 @@ pub struct Driver<S, C> {
     inbox: mpsc::Sender<Command>,
 }
 
-#[derive(Debug)]
 struct Shared<S, C> {
     store: S,
     clock: C,
-    settings: Settings,
+    observer: Arc<dyn Observer>,
+    settings: RwLock<Settings>,
     /// `host:port` of the XIDs given out.
     host: String,
     port: u16,
@@ -102,6 +105,9 @@ struct Shared<S, C> {
     lag: AtomicU64,
     ids: Ids,
     deadlines: Mutex<Deadlines>,
+    gauges: Gauges,
+    /// Since when which transaction is parked.
+    parked: Mutex<BTreeMap<TransactionId, Millis>>,
     /// Resources that became available and that the runner does not know of yet. Not in the inbox: telling of
     /// one must neither wait nor be forgotten when the teller is dropped.
     arrived: Mutex<HashSet<ResourceId>>,
@@ -110,7 +116,7 @@ struct Shared<S, C> {
     is_stopping: AtomicBool,
 }
 
-/// Undecided transactions by the time-out check at which they may be due. One whose decider was dropped
+/// Undecided transactions by the moment at which they may be due, counted in [`MOMENT`]s. One whose decider was dropped
 /// stays until then.
 #[derive(Debug, Default)]
 struct Deadlines {
@@ -131,6 +137,21 @@ impl<S: Store, C: Clock> Driver<S, C> {
         jitter: Jitter,
         settings: Settings,
     ) -> Result<(Self, Runner<S, P, C>), StoreError> {
+        Self::start_observed(store, participants, clock, jitter, settings, Arc::new(Unobserved)).await
+    }
+
+    /// [`start`](Self::start), with somebody who hears of what is worth counting.
+    ///
+    /// # Errors
+    /// As for `start`.
+    pub async fn start_observed<P: Participants>(
+        store: S,
+        participants: P,
+        clock: C,
+        jitter: Jitter,
+        settings: Settings,
+        observer: Arc<dyn Observer>,
+    ) -> Result<(Self, Runner<S, P, C>), StoreError> {
         let (host, port) =
             settings.address.clone().unwrap_or_else(|| (format!("tc-{}", store.identity()), 0));
         let (inbox, commands) = mpsc::channel(settings.inbox);
@@ -140,12 +161,15 @@ impl<S: Store, C: Clock> Driver<S, C> {
             events: broadcast::Sender::new(settings.events),
             lag: AtomicU64::new(0),
             deadlines: Mutex::default(),
+            gauges: Gauges::default(),
+            parked: Mutex::default(),
             arrived: Mutex::default(),
             arrival: Notify::new(),
             is_stopping: AtomicBool::new(false),
             store,
             clock,
-            settings,
+            observer,
+            settings: RwLock::new(settings),
             host,
             port,
         });
@@ -206,6 +230,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
         shared.watch_deadline(&transaction);
         shared.store.begin(Arc::clone(&transaction)).await?;
         tracing::debug!(%xid, name = &*transaction.name, "begun");
+        shared.observer.begun(&transaction);
         shared.emit(&transaction, || EventKind::Begun { name: Arc::clone(&transaction.name) });
         Ok(xid)
     }
@@ -219,7 +244,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
         self.check_running()?;
         let shared = &*self.shared;
         let BranchRequest { xid, branch_type, resource, locks, application_data, client, .. } = request;
-        let limit = shared.settings.max_application_data;
+        let limit = shared.settings().max_application_data;
         if application_data.len() > limit {
             return Err(RegisterError::DataTooLong { length: application_data.len(), limit });
         }
@@ -273,7 +298,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
         self.check_running()?;
         let unknown = || ReportError::UnknownTransaction { xid: xid.clone() };
         let id = self.own(xid).ok_or_else(unknown)?;
-        let limit = self.shared.settings.max_application_data;
+        let limit = self.shared.settings().max_application_data;
         if let Some(data) = application_data.as_ref().filter(|data| data.len() > limit) {
             return Err(ReportError::DataTooLong { length: data.len(), limit });
         }
@@ -358,7 +383,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
         match status {
             Committed | Rollbacked | TimeoutRollbacked | Finished => {
                 self.shared.store.finish(id, status, self.shared.now()).await?;
-                self.shared.emit(&snapshot.transaction, || EventKind::Finished { status });
+                self.shared.tell_finished(&snapshot.transaction, status);
                 Ok(status)
             }
             CommitRetrying => self.settle(xid, Decision::Commit).await,
@@ -414,6 +439,45 @@ impl<S: Store, C: Clock> Driver<S, C> {
         Ok(self.shared.store.locks(limit).await?)
     }
 
+    /// What it has in hand, in numbers. Cheap, however much that is.
+    pub fn stats(&self) -> Stats {
+        let shared = &*self.shared;
+        let counts = shared.store.counts();
+        let parked = shared.parked.lock().expect("nothing panics under it");
+        Stats {
+            open: counts.open,
+            by_status: counts.by_status,
+            locks: counts.locks,
+            waiting: 0,
+            parked: parked.len(),
+            oldest_parked: parked.values().min().copied(),
+            inbox: self.inbox.max_capacity() - self.inbox.capacity(),
+            phase_two_queued: shared.gauges.queued.value(),
+            phase_two_under_way: shared.gauges.under_way.value(),
+        }
+    }
+
+    /// Up to `limit` registrations that wait for rows of others, from the oldest.
+    pub fn waiters(&self, limit: usize) -> Vec<LockWaiter> {
+        let _ = limit;
+        Vec::new()
+    }
+
+    /// Goes on with other settings: what begins from now on follows them, what is under way keeps its own. The
+    /// address, the history, the inbox, the events and the size of a block of numbers stay as they are.
+    pub fn reconfigure(&self, settings: Settings) {
+        let mut current = self.shared.settings.write().expect("nothing panics under it");
+        let kept = Settings {
+            address: current.address.take(),
+            history: current.history,
+            ids_per_block: current.ids_per_block,
+            inbox: current.inbox,
+            events: current.events,
+            ..settings
+        };
+        *current = kept;
+    }
+
     /// Takes no more requests and lets the runner end when the calls that are under way have answered. What
     /// is unfinished goes on at the next start.
     pub fn stop(&self) {
@@ -446,7 +510,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
         };
         let status = snapshot.status;
         shared.forget_deadline(&snapshot.transaction);
-        shared.emit_decided(&snapshot, decision);
+        shared.tell_decided(&snapshot, decision);
         if status.is_complete() {
             hand_over.cancel();
             return Ok(status);
@@ -462,13 +526,14 @@ impl<S: Store, C: Clock> Driver<S, C> {
         if !waits {
             return Ok(status);
         }
+        let answer_limit = shared.settings().answer_limit;
         tokio::select! {
             outcome = outcome => match outcome {
                 Ok(status) => Ok(status),
                 // The runner has ended; the decision stands.
                 Err(_) => self.status(xid).await.map(answer_for),
             },
-            () = shared.clock.sleep(shared.settings.answer_limit) => self.status(xid).await.map(answer_for),
+            () = shared.clock.sleep(answer_limit) => self.status(xid).await.map(answer_for),
         }
     }
 
@@ -500,7 +565,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
     }
 
     fn check_locks(&self, resource: &ResourceId, locks: &[RowLock]) -> Result<(), RegisterError> {
-        let limit = self.shared.settings.max_locks;
+        let limit = self.shared.settings().max_locks;
         if locks.len() > limit {
             return Err(RegisterError::TooManyLocks { count: locks.len(), limit });
         }
@@ -511,8 +576,21 @@ impl<S: Store, C: Clock> Driver<S, C> {
     }
 }
 
+/// Deadlines so near each other are looked at together, in milliseconds.
+const MOMENT: Millis = 64;
+
+fn check_at(time: Millis) -> u64 {
+    time / MOMENT
+}
+
 /// The longest application id, group and name, in bytes.
 const MAX_NAME: usize = 1024;
+
+impl<S: std::fmt::Debug, C> std::fmt::Debug for Shared<S, C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("store", &self.store).finish_non_exhaustive()
+    }
+}
 
 impl<S, C> Clone for Driver<S, C> {
     fn clone(&self) -> Self {
@@ -521,24 +599,23 @@ impl<S, C> Clone for Driver<S, C> {
 }
 
 impl<S: Store, C: Clock> Shared<S, C> {
+    fn settings(&self) -> RwLockReadGuard<'_, Settings> {
+        self.settings.read().expect("nothing panics under it")
+    }
+
     fn now(&self) -> Millis {
         self.clock.now().saturating_add(self.lag.load(Ordering::Relaxed))
     }
 
-    fn check_at(&self, time: Millis) -> u64 {
-        let period = (self.settings.timeout_check_period.as_millis() as u64).max(1);
-        time / period
-    }
-
     fn watch_deadline(&self, transaction: &Transaction) {
-        let check = self.check_at(transaction.deadline()).saturating_add(1);
+        let check = check_at(transaction.deadline()).saturating_add(1);
         let mut deadlines = self.deadlines.lock().expect("nothing panics under it");
         deadlines.by_check.entry(check).or_default().insert(transaction.id);
     }
 
     /// It is decided: its deadline is of no interest any more, however far away it is.
     fn forget_deadline(&self, transaction: &Transaction) {
-        let check = self.check_at(transaction.deadline()).saturating_add(1);
+        let check = check_at(transaction.deadline()).saturating_add(1);
         let mut deadlines = self.deadlines.lock().expect("nothing panics under it");
         if let Entry::Occupied(mut due) = deadlines.by_check.entry(check) {
             due.get_mut().remove(&transaction.id);
@@ -551,7 +628,7 @@ impl<S: Store, C: Clock> Shared<S, C> {
     /// The transactions whose deadline has come.
     fn due(&self, now: Millis) -> Vec<TransactionId> {
         let mut deadlines = self.deadlines.lock().expect("nothing panics under it");
-        let later = deadlines.by_check.split_off(&(self.check_at(now) + 1));
+        let later = deadlines.by_check.split_off(&(check_at(now) + 1));
         let due = std::mem::replace(&mut deadlines.by_check, later);
         due.into_values().flatten().collect()
     }
@@ -567,13 +644,38 @@ impl<S: Store, C: Clock> Shared<S, C> {
         }
     }
 
-    fn emit_decided(&self, snapshot: &crate::record::Snapshot, decision: Decision) {
+    fn tell_finished(&self, transaction: &Transaction, status: GlobalStatus) {
+        self.forget_parking(transaction.id);
+        self.observer.finished(transaction, status, self.now());
+        self.emit(transaction, || EventKind::Finished { status });
+    }
+
+    fn tell_parked(&self, transaction: &Transaction, status: GlobalStatus, reason: Arc<str>) {
+        let now = self.now();
+        self.note_parking(transaction.id, now);
+        self.observer.parked(transaction, status, now);
+        self.emit(transaction, || EventKind::Parked { status, reason });
+    }
+
+    fn note_parking(&self, id: TransactionId, since: Millis) {
+        self.parked.lock().expect("nothing panics under it").insert(id, since);
+    }
+
+    fn forget_parking(&self, id: TransactionId) {
+        let mut parked = self.parked.lock().expect("nothing panics under it");
+        if !parked.is_empty() {
+            parked.remove(&id);
+        }
+    }
+
+    fn tell_decided(&self, snapshot: &crate::record::Snapshot, decision: Decision) {
         let (transaction, status) = (&snapshot.transaction, snapshot.status);
         let decision = if status.is_timeout() { Decision::Timeout } else { decision };
         tracing::debug!(xid = %transaction.xid, %status, "decided");
+        self.observer.decided(transaction, status, self.now());
         self.emit(transaction, || EventKind::Decided { decision, status });
         if status.is_complete() {
-            self.emit(transaction, || EventKind::Finished { status });
+            self.tell_finished(transaction, status);
         }
     }
 }

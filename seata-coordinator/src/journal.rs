@@ -16,7 +16,7 @@ use seata_protocol::{BranchId, BranchStatus, GlobalStatus, RowLock, TransactionI
 use crate::{
     record::{Branch, HeldLock, Millis, Snapshot, Transaction},
     session::Decision,
-    store::{Conflict, Decided, Found, Registered, Reported, Store, StoreError},
+    store::{Conflict, Counts, Decided, Found, Registered, Reported, Store, StoreError},
 };
 
 pub use open::{OpenError, Recovery};
@@ -186,6 +186,10 @@ impl Store for JournalStore {
 
     async fn locks(&self, limit: usize) -> Result<Vec<HeldLock>, StoreError> {
         self.step(Wait::Settled, |state| state.tables.locks(limit)).await
+    }
+
+    fn counts(&self) -> Counts {
+        self.shared.counts()
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::session::RetryLimits;
 
 /// How a coordinator behaves. Every field has a default that suits an application's own process.
+///
+/// A running coordinator takes new ones ([`Driver::reconfigure`](crate::driver::Driver::reconfigure)), except
+/// for `address`, `history`, `ids_per_block`, `inbox` and `events`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
@@ -38,6 +41,9 @@ pub struct Settings {
     pub max_application_data: usize,
     /// How many rows one branch may lock. Default: 100 000.
     pub max_locks: usize,
+    /// How many registrations may wait for rows that others hold; a further one is told of the conflict at
+    /// once. Default: 10 000.
+    pub max_waiters: usize,
     /// How many commit and rollback requests may be on their way to phase two. Default: 4 096.
     pub inbox: usize,
     /// How many events a slow subscriber may lag behind before it loses the oldest. Default: 1 024.
@@ -60,6 +66,7 @@ impl Default for Settings {
             ids_per_block: 16_384,
             max_application_data: 64_000,
             max_locks: 100_000,
+            max_waiters: 10_000,
             inbox: 4_096,
             events: 1_024,
         }

@@ -3,7 +3,7 @@
 //! A store keeps and returns records; deciding is [`session`](crate::session)'s. One call is one atomic
 //! step. The module `suite` (feature `test-suite`) proves a store: run it for one of your own.
 
-use std::{fmt, future::Future, ops::Range, sync::Arc};
+use std::{fmt, future::Future, ops::Range, sync::Arc, time::Duration};
 
 use seata_protocol::{BranchId, BranchStatus, GlobalStatus, RowLock, TransactionId, Xid};
 
@@ -134,8 +134,22 @@ pub trait Store: Send + Sync + 'static {
     /// Up to `limit` locks that are held, in no particular order.
     fn locks(&self, limit: usize) -> impl Future<Output = Result<Vec<HeldLock>, StoreError>> + Send;
 
+    /// How much there is. Cheap, however much there is; nothing is promised of its durability.
+    fn counts(&self) -> Counts;
+
     /// Makes everything durable and gives the store's resources back. Later calls fail.
     fn close(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// How much a store holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Transactions that are not finished.
+    pub open: usize,
+    /// How many of them stand where; a status that none has is left out.
+    pub by_status: Vec<(GlobalStatus, usize)>,
+    /// Row locks that are held.
+    pub locks: usize,
 }
 
 /// Why a store did not do what it was asked.
@@ -176,11 +190,56 @@ pub struct Conflict {
     pub holder: Xid,
     /// The holder is rolling back, and may be waiting for the asker's own database locks.
     pub holder_is_rolling_back: bool,
+    /// Why the asker did not wait for the row, or no longer.
+    pub reason: ConflictReason,
+}
+
+/// Why a row was refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConflictReason {
+    /// It is held, and the asker did not ask to wait.
+    #[default]
+    Held,
+    /// Others asked for it earlier and wait; `holder` is to have it next. The asker did not ask to wait.
+    Promised,
+    /// The asker waited as long as it wanted to.
+    WaitedFor(Duration),
+    /// The holder is rolling back: it may need the asker's own database locks to do so.
+    HolderRollsBack,
+    /// The holder waits, in the end, for the asker.
+    DeadLock {
+        /// Who waits for whom: the asker, the holder, whom that one waits for, and so on round to the asker.
+        cycle: Vec<Xid>,
+    },
+    /// As many registrations wait as may.
+    TooManyWait,
 }
 
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "row {} is locked by global transaction {}", self.lock, self.holder)
+        let Self { lock, holder, .. } = self;
+        if self.reason == ConflictReason::Promised {
+            return write!(
+                f,
+                "row {lock} is to be locked by global transaction {holder}, which asked earlier"
+            );
+        }
+        write!(f, "row {lock} is locked by global transaction {holder}")?;
+        match &self.reason {
+            ConflictReason::Held | ConflictReason::Promised => Ok(()),
+            ConflictReason::WaitedFor(time) => write!(f, "; waited {} ms for it", time.as_millis()),
+            ConflictReason::HolderRollsBack => f.write_str(", which is rolling back"),
+            ConflictReason::DeadLock { cycle } => {
+                f.write_str("; waiting for it would be a dead lock: ")?;
+                for (index, xid) in cycle.iter().enumerate() {
+                    f.write_str(if index == 0 { "" } else { " waits for " })?;
+                    write!(f, "{xid}")?;
+                }
+                Ok(())
+            }
+            ConflictReason::TooManyWait => f.write_str("; too many others wait for rows already"),
+        }
     }
 }
 

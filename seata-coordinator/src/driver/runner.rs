@@ -7,7 +7,7 @@ use std::{
     panic::AssertUnwindSafe,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
@@ -207,7 +207,10 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         outcome: Option<oneshot::Sender<GlobalStatus>>,
     ) -> Result<(), StoreError> {
         let id = snapshot.transaction.id;
-        let limits = self.shared.settings.retry_limits;
+        if is_parked(snapshot.status) {
+            self.shared.note_parking(id, self.shared.now());
+        }
+        let limits = self.shared.settings().retry_limits;
         match self.sessions.entry(id) {
             // Settled for a caller that was dropped, and by a second one that was not.
             Entry::Occupied(mut entry) => {
@@ -249,6 +252,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                     }
                 }
                 Effect::SetStatus(status) | Effect::Unpark(status) => {
+                    self.shared.forget_parking(id);
                     self.shared.store.set_status(id, status).await?;
                 }
                 Effect::Park { status, reason } => {
@@ -258,7 +262,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                     self.jobs.push(Box::pin(async move {
                         let parked = shared.store.park(id, status, Arc::clone(&reason)).await;
                         if parked.is_ok() {
-                            shared.emit(&transaction, || EventKind::Parked { status, reason });
+                            shared.tell_parked(&transaction, status, reason);
                         }
                         Done::Parked { id, rest, parked }
                     }));
@@ -267,6 +271,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                 Effect::Ask { phase, branch } => {
                     let resource = branch.resource.clone();
                     let queue = self.queues.entry(resource.clone()).or_default();
+                    self.shared.gauges.queued.add(1);
                     queue.push(Call {
                         transaction: Arc::clone(&transaction),
                         phase,
@@ -291,7 +296,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                     let ended = self.sessions.remove(&id);
                     self.shared.store.finish(id, status, self.shared.now()).await?;
                     tracing::debug!(xid = %transaction.xid, %status, "finished");
-                    self.shared.emit(&transaction, || EventKind::Finished { status });
+                    self.shared.tell_finished(&transaction, status);
                     for outcome in ended.into_iter().flat_map(|active| active.outcome) {
                         let _ = outcome.send(status);
                     }
@@ -307,14 +312,17 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
             return;
         }
         let Some(queue) = self.queues.get_mut(resource) else { return };
-        let settings = &self.shared.settings;
-        while let Some((calls, generation)) =
-            queue.next(settings.calls_per_resource, settings.commits_per_call)
-        {
+        let (parallel, together, limit) = {
+            let settings = self.shared.settings();
+            (settings.calls_per_resource, settings.commits_per_call, settings.call_limit)
+        };
+        while let Some((calls, generation)) = queue.next(parallel, together) {
+            self.shared.gauges.queued.take(calls.len());
+            self.shared.gauges.under_way.add(calls.len());
             let participants = Arc::clone(&self.participants);
             let (shared, resource) = (Arc::clone(&self.shared), resource.clone());
+            let begun = Instant::now();
             self.jobs.push(Box::pin(async move {
-                let limit = shared.settings.call_limit;
                 let answers = tokio::select! {
                     answers = AssertUnwindSafe(ask(&*participants, &calls)).catch_unwind() => {
                         answers.unwrap_or_else(|panic| vec![panicked(&*panic); calls.len()])
@@ -324,6 +332,9 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                         vec![Reached::Unreachable { reason }; calls.len()]
                     }
                 };
+                if let Some(call) = calls.first() {
+                    shared.observer.asked(&resource, call.phase, calls.len(), begun.elapsed());
+                }
                 Done::Asked { resource, generation, calls, answers }
             }));
         }
@@ -339,7 +350,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                 match decided? {
                     Decided::Now(snapshot) => {
                         self.shared.forget_deadline(&snapshot.transaction);
-                        self.shared.emit_decided(&snapshot, decision);
+                        self.shared.tell_decided(&snapshot, decision);
                         if !snapshot.status.is_complete() {
                             self.start(snapshot, None).await?;
                         }
@@ -352,7 +363,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                         if !self.sessions.contains_key(&id)
                             && let Found::Open(snapshot) = self.shared.store.find(id).await?
                         {
-                            self.shared.emit_decided(&snapshot, decision);
+                            self.shared.tell_decided(&snapshot, decision);
                             self.start(snapshot, None).await?;
                         }
                     }
@@ -374,6 +385,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         calls: Vec<Call>,
         answers: Vec<Reached>,
     ) -> Result<(), StoreError> {
+        self.shared.gauges.under_way.take(calls.len());
         let mut missing = Vec::new();
         let mut answers = answers.into_iter();
         for call in calls {
@@ -393,6 +405,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
             self.feed(call.transaction.id, Input::Answer { branch: call.branch.id, answer }).await?;
         }
         let Some(queue) = self.queues.get_mut(&resource) else { return Ok(()) };
+        self.shared.gauges.queued.add(missing.len());
         let waiting = queue.answered(missing, generation);
         if queue.is_missing() {
             for (transaction, branch) in waiting {
@@ -414,7 +427,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         if now < self.next_check {
             return Ok(());
         }
-        self.next_check = now + (self.shared.settings.timeout_check_period.as_millis() as Millis).max(1);
+        self.next_check = now + (self.shared.settings().timeout_check_period.as_millis() as Millis).max(1);
         let due = self.shared.due(now);
         if !due.is_empty() {
             let undecided = self.shared.store.undecided(due).await?;
@@ -443,9 +456,11 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
     }
 
     fn back_off(&mut self, failures: u32) -> Millis {
-        let settings = &self.shared.settings;
         let factor = 1u32 << failures.saturating_sub(1).min(20);
-        let pause = settings.retry_period.saturating_mul(factor).min(settings.max_retry_period);
+        let pause = {
+            let settings = self.shared.settings();
+            settings.retry_period.saturating_mul(factor).min(settings.max_retry_period)
+        };
         let spread = (self.jitter)().clamp(0.0, 1.0) / 2.0;
         (pause.as_millis() as f64 * (1.0 + spread)) as Millis
     }

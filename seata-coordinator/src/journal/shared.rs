@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     journal::batch::Batch,
-    store::{StoreError, Tables},
+    store::{Counts, StoreError, Tables},
 };
 
 /// How long a change that nobody waits for stays in memory only.
@@ -101,6 +101,11 @@ impl Shared {
         let flushed = state.wait(wait);
         self.wake_writer(state);
         Ok((answer, flushed))
+    }
+
+    /// How much there is, also after the end.
+    pub(super) fn counts(&self) -> Counts {
+        self.lock().tables.counts()
     }
 
     /// Lets the writer finish; the receiver hears of its end.

@@ -8,7 +8,7 @@ use crate::{
     journal::JournalStore,
     record::{Branch, HeldLock, Millis, Snapshot, Transaction},
     session::Decision,
-    store::{Conflict, Decided, Found, MemoryStore, Registered, Reported, Store, StoreError},
+    store::{Conflict, Counts, Decided, Found, MemoryStore, Registered, Reported, Store, StoreError},
 };
 
 /// A store that is chosen when a coordinator is opened.
@@ -53,6 +53,13 @@ impl Store for AnyStore {
         match self {
             Self::Memory(store) => store.incarnation(),
             Self::Journal(store) => store.incarnation(),
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        match self {
+            Self::Memory(store) => store.counts(),
+            Self::Journal(store) => store.counts(),
         }
     }
 

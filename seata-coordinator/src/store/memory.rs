@@ -10,7 +10,7 @@ use seata_protocol::{BranchId, BranchStatus, GlobalStatus, RowLock, TransactionI
 use crate::{
     record::{Branch, HeldLock, Millis, Snapshot, Transaction},
     session::Decision,
-    store::{Conflict, Decided, Found, NoChanges, Registered, Reported, Store, StoreError, Tables},
+    store::{Conflict, Counts, Decided, Found, NoChanges, Registered, Reported, Store, StoreError, Tables},
 };
 
 /// A [`Store`] in memory: for tests, and where losing every open transaction with the process is
@@ -147,6 +147,10 @@ impl Store for MemoryStore {
 
     async fn locks(&self, limit: usize) -> Result<Vec<HeldLock>, StoreError> {
         Ok(self.lock().tables.locks(limit))
+    }
+
+    fn counts(&self) -> Counts {
+        self.lock().tables.counts()
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -32,7 +32,7 @@ use seata_protocol::{BranchId, BranchStatus, BranchType, GlobalStatus, RowKey, R
 use crate::{
     record::{Branch, LockSet, Snapshot, Transaction},
     session::Decision,
-    store::{Conflict, Decided, Found, Registered, Reported, Store},
+    store::{Conflict, ConflictReason, Decided, Found, Registered, Reported, Store},
 };
 
 /// Makes stores of the kind that is to be tested.
@@ -169,8 +169,12 @@ async fn a_conflict_names_row_and_holder_and_changes_nothing<S: Subject>(mut cas
     case.begin(1).await;
     case.begin(2).await;
     case.register(11, 1, &["a"]).await;
-    let conflict =
-        Conflict { lock: row("a"), holder: transaction(1).xid.clone(), holder_is_rolling_back: false };
+    let conflict = Conflict {
+        lock: row("a"),
+        holder: transaction(1).xid.clone(),
+        holder_is_rolling_back: false,
+        reason: ConflictReason::Held,
+    };
     assert_eq!(case.register(21, 2, &["b", "a"]).await, Registered::Conflict(conflict.clone()));
     assert_eq!(case.holder(None, "b").await, None);
     assert!(case.snapshot(2).await.branches.is_empty());

@@ -12,7 +12,7 @@ use crate::{
     record::{Branch, Ended, HeldLock, Millis, Snapshot, Transaction, row_lock, row_text},
     session::{self, Decision},
     store::{
-        Conflict, Decided, Found, Registered, Reported,
+        Conflict, ConflictReason, Counts, Decided, Found, Registered, Reported,
         locks::{Holder, LockTable},
     },
 };
@@ -24,6 +24,7 @@ use crate::{
 pub struct Tables {
     /// Ordered, so that a listing can be paged, and growing without a pause.
     transactions: BTreeMap<TransactionId, Entry>,
+    by_status: ByStatus,
     locks: LockTable,
     history: History,
 }
@@ -62,6 +63,10 @@ struct Entry {
     branches: Vec<Arc<Branch>>,
 }
 
+/// How many transactions stand where. There are few statuses, and fewer in use.
+#[derive(Debug, Default)]
+struct ByStatus(Vec<(GlobalStatus, usize)>);
+
 /// The outcomes of the transactions that ended last.
 #[derive(Debug)]
 struct History {
@@ -75,6 +80,7 @@ impl Tables {
     pub fn new(history: usize) -> Self {
         Self {
             transactions: BTreeMap::new(),
+            by_status: ByStatus::default(),
             locks: LockTable::default(),
             history: History { limit: history, order: VecDeque::new(), ended: HashMap::new() },
         }
@@ -88,6 +94,7 @@ impl Tables {
         if !status.is_commit() {
             branches.iter().for_each(|branch| self.locks.acquire(branch));
         }
+        self.by_status.add(status);
         self.transactions.insert(transaction.id, Entry { transaction, status, parked, branches });
     }
 
@@ -106,6 +113,12 @@ impl Tables {
         self.locks.len()
     }
 
+    /// See [`Store::counts`](crate::store::Store::counts).
+    pub fn counts(&self) -> Counts {
+        let by_status = self.by_status.0.iter().map(|(status, count)| (*status, *count)).collect();
+        Counts { open: self.len(), by_status, locks: self.lock_count() }
+    }
+
     /// See [`Store::begin`](crate::store::Store::begin).
     pub fn begin(&mut self, transaction: Arc<Transaction>, changes: &mut impl Changes) {
         let id = transaction.id;
@@ -114,6 +127,7 @@ impl Tables {
         }
         changes.add_transaction(&transaction);
         let entry = Entry { transaction, status: GlobalStatus::Begin, parked: None, branches: Vec::new() };
+        self.by_status.add(entry.status);
         self.transactions.insert(id, entry);
     }
 
@@ -188,6 +202,7 @@ impl Tables {
         let Some(status) = session::decide(&entry.transaction, entry.status, branches, decision, now) else {
             return Decided::Unchanged(entry.status);
         };
+        self.by_status.change(entry.status, status);
         entry.status = status;
         if status.is_complete() {
             let mut snapshot = entry.snapshot();
@@ -241,6 +256,7 @@ impl Tables {
         changes: &mut impl Changes,
     ) {
         let Some(entry) = self.transactions.remove(&transaction) else { return };
+        self.by_status.take(entry.status);
         self.locks.release_all(&entry.branches);
         for branch in &entry.branches {
             changes.remove_branch(branch.id);
@@ -303,6 +319,7 @@ impl Tables {
         changes: &mut impl Changes,
     ) {
         let Some(entry) = self.transactions.get_mut(&transaction) else { return };
+        self.by_status.change(entry.status, status);
         entry.status = status;
         entry.parked = parked;
         changes.put_transaction(&entry.transaction, status, entry.parked.as_ref());
@@ -314,6 +331,7 @@ impl Tables {
             lock,
             holder: holder.transaction.xid.clone(),
             holder_is_rolling_back: holder.status.is_rollback(),
+            reason: ConflictReason::Held,
         }
     }
 }
@@ -330,6 +348,29 @@ impl Entry {
             parked: self.parked.clone(),
             branches: self.branches.clone(),
         }
+    }
+}
+
+impl ByStatus {
+    fn add(&mut self, status: GlobalStatus) {
+        match self.0.iter_mut().find(|(known, _)| *known == status) {
+            Some((_, count)) => *count += 1,
+            None => self.0.push((status, 1)),
+        }
+    }
+
+    fn take(&mut self, status: GlobalStatus) {
+        if let Some(index) = self.0.iter().position(|(known, _)| *known == status) {
+            self.0[index].1 -= 1;
+            if self.0[index].1 == 0 {
+                self.0.swap_remove(index);
+            }
+        }
+    }
+
+    fn change(&mut self, from: GlobalStatus, to: GlobalStatus) {
+        self.take(from);
+        self.add(to);
     }
 }
 
