@@ -21,7 +21,9 @@ mod front;
 mod metrics;
 mod server;
 pub mod settings;
+mod tls;
 
+pub use console::ConsoleError;
 pub use server::{Server, StartError};
 
 use seata_coordinator::{

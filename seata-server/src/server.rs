@@ -1,6 +1,6 @@
 //! A whole server.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::{Duration, SystemTime}};
 
 use seata_coordinator::{
     driver::{Driver, SystemClock},
@@ -9,6 +9,7 @@ use seata_coordinator::{
 };
 
 use crate::{
+    console::{Console, ConsoleError, ConsoleState, Readiness},
     front::{Bound, Clients, Front},
     metrics::Metrics,
     settings::{Settings, StoreKind},
@@ -19,6 +20,9 @@ use crate::{
 pub struct Server {
     addresses: Vec<SocketAddr>,
     tc: crate::Tc,
+    console_addresses: Vec<SocketAddr>,
+    console: Console,
+    readiness: Readiness,
     front: Front,
     runner: tokio::task::JoinHandle<Result<(), StoreError>>,
 }
@@ -30,6 +34,9 @@ pub enum StartError {
     /// The Seata port could not be listened on.
     #[error("the Seata port cannot be listened on: {0}")]
     Bind(#[source] io::Error),
+    /// The HTTP port could not be opened.
+    #[error(transparent)]
+    Console(#[from] ConsoleError),
     /// The data directory could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -45,7 +52,8 @@ impl Server {
     /// [`StartError`] names the cause.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let bound = Bound::bind(settings.front.clone()).await.map_err(StartError::Bind)?;
-        let addresses = bound.addresses();
+        let bound_console = Console::bind(&settings.console).await?;
+        let (addresses, console_addresses) = (bound.addresses(), bound_console.addresses());
         let mut coordinator = settings.coordinator.clone();
         let first = addresses.first().copied();
         let host = settings.front.host.clone();
@@ -62,14 +70,29 @@ impl Server {
         let jitter = Box::new(|| 0.5);
         let (tc, runner) =
             Driver::start(store, clients.clone(), SystemClock::new(), jitter, coordinator).await?;
+        let readiness = Readiness::default();
+        let console = bound_console.serve(ConsoleState {
+            tc: tc.clone(),
+            clients: clients.clone(),
+            metrics: Arc::clone(&metrics),
+            settings: Arc::new(settings),
+            started: SystemTime::now(),
+            readiness: readiness.clone(),
+        })?;
         let runner = tokio::spawn(runner.run());
         let front = bound.serve(tc.clone(), clients, metrics);
-        Ok(Self { addresses, tc, front, runner })
+        readiness.serving();
+        Ok(Self { addresses, console_addresses, tc, console, readiness, front, runner })
     }
 
     /// Where the Seata port listens.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where the HTTP port listens.
+    pub fn console_addresses(&self) -> &[SocketAddr] {
+        &self.console_addresses
     }
 
     /// What makes it impossible to go on; waits as long as all is well.
@@ -85,11 +108,16 @@ impl Server {
     /// # Errors
     /// [`StoreError`] when the store had failed.
     pub async fn shutdown(self, limit: Duration) -> Result<(), StoreError> {
+        self.readiness.draining();
         self.front.shutdown(limit).await;
         self.tc.stop();
         if !self.runner.is_finished() {
             let _ = self.runner.await;
         }
+        self.console.shutdown(LAST_ANSWERS).await;
         self.tc.store().close().await
     }
 }
+
+/// How long answers of the HTTP port may take at the end.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);

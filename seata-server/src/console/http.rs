@@ -1,0 +1,193 @@
+//! Sockets, limits and who gets in.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{
+    Extension, Router,
+    extract::{ConnectInfo, DefaultBodyLimit, Request, State},
+    http::StatusCode,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{ConsoleState, auth::Auth, health, reply::Refusal};
+
+/// The tasks behind the HTTP port. Dropping it stops them at once.
+#[derive(Debug)]
+pub(super) struct HttpServer {
+    acceptors: JoinSet<()>,
+    stop: watch::Sender<bool>,
+}
+
+/// How many connections there may be; one more is closed at once.
+const MAX_CONNECTIONS: usize = 256;
+/// The longest body of a request.
+const MAX_BODY: usize = 64 << 10;
+/// How long a handshake or the head of a request may take; also how long a connection may be idle.
+const HEAD_LIMIT: Duration = Duration::from_secs(10);
+/// How long one request may take, its body included.
+const REQUEST_LIMIT: Duration = Duration::from_secs(60);
+/// How old a connection may become, whatever it does: one whose client takes no bytes ends too.
+const CONNECTION_LIMIT: Duration = Duration::from_secs(600);
+/// How long a connection that has to end may still answer.
+const LAST_ANSWER: Duration = Duration::from_secs(5);
+/// After a failure to accept, as when file descriptors are used up.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Everything that the HTTP port answers.
+pub(super) fn router(state: ConsoleState, auth: Arc<Auth>) -> Router {
+    let open = Router::new()
+        .route("/health", get(health::health))
+        .route("/ready", get(health::ready))
+        .route("/metrics", get(health::metrics));
+    let open = open.merge(super::java::open()).with_state(state.clone());
+    let guarded = Router::new()
+        .merge(super::java::guarded())
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&auth), super::java::guard))
+        .with_state(state);
+    open.merge(guarded)
+        .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "there is nothing under this path") })
+        .layer(Extension(auth))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn(limit_time))
+}
+
+async fn limit_time(request: Request, next: Next) -> Response {
+    match timeout(REQUEST_LIMIT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let text = format!("this took longer than {} s; ask for less", REQUEST_LIMIT.as_secs());
+            Refusal::new(StatusCode::REQUEST_TIMEOUT, text).into_response()
+        }
+    }
+}
+
+impl HttpServer {
+    pub(super) fn start(listeners: Vec<TcpListener>, tls: Option<TlsAcceptor>, router: Router) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let mut acceptors = JoinSet::new();
+        for listener in listeners {
+            acceptors.spawn(accept(
+                listener,
+                tls.clone(),
+                router.clone(),
+                Arc::clone(&places),
+                stopped.clone(),
+            ));
+        }
+        Self { acceptors, stop }
+    }
+
+    pub(super) async fn shutdown(mut self, limit: Duration) {
+        self.stop.send_replace(true);
+        let ended = async { while self.acceptors.join_next().await.is_some() {} };
+        let _ = timeout(limit, ended).await;
+        self.acceptors.shutdown().await;
+    }
+}
+
+/// Owns the connections of one socket.
+async fn accept(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    places: Arc<Semaphore>,
+    stopped: watch::Receiver<bool>,
+) {
+    let mut stop = stopped.clone();
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+                    let (tls, router, stopped) = (tls.clone(), router.clone(), stopped.clone());
+                    connections.spawn(async move {
+                        let _place = place;
+                        if let Err(error) = serve(stream, peer, tls, router, stopped).await {
+                            tracing::debug!(%peer, %error, "a console connection ended");
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "no console connection can be accepted");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+            () = until_stopped(&mut stop) => break,
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    stopped: watch::Receiver<bool>,
+) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    match tls {
+        None => answer(stream, peer, router, stopped).await,
+        Some(tls) => {
+            let stream = timeout(HEAD_LIMIT, tls.accept(stream)).await??;
+            answer(stream, peer, router, stopped).await
+        }
+    }
+}
+
+async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
+    router: Router,
+    mut stopped: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let service = TowerToHyperService::new(router.layer(Extension(ConnectInfo(peer))));
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_LIMIT)
+        .max_buf_size(64 << 10)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    tokio::select! {
+        result = connection.as_mut() => return result.map_err(io::Error::other),
+        () = until_stopped(&mut stopped) => {}
+        () = tokio::time::sleep(CONNECTION_LIMIT) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    timeout(LAST_ANSWER, connection).await?.map_err(io::Error::other)
+}
+
+/// Also when the server was dropped.
+async fn until_stopped(stopped: &mut watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// Where a request came from.
+pub(super) fn address(info: &ConnectInfo<SocketAddr>) -> IpAddr {
+    info.0.ip()
+}
+
+pub(super) type Guard = State<Arc<Auth>>;

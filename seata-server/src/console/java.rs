@@ -1,0 +1,119 @@
+//! Java's console API: paths, parameters and JSON as its console has them.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Extension, Json, Router,
+    body::Bytes,
+    extract::{ConnectInfo, Request},
+    http::{HeaderMap, StatusCode, Uri, header::{AUTHORIZATION, CONTENT_TYPE}},
+    middleware::Next,
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ConsoleState,
+    auth::{Auth, LoginError},
+    http::{Guard, address},
+};
+
+/// Paths without a token.
+pub(super) fn open() -> Router<ConsoleState> {
+    Router::new().route("/api/v1/auth/login", post(login))
+}
+
+/// Paths with one.
+pub(super) fn guarded() -> Router<ConsoleState> {
+    Router::new()
+}
+
+/// Java's answer with one value.
+#[derive(Debug, Serialize)]
+pub(super) struct Single<T> {
+    code: &'static str,
+    message: String,
+    data: Option<T>,
+    success: bool,
+}
+
+impl<T> Single<T> {
+    pub(super) fn success(data: T) -> Self {
+        Self { code: "200", message: "success".to_owned(), data: Some(data), success: true }
+    }
+
+    pub(super) fn failure(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), data: None, success: false }
+    }
+}
+
+#[derive(Deserialize)]
+struct Credentials {
+    username: String,
+    password: String,
+}
+
+async fn login(
+    Extension(auth): Extension<Arc<Auth>>,
+    Extension(from): Extension<ConnectInfo<SocketAddr>>,
+    body: Bytes,
+) -> Response {
+    let Ok(Credentials { username, password }) = serde_json::from_slice(&body) else {
+        let text = r#"expected {"username": "…", "password": "…"}"#;
+        return (StatusCode::BAD_REQUEST, Json(Single::<String>::failure("400", text))).into_response();
+    };
+    match auth.login(address(&from), &username, &password) {
+        Ok(token) => {
+            let token = format!("Bearer {token}");
+            tracing::info!(target: "seata::audit", user = username, action = "login", from = %from.0, outcome = "done");
+            ([(AUTHORIZATION, token.clone())], Json(Single::success(token))).into_response()
+        }
+        Err(error) => {
+            let status = match error {
+                LoginError::TooMany => StatusCode::TOO_MANY_REQUESTS,
+                // Java's status; the code says what happened.
+                LoginError::Wrong => StatusCode::OK,
+                LoginError::NoPassword => StatusCode::FORBIDDEN,
+            };
+            let code = match error {
+                LoginError::TooMany => "429",
+                LoginError::Wrong => "401",
+                LoginError::NoPassword => "403",
+            };
+            tracing::warn!(target: "seata::audit", action = "login", from = %from.0, outcome = %error);
+            (status, Json(Single::<String>::failure(code, error.to_string()))).into_response()
+        }
+    }
+}
+
+/// Who is logged in.
+#[derive(Clone, Debug)]
+pub(super) struct User(pub(super) Arc<str>);
+
+/// Lets requests with a valid token through.
+pub(super) async fn guard(auth: Guard, mut request: Request, next: Next) -> Response {
+    match token(request.headers(), request.uri()).and_then(|token| auth.check(&token)) {
+        Some(user) => {
+            request.extensions_mut().insert(User(user.into()));
+            next.run(request).await
+        }
+        None => {
+            // Both shapes: Java's, and that of our own paths.
+            let text = "log in first: POST /api/v1/auth/login, then send the token as Authorization: Bearer";
+            let body = format!(
+                r#"{{"code":"401","message":"{text}","data":null,"success":false,"error":"{text}"}}"#
+            );
+            (StatusCode::UNAUTHORIZED, [(CONTENT_TYPE, "application/json")], body).into_response()
+        }
+    }
+}
+
+fn token(headers: &HeaderMap, uri: &Uri) -> Option<String> {
+    if let Some(value) = headers.get(AUTHORIZATION) {
+        return value.to_str().ok()?.strip_prefix("Bearer ").map(str::to_owned);
+    }
+    // A token consists of letters that need no escape.
+    let mut pairs = uri.query()?.split('&');
+    pairs.find_map(|pair| pair.strip_prefix("access_token=")).map(str::to_owned)
+}

@@ -1,0 +1,272 @@
+//! Java's families `seata_transaction` and `seata_exception`, so that its dashboards work here.
+//!
+//! Java forgets summaries and timers at each scrape, so that only one scraper makes sense. Here counts and
+//! totals never go back; rates, averages and maxima are those of the last half to whole minute, whoever asks.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, RwLock,
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use prometheus::{GaugeVec, Opts, core::Collector, proto::MetricFamily};
+use seata_coordinator::record::{Millis, Transaction};
+use seata_protocol::GlobalStatus;
+
+/// How many pairs of application and group are told apart. Whoever comes later is counted as `other`, so that
+/// a client that makes up names costs neither memory nor series.
+pub(super) const MAX_PAIRS: usize = 100;
+
+/// Over what rates and maxima are taken, at least.
+const WINDOW: Duration = Duration::from_secs(30);
+
+/// Counts by application and transaction service group.
+#[derive(Debug)]
+pub(super) struct Applications {
+    started: Millis,
+    pairs: RwLock<Pairs>,
+    other: Arc<Application>,
+    window: Mutex<Window>,
+}
+
+#[derive(Debug, Default)]
+struct Pairs {
+    by_name: HashMap<Arc<str>, HashMap<Arc<str>, Arc<Application>>>,
+    count: usize,
+}
+
+/// The counts of one pair.
+#[derive(Debug, Default)]
+pub(super) struct Application {
+    active: AtomicI64,
+    ends: [Times; END_COUNT],
+}
+
+/// How often, how long in all, and how long at most since the window before last began.
+#[derive(Debug, Default)]
+struct Times {
+    count: AtomicU64,
+    total: AtomicU64,
+    longest: AtomicU64,
+    longest_before: AtomicU64,
+    /// Count and total at the beginning of this window and of the one before.
+    base: [AtomicU64; 2],
+    base_before: [AtomicU64; 2],
+}
+
+#[derive(Debug)]
+struct Window {
+    since: Instant,
+    before: Instant,
+}
+
+/// What can become of a transaction, in Java's words.
+#[derive(Clone, Copy)]
+enum End {
+    Committed,
+    Rollbacked,
+    Failed,
+    PhaseTwoTimeout,
+    AfterCommitted,
+    AfterRollbacked,
+}
+
+const END_COUNT: usize = 6;
+const ENDS: [(End, &str); END_COUNT] = [
+    (End::Committed, "committed"),
+    (End::Rollbacked, "rollbacked"),
+    (End::Failed, "failed"),
+    (End::PhaseTwoTimeout, "2phaseTimeout"),
+    (End::AfterCommitted, "AfterCommitted"),
+    (End::AfterRollbacked, "AfterRollbacked"),
+];
+
+impl Applications {
+    pub(super) fn new(started: Millis) -> Self {
+        let now = Instant::now();
+        Self {
+            started,
+            pairs: RwLock::default(),
+            other: Arc::default(),
+            window: Mutex::new(Window { since: now, before: now }),
+        }
+    }
+
+    /// Where the transaction is counted.
+    pub(super) fn of(&self, transaction: &Transaction) -> Arc<Application> {
+        let (application, group) = (&transaction.application, &transaction.group);
+        let pairs = self.pairs.read().expect("nothing panics under it");
+        let found = pairs.by_name.get(application).and_then(|groups| groups.get(group));
+        if let Some(found) = found {
+            return Arc::clone(found);
+        }
+        if pairs.count >= MAX_PAIRS {
+            return Arc::clone(&self.other);
+        }
+        drop(pairs);
+        let mut pairs = self.pairs.write().expect("nothing panics under it");
+        let Pairs { by_name, count } = &mut *pairs;
+        if *count >= MAX_PAIRS && by_name.get(application).is_none_or(|groups| !groups.contains_key(group)) {
+            return Arc::clone(&self.other);
+        }
+        let groups = by_name.entry(Arc::clone(application)).or_default();
+        let made = groups.entry(Arc::clone(group)).or_insert_with(|| {
+            *count += 1;
+            Arc::default()
+        });
+        Arc::clone(made)
+    }
+
+    /// Whether its begin was counted here, and not by an earlier life of this server.
+    pub(super) fn saw_begin_of(&self, transaction: &Transaction) -> bool {
+        transaction.begun_at >= self.started
+    }
+
+    /// Both families. `exceptions`: what failed, by name.
+    pub(super) fn collect(&self, exceptions: Vec<(&'static str, u64)>) -> Vec<MetricFamily> {
+        let elapsed = self.turn_window();
+        let family = GaugeVec::new(
+            Opts::new("seata_transaction", "Global transactions, as Java Seata counts them."),
+            &["applicationId", "group", "meter", "role", "statistic", "status"],
+        );
+        let family = family.expect("names and labels are well formed");
+        for (application, group, counts) in self.all() {
+            let set = |meter: &str, statistic: &str, status: &str, value: f64| {
+                let labels = [&*application, &*group, meter, "tc", statistic, status];
+                family.with_label_values(&labels).set(value);
+            };
+            set("counter", "", "active", counts.active.load(Relaxed) as f64);
+            for (end, status) in ENDS {
+                counts.ends[end as usize].write(end, status, elapsed, set);
+            }
+        }
+        let mut families = family.collect();
+        families.extend(exception_family(&exceptions, elapsed));
+        families.retain(|family| !family.get_metric().is_empty());
+        families
+    }
+
+    fn all(&self) -> Vec<(Arc<str>, Arc<str>, Arc<Application>)> {
+        let pairs = self.pairs.read().expect("nothing panics under it");
+        let mut all = Vec::with_capacity(pairs.count + 1);
+        for (application, groups) in &pairs.by_name {
+            for (group, counts) in groups {
+                all.push((Arc::clone(application), Arc::clone(group), Arc::clone(counts)));
+            }
+        }
+        if pairs.count >= MAX_PAIRS {
+            all.push(("other".into(), "other".into(), Arc::clone(&self.other)));
+        }
+        all
+    }
+
+    /// Begins a new window when this one is old enough. Returns how long ago the one before began.
+    fn turn_window(&self) -> Duration {
+        let mut window = self.window.lock().expect("nothing panics under it");
+        let elapsed = window.before.elapsed();
+        if window.since.elapsed() >= WINDOW {
+            for (_, _, counts) in self.all() {
+                counts.ends.iter().for_each(Times::turn);
+            }
+            window.before = window.since;
+            window.since = Instant::now();
+        }
+        elapsed
+    }
+}
+
+impl Application {
+    pub(super) fn begun(&self) {
+        self.active.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn decided(&self, status: GlobalStatus, took: Millis) {
+        if status.is_commit() || status == GlobalStatus::Committed {
+            self.end(End::Committed, took);
+        } else {
+            self.end(End::Rollbacked, took);
+        }
+    }
+
+    pub(super) fn finished(&self, status: GlobalStatus, took: Millis, began_here: bool) {
+        use GlobalStatus::*;
+        if began_here {
+            self.active.fetch_sub(1, Relaxed);
+        }
+        match status {
+            Committed => self.end(End::AfterCommitted, took),
+            Rollbacked | TimeoutRollbacked => self.end(End::AfterRollbacked, took),
+            _ => {}
+        }
+    }
+
+    pub(super) fn parked(&self, status: GlobalStatus, took: Millis) {
+        use GlobalStatus::*;
+        match status {
+            CommitFailed | RollbackFailed => self.end(End::Failed, took),
+            CommitRetryTimeout | RollbackRetryTimeout | TimeoutRollbackFailed => {
+                self.end(End::PhaseTwoTimeout, took);
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&self, end: End, took: Millis) {
+        let times = &self.ends[end as usize];
+        times.count.fetch_add(1, Relaxed);
+        times.total.fetch_add(took, Relaxed);
+        if took > times.longest.load(Relaxed) {
+            times.longest.fetch_max(took, Relaxed);
+        }
+    }
+}
+
+impl Times {
+    fn write(&self, end: End, status: &str, elapsed: Duration, set: impl Fn(&str, &str, &str, f64)) {
+        let [count, total] = [&self.count, &self.total].map(|value| value.load(Relaxed));
+        let [recent, recent_total] = [
+            count.saturating_sub(self.base_before[0].load(Relaxed)),
+            total.saturating_sub(self.base_before[1].load(Relaxed)),
+        ];
+        if !matches!(end, End::Failed | End::PhaseTwoTimeout) {
+            set("counter", "", status, count as f64);
+        }
+        set("summary", "count", status, count as f64);
+        set("summary", "total", status, count as f64);
+        set("summary", "tps", status, recent as f64 / elapsed.as_secs_f64().max(1.0));
+        if !matches!(end, End::PhaseTwoTimeout) {
+            let longest = self.longest.load(Relaxed).max(self.longest_before.load(Relaxed));
+            set("timer", "count", status, count as f64);
+            set("timer", "total", status, total as f64);
+            set("timer", "max", status, longest as f64);
+            let average = if recent == 0 { 0.0 } else { recent_total as f64 / recent as f64 };
+            set("timer", "average", status, average);
+        }
+    }
+
+    fn turn(&self) {
+        self.longest_before.store(self.longest.swap(0, Relaxed), Relaxed);
+        for (base, before) in self.base.iter().zip(&self.base_before) {
+            before.store(base.load(Relaxed), Relaxed);
+        }
+        self.base[0].store(self.count.load(Relaxed), Relaxed);
+        self.base[1].store(self.total.load(Relaxed), Relaxed);
+    }
+}
+
+fn exception_family(exceptions: &[(&'static str, u64)], _elapsed: Duration) -> Vec<MetricFamily> {
+    let family = GaugeVec::new(
+        Opts::new("seata_exception", "Requests that failed, as Java Seata counts them."),
+        &["applicationId", "meter", "role", "statistic"],
+    );
+    let family = family.expect("names and labels are well formed");
+    for (name, count) in exceptions {
+        for statistic in ["count", "total"] {
+            family.with_label_values(&[name, "summary", "tc", statistic]).set(*count as f64);
+        }
+    }
+    family.collect()
+}
