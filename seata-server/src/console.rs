@@ -78,7 +78,9 @@ pub enum ConsoleError {
     #[error(transparent)]
     Password(#[from] auth::PasswordError),
     /// The secret is too short to be one.
-    #[error("the console's token secret has {length} bytes, at least {MIN_SECRET} are needed; leave it out to have one made at each start")]
+    #[error(
+        "the console's token secret has {length} bytes, at least {MIN_SECRET} are needed; leave it out to have one made at each start"
+    )]
     Secret {
         /// How many bytes it has.
         length: usize,
@@ -103,7 +105,8 @@ impl Console {
         if let Some(port) = settings.port {
             for ip in &settings.bind {
                 // With port 0 the first address finds one, and the others take the same.
-                let port = listeners.first().and_then(|first| first.local_addr().ok()).map_or(port, |at| at.port());
+                let port =
+                    listeners.first().and_then(|first| first.local_addr().ok()).map_or(port, |at| at.port());
                 let address = SocketAddr::new(*ip, port);
                 let listener = TcpListener::bind(address).await;
                 listeners.push(listener.map_err(|error| ConsoleError::Bind { address, error })?);

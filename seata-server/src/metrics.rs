@@ -350,10 +350,7 @@ fn gauges(registry: &Registry, name: &str, help: &str, label: &str) -> GaugeVec 
 }
 
 fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
-    register(
-        registry,
-        Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())),
-    )
+    register(registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
 }
 
 fn histograms(registry: &Registry, name: &str, help: &str, buckets: &[f64], label: &str) -> HistogramVec {

@@ -1,6 +1,11 @@
 //! A whole server.
 
-use std::{io, net::SocketAddr, sync::Arc, time::{Duration, SystemTime}};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use seata_coordinator::{
     driver::{Driver, SystemClock},
@@ -68,8 +73,10 @@ impl Server {
         };
         let (clients, metrics) = (Clients::default(), Arc::new(Metrics::default()));
         let jitter = Box::new(|| 0.5);
+        let (participants, observer) = (clients.clone(), Arc::clone(&metrics));
+        let clock = SystemClock::new();
         let (tc, runner) =
-            Driver::start(store, clients.clone(), SystemClock::new(), jitter, coordinator).await?;
+            Driver::start_observed(store, participants, clock, jitter, coordinator, observer).await?;
         let readiness = Readiness::default();
         let console = bound_console.serve(ConsoleState {
             tc: tc.clone(),

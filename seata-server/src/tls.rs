@@ -1,13 +1,20 @@
 //! Certificates for both ports.
 
-use std::{io, path::{Path, PathBuf}, sync::Arc};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
         self, RootCertStore, ServerConfig,
         crypto::ring,
-        pki_types::{CertificateDer, PrivateKeyDer, pem::{self, PemObject}},
+        pki_types::{
+            CertificateDer, PrivateKeyDer,
+            pem::{self, PemObject},
+        },
         server::{VerifierBuilderError, WebPkiClientVerifier},
     },
 };
@@ -50,10 +57,14 @@ pub enum TlsError {
 /// [`TlsError`] names the file and what is wrong with it.
 pub(crate) fn acceptor(settings: &TlsSettings, protocols: &[&[u8]]) -> Result<TlsAcceptor, TlsError> {
     let chain = certificates(&settings.certificate)?;
-    let key = PrivateKeyDer::from_pem_slice(&read(&settings.key)?)
-        .map_err(|error| TlsError::Pem { path: settings.key.clone(), expected: "private key", error })?;
+    let key = PrivateKeyDer::from_pem_slice(&read(&settings.key)?).map_err(|error| TlsError::Pem {
+        path: settings.key.clone(),
+        expected: "private key",
+        error,
+    })?;
     let provider = Arc::new(ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let builder =
+        ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
     let builder = match &settings.client_authorities {
         None => builder.with_no_client_auth(),
         Some(path) => {

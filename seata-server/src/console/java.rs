@@ -6,7 +6,10 @@ use axum::{
     Extension, Json, Router,
     body::Bytes,
     extract::{ConnectInfo, Request},
-    http::{HeaderMap, StatusCode, Uri, header::{AUTHORIZATION, CONTENT_TYPE}},
+    http::{
+        HeaderMap, StatusCode, Uri,
+        header::{AUTHORIZATION, CONTENT_TYPE},
+    },
     middleware::Next,
     response::{IntoResponse, Response},
     routing::post,

@@ -5,11 +5,7 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use prometheus::{
-    Counter,
-    core::Collector,
-    proto::MetricFamily,
-};
+use prometheus::{Counter, core::Collector, proto::MetricFamily};
 
 use super::reading;
 
