@@ -6,11 +6,14 @@
 #![forbid(unsafe_code)]
 
 pub mod disk;
+pub mod generator;
 pub mod load;
 mod process;
+pub mod responder;
 mod table;
+pub mod wire;
 
-pub use process::{cpu_time, resident_bytes};
+pub use process::{cpu_time, cpu_time_of, resident_bytes, resident_bytes_of};
 pub use table::Table;
 
 use std::time::Duration;
