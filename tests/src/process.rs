@@ -63,6 +63,11 @@ impl Process {
         }
     }
 
+    /// Its number in the system.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The end of what it said.
     pub fn log(&self) -> String {
         let log = fs_err::read(&self.log).unwrap_or_else(|error| error.to_string().into_bytes());

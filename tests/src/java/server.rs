@@ -57,6 +57,11 @@ impl Server {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The end of what it said.
     pub fn log(&self) -> String {
         self.process.log()

@@ -1,0 +1,1 @@
+pub(crate) fn run(_: &crate::options::Options) {}
