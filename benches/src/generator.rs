@@ -182,14 +182,8 @@ impl Generator {
             let share = load.concurrency.div_ceil(load.applications);
             applications.push(Application::connect(load.server, number, share).await?);
         }
-        let progress = Progress {
-            load,
-            begun: 0,
-            under_way: 0,
-            decided: 0,
-            finished: 0,
-            report: Report::default(),
-        };
+        let progress =
+            Progress { load, begun: 0, under_way: 0, decided: 0, finished: 0, report: Report::default() };
         Ok(Self { applications, progress })
     }
 
@@ -215,7 +209,11 @@ impl Generator {
     }
 
     /// Moves everything on until this is the case.
-    async fn drive(&mut self, is_over: impl Fn(&Progress, Instant) -> bool, start: Instant) -> io::Result<()> {
+    async fn drive(
+        &mut self,
+        is_over: impl Fn(&Progress, Instant) -> bool,
+        start: Instant,
+    ) -> io::Result<()> {
         let period = if self.progress.load.rate.is_some() { TICK } else { 20 * TICK };
         let mut ticks = tokio::time::interval(period);
         let mut moved = Instant::now();

@@ -213,13 +213,7 @@ fn java(kind: Kind, flush: &str) -> Candidate {
     let options = ["-Xmx1g", "-Dlogging.level.root=WARN", &flush];
     let server = runtime.block_on(seata_tests::java::Server::start_with(&options));
     let address = server.address().parse().expect("an address");
-    Candidate {
-        kind,
-        address,
-        started_in: start.elapsed(),
-        process: Process::Java(server),
-        directory: None,
-    }
+    Candidate { kind, address, started_in: start.elapsed(), process: Process::Java(server), directory: None }
 }
 
 fn free_address() -> SocketAddr {

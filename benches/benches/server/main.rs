@@ -80,15 +80,15 @@ fn measure(candidate: &Candidate, load: Load) -> Measured {
     Measured { report, cpu: candidate.cpu_time() - cpu }
 }
 
-/// A load of this much at a time, over one application for each 128, at least one and at most four.
-fn load(candidate: &Candidate, work: Work, concurrency: usize, until: Until) -> Load {
+/// A load of this much at a time, over one application for each eight, at most as many as are asked for.
+fn load(candidate: &Candidate, work: Work, concurrency: usize, until: Until, options: &Options) -> Load {
     Load {
         server: candidate.address,
-        applications: concurrency.div_ceil(128).min(4),
+        applications: concurrency.div_ceil(8).min(options.applications),
         concurrency,
         work,
         until,
         rate: None,
-        merged: false,
+        merged: options.merged,
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Options {
     pub(crate) branches: usize,
     pub(crate) locks: usize,
     pub(crate) merged: bool,
+    /// How many applications there are at most, each with two connections.
+    pub(crate) applications: usize,
     /// How many transactions are left open.
     pub(crate) open: u64,
     /// How long the soak is.
@@ -60,6 +62,7 @@ impl Options {
                 Arg::Long("locks") => options.locks = parser.value()?.parse()?,
                 Arg::Long("rollback") => options.end = End::Rollback,
                 Arg::Long("merged") => options.merged = true,
+                Arg::Long("applications") => options.applications = parser.value()?.parse()?,
                 Arg::Long("open") => options.open = parser.value()?.parse()?,
                 Arg::Long("minutes") => {
                     options.soak = Duration::from_secs_f64(60.0 * parser.value()?.parse::<f64>()?);
@@ -85,6 +88,7 @@ impl Options {
             branches: 2,
             locks: 2,
             merged: false,
+            applications: 8,
             open: 1_000_000,
             soak: Duration::from_secs(60),
             connections: 10_000,

@@ -12,8 +12,8 @@ pub(crate) fn run(options: &Options) {
         for &concurrency in &options.concurrency {
             let mut rounds = Vec::new();
             for _ in 0..options.rounds {
-                let mut load = load(&candidate, options.work(), concurrency, Until::Elapsed(options.turn));
-                load.merged = options.merged;
+                let load =
+                    load(&candidate, options.work(), concurrency, Until::Elapsed(options.turn), options);
                 let measured = measure(&candidate, load);
                 if let Some(error) = &measured.report.first_error {
                     println!("{}: {} errors, the first: {error}", kind.name(), measured.report.errors);

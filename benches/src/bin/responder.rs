@@ -2,7 +2,7 @@
 
 use seata_benches::responder::respond;
 
-#[tokio::main(flavor = "current_thread")]
+#[tokio::main]
 async fn main() {
     respond().await;
 }
