@@ -17,8 +17,8 @@ use std::{
 
 use self::application::Application;
 
-/// How long what is under way at the end of a load may take.
-const END_LIMIT: Duration = Duration::from_secs(60);
+/// How long a server may say nothing at all.
+const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 /// How often connections say that they are there, as Java's do.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How exactly transactions are begun at a rate.
@@ -72,6 +72,8 @@ pub struct Load {
     pub rate: Option<f64>,
     /// Whether registrations that are said together go in one frame, as Java's resource managers send them.
     pub merged: bool,
+    /// How long phase two may go on afterwards; the rest of it is not waited for.
+    pub drain_limit: Duration,
 }
 
 /// What became of a load.
@@ -195,9 +197,10 @@ impl Generator {
         progress.report.time = end - start;
         progress.report.backlog = progress.decided.saturating_sub(progress.finished);
 
+        let drain_limit = progress.load.drain_limit;
         let is_drained = |progress: &Progress| progress.finished >= progress.decided;
         self.drive(
-            |progress, now| is_drained(progress) || now - end > END_LIMIT,
+            |progress, now| is_drained(progress) || now - end > drain_limit,
             // Nothing begins any more: the load was over long ago.
             start,
         )
@@ -235,8 +238,8 @@ impl Generator {
                 if is_over(&self.progress, now) {
                     return Poll::Ready(Ok(()));
                 }
-                if now - moved > END_LIMIT {
-                    let error = format!("nothing came for {END_LIMIT:?}");
+                if now - moved > SILENCE_LIMIT {
+                    let error = format!("nothing came for {SILENCE_LIMIT:?}");
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, error)));
                 }
                 if !came {

@@ -29,6 +29,9 @@ use self::{
     options::{Options, Part},
 };
 
+/// How long phase two of a load is waited for: Java's may take longer than anybody wants to wait.
+const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+
 fn main() {
     let options = Options::parse().unwrap_or_else(|error| {
         eprintln!("{error}");
@@ -65,9 +68,9 @@ impl Measured {
         self.report.percentile(part).as_secs_f64() * 1e3
     }
 
-    /// How long phase two went on; endless when it did not come to an end.
+    /// How long phase two went on, in milliseconds; the limit when it was not at an end then.
     fn drained_ms(&self) -> f64 {
-        self.report.drained.map_or(f64::INFINITY, |drained| drained.as_secs_f64() * 1e3)
+        self.report.drained.unwrap_or(DRAIN_LIMIT).as_secs_f64() * 1e3
     }
 }
 
@@ -90,5 +93,6 @@ fn load(candidate: &Candidate, work: Work, concurrency: usize, until: Until, opt
         until,
         rate: None,
         merged: options.merged,
+        drain_limit: DRAIN_LIMIT,
     }
 }

@@ -82,7 +82,7 @@ impl Options {
             parts: vec![Part::Compare],
             kinds: Kind::ALL.to_vec(),
             concurrency: vec![1, 64, 512],
-            turn: Duration::from_millis(1500),
+            turn: Duration::from_secs(1),
             rounds: 3,
             end: End::Commit,
             branches: 2,
