@@ -19,10 +19,10 @@ use seata_protocol::{
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 
 use crate::{
-    record::{Branch, HeldLock, LockSet, Millis, Transaction},
+    record::{HeldLock, Millis, Transaction},
     session::{Decision, answer_for},
     settings::Settings,
-    store::{Decided, Found, Registered, Reported, Store, StoreError},
+    store::{Decided, Found, Reported, Store, StoreError},
 };
 
 pub use clock::{Clock, SystemClock};
@@ -35,6 +35,7 @@ pub use stats::{LockWaiter, Stats};
 
 use command::{Command, HandOver};
 use ids::Ids;
+use lock_queue::LockQueue;
 use stats::Gauges;
 
 mod clock;
@@ -42,8 +43,10 @@ mod command;
 mod error;
 mod event;
 mod ids;
+mod lock_queue;
 mod observer;
 mod participants;
+mod register;
 mod runner;
 mod stats;
 #[cfg(all(test, feature = "journal"))]
@@ -105,6 +108,7 @@ struct Shared<S, C> {
     lag: AtomicU64,
     ids: Ids,
     deadlines: Mutex<Deadlines>,
+    lock_queue: Arc<LockQueue>,
     gauges: Gauges,
     /// Since when which transaction is parked.
     parked: Mutex<BTreeMap<TransactionId, Millis>>,
@@ -161,6 +165,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
             events: broadcast::Sender::new(settings.events),
             lag: AtomicU64::new(0),
             deadlines: Mutex::default(),
+            lock_queue: Arc::default(),
             gauges: Gauges::default(),
             parked: Mutex::default(),
             arrived: Mutex::default(),
@@ -235,55 +240,6 @@ impl<S: Store, C: Clock> Driver<S, C> {
         Ok(xid)
     }
 
-    /// Adds a branch and takes all its row locks, durably, or changes nothing.
-    ///
-    /// # Errors
-    /// [`RegisterError`] names the cause: the row and its holder, the status that takes no more branches,
-    /// the limit.
-    pub async fn register_branch(&self, request: BranchRequest) -> Result<BranchId, RegisterError> {
-        self.check_running()?;
-        let shared = &*self.shared;
-        let BranchRequest { xid, branch_type, resource, locks, application_data, client, .. } = request;
-        let limit = shared.settings().max_application_data;
-        if application_data.len() > limit {
-            return Err(RegisterError::DataTooLong { length: application_data.len(), limit });
-        }
-        self.check_locks(&resource, &locks)?;
-        let Some(transaction) = self.own(&xid) else {
-            return Err(RegisterError::UnknownTransaction { xid });
-        };
-        let id = BranchId(shared.ids.next(&shared.store).await?);
-        let branch = Branch {
-            id,
-            transaction,
-            branch_type,
-            status: BranchStatus::Registered,
-            application_data,
-            client,
-            registered_at: shared.now(),
-            locks: LockSet::new(&locks),
-            resource,
-        };
-        let seen = (shared.events.receiver_count() > 0).then(|| branch.clone());
-        let transaction = match shared.store.register(branch).await? {
-            Registered::Done(transaction) => transaction,
-            Registered::Conflict(conflict) => return Err(RegisterError::LockConflict(conflict)),
-            Registered::NotActive(status) => return Err(RegisterError::NotActive { xid, status }),
-            Registered::Unknown => return Err(RegisterError::UnknownTransaction { xid }),
-        };
-        tracing::debug!(%xid, branch = %id, locks = locks.len(), "branch registered");
-        if let Some(branch) = seen {
-            let kind = EventKind::BranchRegistered {
-                branch: id,
-                branch_type: branch.branch_type,
-                resource: branch.resource,
-                locks,
-            };
-            shared.emit(&transaction, || kind);
-        }
-        Ok(id)
-    }
-
     /// Keeps how phase one of a branch ended. [`BranchStatus::PhaseOneFailed`] frees its locks.
     ///
     /// # Errors
@@ -297,11 +253,13 @@ impl<S: Store, C: Clock> Driver<S, C> {
     ) -> Result<(), ReportError> {
         self.check_running()?;
         let unknown = || ReportError::UnknownTransaction { xid: xid.clone() };
-        let id = self.own(xid).ok_or_else(unknown)?;
+        let id = self.own(xid).await?.ok_or_else(unknown)?;
         let limit = self.shared.settings().max_application_data;
         if let Some(data) = application_data.as_ref().filter(|data| data.len() > limit) {
             return Err(ReportError::DataTooLong { length: data.len(), limit });
         }
+        let frees = status == BranchStatus::PhaseOneFailed;
+        let _changes = frees.then(|| self.shared.lock_queue.changes(id));
         match self.shared.store.report(id, branch, status, application_data).await? {
             Reported::Done => Ok(()),
             Reported::UnknownBranch => Err(ReportError::UnknownBranch { xid: xid.clone(), branch }),
@@ -315,7 +273,10 @@ impl<S: Store, C: Clock> Driver<S, C> {
     /// [`LocksError::Conflict`] names the first row held and its holder.
     pub async fn query_locks(&self, xid: Option<&Xid>, locks: &[RowLock]) -> Result<(), LocksError> {
         self.check_running()?;
-        let except = xid.and_then(|xid| self.own(xid));
+        let except = match xid {
+            Some(xid) => self.own(xid).await?,
+            None => None,
+        };
         match self.shared.store.conflict(except, locks).await? {
             None => Ok(()),
             Some(conflict) => Err(LocksError::Conflict(conflict)),
@@ -348,7 +309,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
     /// # Errors
     /// [`Unavailable`] when the store is.
     pub async fn status(&self, xid: &Xid) -> Result<GlobalStatus, Unavailable> {
-        let Some(id) = self.own(xid) else { return Ok(GlobalStatus::Finished) };
+        let Some(id) = self.own(xid).await? else { return Ok(GlobalStatus::Finished) };
         Ok(match self.shared.store.find(id).await? {
             Found::Open(snapshot) => snapshot.status,
             Found::Ended(ended) => ended.status,
@@ -364,7 +325,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
     pub async fn report(&self, xid: &Xid, status: GlobalStatus) -> Result<GlobalStatus, Unavailable> {
         use GlobalStatus::*;
         self.check_running()?;
-        let Some(id) = self.own(xid) else { return Ok(status) };
+        let Some(id) = self.own(xid).await? else { return Ok(status) };
         let snapshot = match self.shared.store.find(id).await? {
             Found::Open(snapshot) => snapshot,
             Found::Ended(_) | Found::Unknown => return Ok(status),
@@ -382,6 +343,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
         }
         match status {
             Committed | Rollbacked | TimeoutRollbacked | Finished => {
+                let _changes = self.shared.lock_queue.changes(id);
                 self.shared.store.finish(id, status, self.shared.now()).await?;
                 self.shared.tell_finished(&snapshot.transaction, status);
                 Ok(status)
@@ -408,7 +370,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
     /// # Errors
     /// [`Unavailable`] when the runner has ended.
     pub async fn retry(&self, xid: &Xid) -> Result<bool, Unavailable> {
-        let Some(id) = self.own(xid) else { return Ok(false) };
+        let Some(id) = self.own(xid).await? else { return Ok(false) };
         self.ask(|reply| Command::Retry { id, reply }).await
     }
 
@@ -448,7 +410,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
             open: counts.open,
             by_status: counts.by_status,
             locks: counts.locks,
-            waiting: 0,
+            waiting: shared.lock_queue.len(),
             parked: parked.len(),
             oldest_parked: parked.values().min().copied(),
             inbox: self.inbox.max_capacity() - self.inbox.capacity(),
@@ -459,8 +421,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
 
     /// Up to `limit` registrations that wait for rows of others, from the oldest.
     pub fn waiters(&self, limit: usize) -> Vec<LockWaiter> {
-        let _ = limit;
-        Vec::new()
+        self.shared.lock_queue.list(limit)
     }
 
     /// Goes on with other settings: what begins from now on follows them, what is under way keeps its own. The
@@ -482,6 +443,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
     /// is unfinished goes on at the next start.
     pub fn stop(&self) {
         self.shared.is_stopping.store(true, Ordering::Release);
+        self.shared.lock_queue.close();
         // A full inbox is read by a runner that looks at the flag by itself.
         let _ = self.inbox.try_send(Command::Stop);
     }
@@ -489,11 +451,15 @@ impl<S: Store, C: Clock> Driver<S, C> {
     /// From here on the transaction is decided or is being decided, whoever drops this future.
     async fn settle(&self, xid: &Xid, decision: Decision) -> Result<GlobalStatus, Unavailable> {
         self.check_running()?;
-        let Some(id) = self.own(xid) else { return Ok(GlobalStatus::Finished) };
+        let Some(id) = self.own(xid).await? else { return Ok(GlobalStatus::Finished) };
         let Ok(permit) = self.inbox.reserve().await else { return Err(self.why_ended().await) };
         let hand_over = HandOver::new(permit, id, decision);
         let shared = &*self.shared;
-        let snapshot = match shared.store.decide(id, decision, shared.now()).await {
+        let decided = {
+            let _changes = shared.lock_queue.changes(id);
+            shared.store.decide(id, decision, shared.now()).await
+        };
+        let snapshot = match decided {
             Ok(Decided::Now(snapshot)) => snapshot,
             Ok(decided) => {
                 hand_over.cancel();
@@ -556,23 +522,20 @@ impl<S: Store, C: Clock> Driver<S, C> {
         }
     }
 
-    fn own(&self, xid: &Xid) -> Option<TransactionId> {
-        self.knows(xid).then(|| xid.transaction_id())
+    /// The number of a transaction of this store. One under an address of earlier days is so while it is open.
+    async fn own(&self, xid: &Xid) -> Result<Option<TransactionId>, StoreError> {
+        let id = xid.transaction_id();
+        if self.knows(xid) {
+            return Ok(Some(id));
+        }
+        Ok(match self.shared.store.find(id).await? {
+            Found::Open(snapshot) if snapshot.transaction.xid == *xid => Some(id),
+            Found::Open(_) | Found::Ended(_) | Found::Unknown => None,
+        })
     }
 
     fn check_running(&self) -> Result<(), Unavailable> {
         if self.shared.is_stopping.load(Ordering::Acquire) { Err(Unavailable::Stopping) } else { Ok(()) }
-    }
-
-    fn check_locks(&self, resource: &ResourceId, locks: &[RowLock]) -> Result<(), RegisterError> {
-        let limit = self.shared.settings().max_locks;
-        if locks.len() > limit {
-            return Err(RegisterError::TooManyLocks { count: locks.len(), limit });
-        }
-        match locks.iter().find(|lock| lock.resource != *resource || lock.table.contains('\0')) {
-            None => Ok(()),
-            Some(lock) => Err(RegisterError::WrongLock { lock: lock.clone(), resource: resource.clone() }),
-        }
     }
 }
 

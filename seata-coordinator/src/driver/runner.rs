@@ -15,7 +15,7 @@ use seata_protocol::{BranchId, BranchStatus, GlobalStatus, ResourceId, Transacti
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    driver::{Clock, EventKind, Participants, Reached, Shared, command::Command},
+    driver::{Clock, EventKind, Participants, Reached, Shared, command::Command, lock_queue::Closes},
     record::{Millis, Snapshot, Transaction},
     session::{Answer, Decision, Effect, Input, Phase, Session, Timer, answer_for, is_parked},
     store::{Decided, Found, Store, StoreError},
@@ -67,6 +67,7 @@ pub struct Runner<S, P, C> {
     effects: Vec<Effect>,
     /// Nothing new is begun; what is under way is waited for.
     is_stopping: bool,
+    _closes: Closes,
 }
 
 struct Active {
@@ -109,6 +110,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
             jobs: FuturesUnordered::new(),
             effects: Vec::new(),
             is_stopping: false,
+            _closes: Closes(Arc::clone(&shared.lock_queue)),
             shared,
         };
         let mut after = None;
@@ -249,6 +251,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                     // The whole transaction goes in the same breath.
                     if !finishes {
                         self.shared.store.drop_branch(id, branch).await?;
+                        self.shared.lock_queue.changed(id);
                     }
                 }
                 Effect::SetStatus(status) | Effect::Unpark(status) => {
@@ -295,6 +298,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                 Effect::Finish(status) => {
                     let ended = self.sessions.remove(&id);
                     self.shared.store.finish(id, status, self.shared.now()).await?;
+                    self.shared.lock_queue.changed(id);
                     tracing::debug!(xid = %transaction.xid, %status, "finished");
                     self.shared.tell_finished(&transaction, status);
                     for outcome in ended.into_iter().flat_map(|active| active.outcome) {
@@ -347,6 +351,8 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
             }
             Done::Decided { id, decision, decided } => {
                 self.deciding -= 1;
+                // Also of one that was decided before, for a caller that was dropped then.
+                self.shared.lock_queue.changed(id);
                 match decided? {
                     Decided::Now(snapshot) => {
                         self.shared.forget_deadline(&snapshot.transaction);

@@ -23,6 +23,8 @@ use participants::Scripted;
 
 mod participants;
 mod simulation;
+mod waiting;
+mod waiting_simulation;
 
 /// Stands still until it is turned.
 #[derive(Clone, Debug)]

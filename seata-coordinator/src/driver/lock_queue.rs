@@ -1,0 +1,461 @@
+//! Who waits for which rows, and in which order they get them.
+//!
+//! A store grants rows in one atomic step, to whoever comes; the queue says who may come. A registration
+//! that met a conflict *enters*, and asks again only when nobody is *ahead* of it: no earlier one that
+//! wants one of the same rows. It sleeps when it is ahead of all and the store still names a holder, and only
+//! when it listened to that holder before it asked: what the holder frees from then on wakes it, what it freed
+//! before the store has seen. So no step between a conflict and the sleep can be missed.
+//!
+//! An earlier one that waits, in the end, for the asker's own transaction is passed: it cannot go on
+//! before the asker has. A holder that waits, in the end, for the asker is a dead lock.
+//!
+//! Nobody's turn depends on somebody waking up: a [`Place`] that is dropped wakes those behind it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use seata_protocol::{ResourceId, RowLock, TransactionId, Xid};
+use tokio::sync::Notify;
+
+use crate::{
+    driver::LockWaiter,
+    record::{LockSet, Millis, row_lock},
+};
+
+/// The registrations that wait for rows.
+#[derive(Debug, Default)]
+pub(super) struct LockQueue {
+    /// How many they are, so that nobody takes the lock when there is none.
+    count: AtomicUsize,
+    state: Mutex<State>,
+}
+
+/// Counts up from the first that ever waited: the age of a waiter.
+type Ticket = u64;
+
+#[derive(Debug, Default)]
+struct State {
+    next: Ticket,
+    is_closed: bool,
+    waiters: BTreeMap<Ticket, Waiter>,
+    /// Who wants a row, from the oldest.
+    rows: HashMap<ResourceId, HashMap<Box<str>, BTreeSet<Ticket>>>,
+    /// The waiters of one transaction.
+    of: HashMap<TransactionId, BTreeSet<Ticket>>,
+    /// Who listens to a holder.
+    on: HashMap<TransactionId, BTreeSet<Ticket>>,
+    /// Who is behind a waiter.
+    behind: HashMap<Ticket, BTreeSet<Ticket>>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    transaction: TransactionId,
+    wanted: Wanted,
+    since: Millis,
+    /// The row that it cannot have, as far as it knows, and because of whom.
+    blocked: (RowLock, Xid),
+    holders: Vec<TransactionId>,
+    ahead: Vec<Ticket>,
+    /// Its own transaction may have been decided meanwhile.
+    is_in_doubt: bool,
+    wake: Arc<Notify>,
+}
+
+/// The rows that a registration wants, and for whom.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) xid: Xid,
+    pub(super) resource: ResourceId,
+    pub(super) rows: LockSet,
+}
+
+/// A registration's place in the queue, given up when this is dropped.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    queue: &'a LockQueue,
+    ticket: Ticket,
+    wake: Arc<Notify>,
+}
+
+/// Why nobody can enter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoPlace {
+    Full,
+    Closed,
+}
+
+/// What a waiter does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It asks the store.
+    Ask,
+    /// Somebody is ahead: it sleeps.
+    Sleep,
+    /// It looks whether its own transaction still takes branches.
+    Check,
+    /// There is nothing to wait for any more.
+    Closed,
+}
+
+/// What a waiter does after the store has named the holders of its rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Blocked {
+    /// It listened to them before it asked: it sleeps.
+    Known,
+    /// It listens to them from now on, and asks once more.
+    New,
+    /// They wait, in the end, for its own transaction: from the asker round to the asker.
+    DeadLock(Vec<Xid>),
+}
+
+impl LockQueue {
+    /// Whether nobody waits. A step of the store lies between a waiter's entering and its sleep, and another
+    /// between freeing a row and this question, so that no stronger ordering is needed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.count.load(Ordering::Relaxed) == 0
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// The first row that somebody wants who is ahead of a newcomer, and the transaction that is to have it next.
+    pub(super) fn barrier(
+        &self,
+        asker: TransactionId,
+        resource: &ResourceId,
+        rows: &LockSet,
+    ) -> Option<(RowLock, Xid)> {
+        if self.is_empty() {
+            return None;
+        }
+        let state = self.lock();
+        let (row, nearest) = state.ahead(asker, resource, rows, Ticket::MAX, 1).into_iter().next()?;
+        let tickets = state.rows.get(resource).and_then(|rows| rows.get(&row));
+        let first = tickets.and_then(BTreeSet::first).unwrap_or(&nearest);
+        Some((row_lock(resource, &row), state.waiters[first].wanted.xid.clone()))
+    }
+
+    /// Takes the last place; `blocked` is the row that could not be had, and because of whom.
+    pub(super) fn enter(
+        &self,
+        wanted: Wanted,
+        blocked: (RowLock, Xid),
+        since: Millis,
+        limit: usize,
+    ) -> Result<Place<'_>, NoPlace> {
+        let mut state = self.lock();
+        if state.is_closed {
+            return Err(NoPlace::Closed);
+        }
+        if state.waiters.len() >= limit {
+            return Err(NoPlace::Full);
+        }
+        let ticket = state.next;
+        state.next += 1;
+        let transaction = wanted.xid.transaction_id();
+        let rows = state.rows.entry(wanted.resource.clone()).or_default();
+        for row in wanted.rows.rows() {
+            rows.entry(row.into()).or_default().insert(ticket);
+        }
+        state.of.entry(transaction).or_default().insert(ticket);
+        let wake = Arc::new(Notify::new());
+        let waiter = Waiter {
+            transaction,
+            wanted,
+            since,
+            blocked,
+            holders: Vec::new(),
+            ahead: Vec::new(),
+            is_in_doubt: false,
+            wake: Arc::clone(&wake),
+        };
+        state.waiters.insert(ticket, waiter);
+        self.count.store(state.waiters.len(), Ordering::Relaxed);
+        Ok(Place { queue: self, ticket, wake })
+    }
+
+    /// The transaction was decided, or rows of it were freed, or both may be so.
+    pub(super) fn changed(&self, transaction: TransactionId) {
+        if self.is_empty() {
+            return;
+        }
+        let mut state = self.lock();
+        let state = &mut *state;
+        for ticket in state.of.get(&transaction).into_iter().flatten() {
+            if let Some(waiter) = state.waiters.get_mut(ticket) {
+                waiter.is_in_doubt = true;
+                waiter.wake.notify_one();
+            }
+        }
+        // They ask anew; until then nobody knows that they wait for it.
+        let listeners = state.on.remove(&transaction);
+        for ticket in listeners.iter().flatten() {
+            if let Some(waiter) = state.waiters.get_mut(ticket) {
+                waiter.holders.retain(|holder| *holder != transaction);
+            }
+        }
+        state.wake(listeners.as_ref());
+    }
+
+    /// [`changed`](Self::changed) when the returned value is dropped: whatever a step of the store came to, and
+    /// whoever stopped to wait for its answer.
+    pub(super) fn changes(&self, transaction: TransactionId) -> Changes<'_> {
+        Changes { queue: self, transaction }
+    }
+
+    /// Nobody gets anything any more.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.is_closed = true;
+        state.waiters.values().for_each(|waiter| waiter.wake.notify_one());
+    }
+
+    /// Up to `limit` waiters, from the oldest.
+    pub(super) fn list(&self, limit: usize) -> Vec<LockWaiter> {
+        let view = |waiter: &Waiter| LockWaiter {
+            xid: waiter.wanted.xid.clone(),
+            resource: waiter.wanted.resource.clone(),
+            row: waiter.blocked.0.clone(),
+            holder: waiter.blocked.1.clone(),
+            since: waiter.since,
+        };
+        self.lock().waiters.values().take(limit).map(view).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics under it")
+    }
+}
+
+impl Place<'_> {
+    /// Whether it is this one's turn.
+    pub(super) fn turn(&self) -> Turn {
+        let mut state = self.queue.lock();
+        if state.is_closed {
+            return Turn::Closed;
+        }
+        if std::mem::take(&mut state.waiter(self.ticket).is_in_doubt) {
+            return Turn::Check;
+        }
+        let waiter = &state.waiters[&self.ticket];
+        let Wanted { resource, rows, .. } = &waiter.wanted;
+        let ahead = state.ahead(waiter.transaction, resource, rows, self.ticket, usize::MAX);
+        let Some((row, first)) = ahead.first() else {
+            state.follow(self.ticket, Vec::new());
+            return Turn::Ask;
+        };
+        let blocked = (row_lock(resource, row), state.waiters[first].wanted.xid.clone());
+        state.waiter(self.ticket).blocked = blocked;
+        state.listen(self.ticket, Vec::new());
+        state.follow(self.ticket, ahead.into_iter().map(|(_, ticket)| ticket).collect());
+        Turn::Sleep
+    }
+
+    /// The store has refused the rows because of these holders; the first of them has `row`.
+    pub(super) fn is_blocked(&self, row: RowLock, holders: &[Xid]) -> Blocked {
+        let mut state = self.queue.lock();
+        let transactions: Vec<_> = holders.iter().map(Xid::transaction_id).collect();
+        if state.waiters[&self.ticket].holders == transactions {
+            return Blocked::Known;
+        }
+        let asker = state.waiters[&self.ticket].transaction;
+        for (holder, xid) in transactions.iter().zip(holders) {
+            if let Some(way) = state.way(*holder, asker) {
+                return Blocked::DeadLock(state.cycle(self.ticket, xid, &way));
+            }
+        }
+        if let Some(first) = holders.first() {
+            state.waiter(self.ticket).blocked = (row, first.clone());
+        }
+        state.listen(self.ticket, transactions);
+        Blocked::New
+    }
+
+    /// Sleeps until something changed. Nothing that changes before this call is missed.
+    pub(super) async fn wake(&self) {
+        self.wake.notified().await;
+    }
+
+    /// What it waited for last.
+    pub(super) fn blocked(&self) -> (RowLock, Xid) {
+        self.queue.lock().waiters[&self.ticket].blocked.clone()
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut state = self.queue.lock();
+        state.leave(self.ticket);
+        self.queue.count.store(state.waiters.len(), Ordering::Relaxed);
+    }
+}
+
+/// Tells of a change when it is dropped.
+#[derive(Debug)]
+pub(super) struct Changes<'a> {
+    queue: &'a LockQueue,
+    transaction: TransactionId,
+}
+
+impl Drop for Changes<'_> {
+    fn drop(&mut self) {
+        self.queue.changed(self.transaction);
+    }
+}
+
+/// Ends the waiting when there is no runner any more.
+#[derive(Debug)]
+pub(super) struct Closes(pub(super) Arc<LockQueue>);
+
+impl Drop for Closes {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl State {
+    fn waiter(&mut self, ticket: Ticket) -> &mut Waiter {
+        self.waiters.get_mut(&ticket).expect("it waits until its place is dropped")
+    }
+
+    /// For each row, for up to `limit` of them, the nearest one before `ticket` that has to have it first. One
+    /// that waits for the asker's own transaction is passed.
+    fn ahead(
+        &self,
+        asker: TransactionId,
+        resource: &ResourceId,
+        rows: &LockSet,
+        ticket: Ticket,
+        limit: usize,
+    ) -> Vec<(Box<str>, Ticket)> {
+        let mut ahead = Vec::new();
+        let Some(wanted) = self.rows.get(resource) else { return ahead };
+        let is_awaited = self.is_awaited(asker);
+        for row in rows.rows() {
+            if ahead.len() == limit {
+                break;
+            }
+            let Some(tickets) = wanted.get(row) else { continue };
+            let mut earlier = tickets.range(..ticket).rev();
+            let nearest = earlier.find(|earlier| {
+                let earlier = self.waiters[earlier].transaction;
+                earlier == asker || !is_awaited || self.way(earlier, asker).is_none()
+            });
+            if let Some(nearest) = nearest {
+                ahead.push((row.into(), *nearest));
+            }
+        }
+        ahead
+    }
+
+    /// Whether anybody waits for the transaction at all.
+    fn is_awaited(&self, transaction: TransactionId) -> bool {
+        let own = self.of.get(&transaction).into_iter().flatten();
+        self.on.contains_key(&transaction) || own.into_iter().any(|ticket| self.behind.contains_key(ticket))
+    }
+
+    /// From whom to whom the waiting goes from `from` until `to`, without `to`; empty if they are the same,
+    /// `None` if `from` does not wait for it.
+    fn way(&self, from: TransactionId, to: TransactionId) -> Option<Vec<TransactionId>> {
+        let mut came_from = HashMap::new();
+        let (mut seen, mut open) = (HashSet::from([from]), vec![from]);
+        while let Some(current) = open.pop() {
+            if current == to {
+                let back = std::iter::successors(Some(to), |at| came_from.get(at).copied());
+                let mut way: Vec<_> = back.skip(1).collect();
+                way.reverse();
+                return Some(way);
+            }
+            for ticket in self.of.get(&current).into_iter().flatten() {
+                let waiter = &self.waiters[ticket];
+                let ahead = waiter.ahead.iter().filter_map(|ticket| self.waiters.get(ticket));
+                for next in waiter.holders.iter().copied().chain(ahead.map(|ahead| ahead.transaction)) {
+                    if seen.insert(next) {
+                        came_from.insert(next, current);
+                        open.push(next);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// The asker, the holder, and so on round to the asker.
+    fn cycle(&self, asker: Ticket, holder: &Xid, way: &[TransactionId]) -> Vec<Xid> {
+        let asker = &self.waiters[&asker].wanted.xid;
+        let between = way.iter().skip(1).filter_map(|transaction| {
+            let ticket = self.of.get(transaction)?.first()?;
+            Some(self.waiters[ticket].wanted.xid.clone())
+        });
+        let mut cycle = vec![asker.clone(), holder.clone()];
+        cycle.extend(between);
+        cycle.push(asker.clone());
+        cycle
+    }
+
+    fn listen(&mut self, ticket: Ticket, holders: Vec<TransactionId>) {
+        for holder in &holders {
+            self.on.entry(*holder).or_default().insert(ticket);
+        }
+        let before = std::mem::replace(&mut self.waiter(ticket).holders, holders);
+        let now = &self.waiters[&ticket].holders;
+        for holder in before.iter().filter(|holder| !now.contains(holder)) {
+            remove(&mut self.on, holder, ticket);
+        }
+    }
+
+    fn follow(&mut self, ticket: Ticket, ahead: Vec<Ticket>) {
+        for ahead in &ahead {
+            self.behind.entry(*ahead).or_default().insert(ticket);
+        }
+        let before = std::mem::replace(&mut self.waiter(ticket).ahead, ahead);
+        let now = &self.waiters[&ticket].ahead;
+        for ahead in before.iter().filter(|ahead| !now.contains(ahead)) {
+            remove(&mut self.behind, ahead, ticket);
+        }
+    }
+
+    fn leave(&mut self, ticket: Ticket) {
+        self.listen(ticket, Vec::new());
+        self.follow(ticket, Vec::new());
+        let Some(waiter) = self.waiters.remove(&ticket) else { return };
+        remove(&mut self.of, &waiter.transaction, ticket);
+        if let Some(rows) = self.rows.get_mut(&waiter.wanted.resource) {
+            for row in waiter.wanted.rows.rows() {
+                remove(rows, row, ticket);
+            }
+            if rows.is_empty() {
+                self.rows.remove(&waiter.wanted.resource);
+            }
+        }
+        let behind = self.behind.remove(&ticket);
+        self.wake(behind.as_ref());
+    }
+
+    fn wake(&self, tickets: Option<&BTreeSet<Ticket>>) {
+        for waiter in tickets.into_iter().flatten().filter_map(|ticket| self.waiters.get(ticket)) {
+            waiter.wake.notify_one();
+        }
+    }
+}
+
+/// Takes `ticket` out of the set of `key`, and an empty set away.
+fn remove<K, Q>(sets: &mut HashMap<K, BTreeSet<Ticket>>, key: &Q, ticket: Ticket)
+where
+    K: std::hash::Hash + Eq + std::borrow::Borrow<Q>,
+    Q: std::hash::Hash + Eq + ?Sized,
+{
+    if let Some(tickets) = sets.get_mut(key) {
+        tickets.remove(&ticket);
+        if tickets.is_empty() {
+            sets.remove(key);
+        }
+    }
+}
