@@ -87,6 +87,29 @@ where
     }
 }
 
+/// Reads a number of bytes of this range: `65536`, `64KiB`, `256MiB`, `1GiB`.
+///
+/// # Errors
+/// [`ValueError`] names the range.
+pub fn bytes(text: &str, range: RangeInclusive<usize>) -> Result<usize, ValueError> {
+    let trimmed = text.trim();
+    let digits = trimmed.find(|c: char| !c.is_ascii_digit()).unwrap_or(trimmed.len());
+    let (number, unit) = trimmed.split_at(digits);
+    let factor = match unit {
+        "" => Some(1),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        _ => None,
+    };
+    let number =
+        number.parse::<usize>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
+    number.filter(|number| range.contains(number)).ok_or_else(|| {
+        let (start, end) = (range.start(), range.end());
+        ValueError::new(text, format!("a number of bytes from {start} to {end}, or with KiB, MiB or GiB"))
+    })
+}
+
 /// Reads one of the words, whatever the case of its letters.
 ///
 /// # Errors
@@ -143,5 +166,9 @@ mod tests {
         assert!(flag("yes").is_err());
         assert_eq!(flag(" TRUE"), Ok(true));
         assert!(name("  ").is_err());
+        assert_eq!((bytes("64KiB", 0..=65_536), bytes("7", 0..=9)), (Ok(65_536), Ok(7)));
+        for text in ["", "KiB", "1kb", "1 KiB", "99999999999999999999", "18446744073709551615GiB"] {
+            assert!(bytes(text, 0..=usize::MAX).is_err(), "{text}");
+        }
     }
 }

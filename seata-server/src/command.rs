@@ -4,13 +4,20 @@ mod arguments;
 mod logging;
 mod signals;
 
-use std::process::ExitCode;
+use std::{error::Error, process::ExitCode};
 
 use clap::Parser;
 
-use crate::{Server, config::Config};
+use crate::{
+    Server,
+    config::{Config, Sources},
+};
 
-use self::{arguments::Arguments, signals::Signals};
+use self::{
+    arguments::{Arguments, Command},
+    logging::Log,
+    signals::{Signal, Signals},
+};
 
 /// Runs the command with the arguments and the environment of this process.
 ///
@@ -18,45 +25,79 @@ use self::{arguments::Arguments, signals::Signals};
 /// configuration cannot be used.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse_from(arguments::spelled(std::env::args_os()));
-    let config = match Config::read(&arguments.sources()) {
+    let sources = arguments.sources();
+    let config = match Config::read(&sources) {
         Ok(config) => config,
+        Err(error) => return refuse(USAGE, &error),
+    };
+    if let Some(Command::Config { json }) = arguments.command {
+        return print(&config, json);
+    }
+    let log = match Log::start(&config.logging) {
+        Ok(log) => log,
         Err(error) => return refuse(USAGE, &error),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return refuse(FAILURE, &error),
     };
-    logging::start(&config.logging);
-    runtime.block_on(serve(config))
+    let code = runtime.block_on(serve(config, &sources, &log));
+    // What is still at work after the limit of a stop is not waited for.
+    runtime.shutdown_background();
+    code
 }
 
 const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
 
-fn refuse(code: u8, error: &dyn std::error::Error) -> ExitCode {
+fn refuse(code: u8, error: &dyn Error) -> ExitCode {
     eprintln!("seata-server: {error}");
     ExitCode::from(code)
 }
 
-async fn serve(config: Config) -> ExitCode {
-    let limit = config.settings.stop_limit;
-    let started = Signals::listen();
-    let mut signals = match started {
+fn print(config: &Config, json: bool) -> ExitCode {
+    use std::io::Write;
+    let text = if json { config.to_json() + "\n" } else { config.to_text() };
+    for note in &config.notes {
+        eprintln!("warning: {note}");
+    }
+    // A reader that has seen enough, such as `head`, is no failure.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+async fn serve(mut config: Config, sources: &Sources, log: &Log) -> ExitCode {
+    let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => return refuse(FAILURE, &error),
     };
-    let mut server = match Server::start(config.settings).await {
+    for note in &config.notes {
+        tracing::warn!("{note}");
+    }
+    // A start may take long behind a large journal; a signal ends it, and nothing was acknowledged yet.
+    let started = tokio::select! {
+        started = Server::start(config.settings.clone()) => started,
+        () = signals.stop() => return ExitCode::SUCCESS,
+    };
+    let mut server = match started {
         Ok(server) => server,
         Err(error) => return refuse(FAILURE, &error),
     };
-    let failure = tokio::select! {
-        () = signals.stop() => None,
-        error = server.failure() => Some(error),
+    let failure = loop {
+        tokio::select! {
+            error = server.failure() => break Some(error),
+            signal = signals.next() => match signal {
+                Signal::Stop => break None,
+                Signal::Reload => reload(&mut config, sources, &server, log),
+            },
+        }
     };
-    if let Some(error) = &failure {
-        tracing::error!(%error, "the store failed; the server ends");
-    } else {
-        tracing::info!(?limit, "stopping: requests under way are answered; a second signal ends at once");
+    let limit = config.settings.stop_limit;
+    match &failure {
+        Some(error) => tracing::error!(%error, "the server cannot go on and ends"),
+        None => {
+            tracing::info!(?limit, "stopping: requests under way are answered; a second signal ends at once")
+        }
     }
     let ended = tokio::select! {
         ended = server.shutdown(limit) => ended,
@@ -72,4 +113,25 @@ async fn serve(config: Config) -> ExitCode {
         }
         Err(error) => refuse(FAILURE, &error),
     }
+}
+
+fn reload(config: &mut Config, sources: &Sources, server: &Server, log: &Log) {
+    let reloaded = match config.reload(sources) {
+        Ok(reloaded) => reloaded,
+        Err(error) => return tracing::error!(%error, "the configuration cannot be used; nothing was changed"),
+    };
+    if let Err(error) = log.set_level(&reloaded.config.logging.level) {
+        return tracing::error!(%error, "the configuration cannot be used; nothing was changed");
+    }
+    server.reconfigure(&reloaded.config.settings);
+    for change in &reloaded.applied {
+        tracing::info!("{change}: takes effect");
+    }
+    for change in &reloaded.needs_restart {
+        tracing::warn!("{change}: takes effect at the next start");
+    }
+    if reloaded.applied.is_empty() && reloaded.needs_restart.is_empty() {
+        tracing::info!("the configuration was read again and says the same");
+    }
+    *config = reloaded.config;
 }

@@ -1,23 +1,59 @@
-//! Settings from a file, the environment and flags.
+//! Settings from a file, the environment and flags, under the key names of Java's server.
+//!
+//! A flag goes before a variable, a variable before the file, the file before the default. Keys may have
+//! Spring's prefix `seata.` and its spelling (`seata.server.max-commit-retry-timeout`). A time is a number of
+//! milliseconds, as in Java, or has a unit: `5s`.
+//!
+//! Each key has a variable: `SEATA_SERVER_` and the key in upper case, without `server.` and with `_` for each
+//! dot: `SEATA_SERVER_MAXCOMMITRETRYTIMEOUT`, `SEATA_SERVER_STORE_MODE`. Java's variables (`SEATA_IP`,
+//! `SEATA_PORT`, `STORE_MODE`, and `SEATA_STORE_MODE` as Spring has it) do as well.
 
-use std::path::PathBuf;
+mod draft;
+mod error;
+mod java;
+pub mod pages;
+mod print;
+mod reload;
+mod table;
+#[cfg(test)]
+mod tests;
 
-use crate::settings::{Settings, StoreKind};
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use seata_config::{Entries, Origin, camel_case, variable_name};
+
+use crate::settings::Settings;
+
+use self::{
+    draft::Draft,
+    java::{FIXED, UNUSED_VARIABLES},
+    table::{KEYS, Key},
+};
+
+pub use self::{
+    error::ConfigError,
+    print::Printed,
+    reload::{Change, Reloaded},
+};
 
 /// What a configuration says.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
     /// For the server.
     pub settings: Settings,
     /// For its log.
     pub logging: Logging,
+    /// What was written and has no effect, with the reason: to be told once.
+    pub notes: Vec<String>,
+    entries: Entries,
+    draft: Draft,
 }
 
 /// How the log is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logging {
-    /// What is written, as `RUST_LOG` says it. Default: `info`.
+    /// What is written: a level, or a list such as `info,seata_server=debug`. Default: `info`.
     pub level: String,
     /// Default: text.
     pub format: LogFormat,
@@ -38,31 +74,25 @@ impl Default for Logging {
     }
 }
 
-/// Where to read from, beside the environment.
+/// Where to read from.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// A TOML file.
     pub file: Option<PathBuf>,
-    /// Flag, key and value; they go before everything else.
-    pub flags: Vec<(&'static str, String, String)>,
+    /// The environment.
+    pub variables: BTreeMap<String, String>,
+    /// Flag, key and value.
+    pub flags: Vec<(String, String, String)>,
 }
 
-/// Why a configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// A value is not of the kind that its key takes.
-    #[error("{key} is {value:?} ({origin}): expected {expected}")]
-    Value {
-        /// The key.
-        key: String,
-        /// The value.
-        value: String,
-        /// Where it stands.
-        origin: String,
-        /// What would do.
-        expected: String,
-    },
+impl Sources {
+    /// The environment of this process, and nothing else.
+    pub fn environment() -> Self {
+        // Bytes that are no text are seen, and refused, as the value they were meant to be.
+        let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+        let variables = std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
+        Self { variables, ..Self::default() }
+    }
 }
 
 impl Config {
@@ -71,41 +101,186 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] names the key, the value, where it stands and what was expected.
     pub fn read(sources: &Sources) -> Result<Self, ConfigError> {
-        let mut config = Self::default();
-        let settings = &mut config.settings;
+        let mut found = Found::default();
+        if let Some(path) = &sources.file {
+            let text = fs::read_to_string(path)
+                .map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+            found.file(&text, path)?;
+        }
+        found.environment(&sources.variables)?;
         for (flag, key, value) in &sources.flags {
-            let refused = |expected: &str| ConfigError::Value {
-                key: key.clone(),
-                value: value.clone(),
-                origin: (*flag).to_owned(),
-                expected: expected.to_owned(),
-            };
-            match key.as_str() {
-                "server.bind" => {
-                    let addresses = value.split(',').map(|text| text.trim().parse());
-                    settings.front.bind =
-                        addresses.collect::<Result<_, _>>().map_err(|_| refused("addresses"))?;
-                    settings.console.bind.clone_from(&settings.front.bind);
-                }
-                "server.host" => settings.front.host = Some(value.clone()),
-                "server.servicePort" => {
-                    settings.front.port = value.parse().map_err(|_| refused("a port"))?;
-                }
-                "console.port" => {
-                    settings.console.port = Some(value.parse().map_err(|_| refused("a port"))?);
-                }
-                "store.directory" => settings.store.directory = value.into(),
-                "store.mode" => {
-                    settings.store.kind = match value.as_str() {
-                        "journal" | "file" => StoreKind::Journal,
-                        "memory" => StoreKind::Memory,
-                        _ => return Err(refused("journal or memory")),
-                    };
-                }
-                _ if value == "json" => config.logging.format = LogFormat::Json,
-                _ => {}
+            found.flag(flag, key, value)?;
+        }
+        let Found { entries, mut notes, unused } = found;
+        notes.extend(unused.into_iter().map(|(why, keys)| format!("{}: no effect, {why}", keys.join(", "))));
+        Self::build(entries, notes)
+    }
+
+    fn build(entries: Entries, notes: Vec<String>) -> Result<Self, ConfigError> {
+        let mut draft = Draft::default();
+        for key in KEYS {
+            let Some(entry) = entries.get(key.name) else { continue };
+            key.read(&mut draft, &entry.text).map_err(|error| ConfigError::Value {
+                key: key.name.to_owned(),
+                value: if key.is_secret { MASK.to_owned() } else { error.value },
+                origin: entry.origin.clone(),
+                expected: error.expected,
+            })?;
+        }
+        draft.finish(|key| entries.get(key).is_some())?;
+        Ok(Self { settings: draft.settings.clone(), logging: draft.logging.clone(), notes, entries, draft })
+    }
+}
+
+/// What stands in place of a secret.
+const MASK: &str = "********";
+
+/// What the sources say, under the names of the table.
+#[derive(Default)]
+struct Found {
+    entries: Entries,
+    notes: Vec<String>,
+    /// The keys without effect, by the reason.
+    unused: BTreeMap<&'static str, Vec<String>>,
+}
+
+/// What a key is.
+enum Role {
+    Setting(&'static Key),
+    Fixed(&'static java::Fixed),
+    Unused(&'static str),
+}
+
+impl Found {
+    fn file(&mut self, text: &str, path: &std::path::Path) -> Result<(), ConfigError> {
+        let separator = |key: &str| match role(key) {
+            Some(Role::Setting(key)) => key.is_list().then_some(","),
+            // A list of what is not read does no harm.
+            Some(_) => Some(","),
+            None => None,
+        };
+        let read = Entries::from_toml(text, Some(path), separator)
+            .map_err(|error| ConfigError::file(path, error))?;
+        for (key, entry) in read {
+            self.put(&key, entry.text, entry.origin, true)?;
+        }
+        Ok(())
+    }
+
+    fn environment(&mut self, variables: &BTreeMap<String, String>) -> Result<(), ConfigError> {
+        for key in KEYS {
+            let names = variables_of(key);
+            let names = names.iter().map(String::as_str);
+            self.entries.override_from(key.name, names, |name| variables.get(name).cloned());
+        }
+        for fixed in FIXED {
+            if let Some(name) = fixed.variable
+                && let Some(text) = variables.get(name).filter(|text| !text.trim().is_empty())
+            {
+                self.put(fixed.name, text.clone(), Origin::Variable(name.to_owned()), false)?;
             }
         }
-        Ok(config)
+        for (name, why) in UNUSED_VARIABLES {
+            if variables.contains_key(*name) {
+                self.notes.push(format!("environment variable {name}: no effect, {why}"));
+            }
+        }
+        self.note_unknown(variables);
+        Ok(())
     }
+
+    /// An unknown variable is a warning and no error: the environment is not this server's alone.
+    fn note_unknown(&mut self, variables: &BTreeMap<String, String>) {
+        let known: Vec<_> = KEYS.iter().flat_map(variables_of).collect();
+        let ours = variables.keys().filter(|name| name.starts_with(VARIABLE_PREFIX));
+        for name in ours.filter(|name| !known.contains(name) && !is_of_kubernetes(name)) {
+            let nearest = seata_config::nearest(name, known.iter().map(String::as_str));
+            let suggestion = error::suggestion(nearest);
+            self.notes.push(format!("environment variable {name}: no effect, no such setting{suggestion}"));
+        }
+    }
+
+    fn flag(&mut self, flag: &str, key: &str, value: &str) -> Result<(), ConfigError> {
+        self.put(key, value.to_owned(), Origin::Flag(flag.to_owned()), false)
+    }
+
+    /// `is_once`: another spelling of the same key was read from the same source.
+    fn put(&mut self, key: &str, text: String, origin: Origin, is_once: bool) -> Result<(), ConfigError> {
+        match role(key) {
+            Some(Role::Setting(setting)) => {
+                let before = self.entries.insert(setting.name, text, origin.clone());
+                match before {
+                    Some(first) if is_once => {
+                        let key = setting.name.to_owned();
+                        Err(ConfigError::Twice { key, first: first.origin, again: origin })
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Some(Role::Fixed(fixed)) => {
+                if fixed.accepted.iter().any(|word| text.trim().eq_ignore_ascii_case(word)) {
+                    return Ok(());
+                }
+                let (key, instead) = (fixed.name.to_owned(), fixed.instead);
+                Err(ConfigError::Unsupported { key, value: text, origin, instead })
+            }
+            Some(Role::Unused(why)) => {
+                self.unused.entry(why).or_default().push(key.to_owned());
+                Ok(())
+            }
+            None => Err(ConfigError::UnknownKey { key: key.to_owned(), origin, nearest: nearest(key) }),
+        }
+    }
+}
+
+/// What a key is, in Java's spelling or in Spring's.
+fn role(key: &str) -> Option<Role> {
+    let spelled = camel_case(key);
+    let short = spelled.strip_prefix("seata.").unwrap_or(&spelled);
+    let is_it = |known: &str| {
+        known == key || known == spelled || known.strip_prefix("seata.").unwrap_or(known) == short
+    };
+    let setting = KEYS.iter().find(|key| is_it(key.name) || key.aliases.iter().any(|alias| is_it(alias)));
+    let setting = setting.map(Role::Setting);
+    let fixed = || FIXED.iter().find(|fixed| is_it(fixed.name)).map(Role::Fixed);
+    let unused = || java::unused(short).or_else(|| java::unused(&spelled)).map(Role::Unused);
+    setting.or_else(fixed).or_else(unused)
+}
+
+/// The known key that was probably meant. What has an effect goes before what has none.
+fn nearest(key: &str) -> Option<String> {
+    let spelled = camel_case(key);
+    let settings = KEYS.iter().map(|key| key.name).chain(FIXED.iter().map(|fixed| fixed.name));
+    let unused = java::UNUSED.iter().map(|(name, _)| *name).filter(|name| !name.ends_with('.'));
+    seata_config::nearest(&spelled, settings.chain(unused)).map(str::to_owned)
+}
+
+const VARIABLE_PREFIX: &str = "SEATA_SERVER_";
+
+/// The variables of a key, the first of them ours.
+fn variables_of(key: &Key) -> Vec<String> {
+    // Kubernetes sets `SEATA_SERVER_PORT` in every container beside a service of that name.
+    if key.name == "server.port" {
+        return Vec::new();
+    }
+    let short = key.name.strip_prefix("seata.").unwrap_or(key.name);
+    let name = variable_name(short.strip_prefix("server.").unwrap_or(short));
+    let mut names = vec![format!("{VARIABLE_PREFIX}{name}")];
+    names.extend(key.variables.iter().map(|name| (*name).to_owned()));
+    if !short.starts_with("server.") {
+        names.push(format!("SEATA_{name}"));
+    }
+    if short.starts_with("console.user.") {
+        names.push(name);
+    }
+    names
+}
+
+/// What Kubernetes tells every container of a service called `seata-server`.
+fn is_of_kubernetes(name: &str) -> bool {
+    let rest = &name[VARIABLE_PREFIX.len()..];
+    rest == "PORT"
+        || rest.starts_with("PORT_")
+        || rest.starts_with("SERVICE_HOST")
+        || rest.starts_with("SERVICE_PORT")
 }

@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+mod address;
 pub mod command;
 pub mod config;
 mod console;
@@ -23,6 +24,7 @@ mod server;
 pub mod settings;
 mod tls;
 
+pub use address::AddressError;
 pub use console::ConsoleError;
 pub use server::{Server, StartError};
 

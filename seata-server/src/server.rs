@@ -14,10 +14,11 @@ use seata_coordinator::{
 };
 
 use crate::{
+    address::{self, AddressError},
     console::{Console, ConsoleError, ConsoleState, Readiness},
     front::{Bound, Clients, Front},
     metrics::Metrics,
-    settings::{Settings, StoreKind},
+    settings::{Settings, StoreKind, StoreSettings},
 };
 
 /// A server at work.
@@ -39,6 +40,9 @@ pub enum StartError {
     /// The Seata port could not be listened on.
     #[error("the Seata port cannot be listened on: {0}")]
     Bind(#[source] io::Error),
+    /// There is no address for XIDs.
+    #[error(transparent)]
+    Address(#[from] AddressError),
     /// The HTTP port could not be opened.
     #[error(transparent)]
     Console(#[from] ConsoleError),
@@ -56,23 +60,16 @@ impl Server {
     /// # Errors
     /// [`StartError`] names the cause.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let host = address::advertised(&settings.front)?;
         let bound = Bound::bind(settings.front.clone()).await.map_err(StartError::Bind)?;
         let bound_console = Console::bind(&settings.console).await?;
         let (addresses, console_addresses) = (bound.addresses(), bound_console.addresses());
         let mut coordinator = settings.coordinator.clone();
-        let first = addresses.first().copied();
-        let host = settings.front.host.clone();
-        coordinator.address = first.map(|at| (host.unwrap_or_else(|| at.ip().to_string()), at.port()));
-        tracing::info!(?addresses, "listening");
-        let store = match settings.store.kind {
-            StoreKind::Memory => AnyStore::Memory(MemoryStore::new("server", coordinator.history)),
-            StoreKind::Journal => AnyStore::Journal(Box::new(JournalStore::open(
-                &settings.store.directory,
-                coordinator.history,
-            )?)),
-        };
+        coordinator.address = addresses.first().map(|at| (host, at.port()));
+        let settings = Arc::new(settings);
+        let store = open(&settings.store, coordinator.history).await?;
         let (clients, metrics) = (Clients::default(), Arc::new(Metrics::default()));
-        let jitter = Box::new(|| 0.5);
+        let jitter = Box::new(rand::random::<f64>);
         let (participants, observer) = (clients.clone(), Arc::clone(&metrics));
         let clock = SystemClock::new();
         let (tc, runner) =
@@ -82,13 +79,14 @@ impl Server {
             tc: tc.clone(),
             clients: clients.clone(),
             metrics: Arc::clone(&metrics),
-            settings: Arc::new(settings),
+            settings: Arc::clone(&settings),
             started: SystemTime::now(),
             readiness: readiness.clone(),
         })?;
         let runner = tokio::spawn(runner.run());
         let front = bound.serve(tc.clone(), clients, metrics);
         readiness.serving();
+        announce(&addresses, &console_addresses, &tc, &settings);
         Ok(Self { addresses, console_addresses, tc, console, readiness, front, runner })
     }
 
@@ -102,11 +100,17 @@ impl Server {
         &self.console_addresses
     }
 
+    /// Goes on with those of `settings` that may change while it runs.
+    pub fn reconfigure(&self, settings: &Settings) {
+        self.tc.reconfigure(settings.coordinator.clone());
+    }
+
     /// What makes it impossible to go on; waits as long as all is well.
     pub async fn failure(&mut self) -> StoreError {
         match (&mut self.runner).await {
             Ok(Err(error)) => error,
-            Ok(Ok(())) | Err(_) => StoreError::Closed,
+            Ok(Ok(())) => StoreError::Closed,
+            Err(panic) => StoreError::Failed { reason: format!("phase two ended: {panic}").into() },
         }
     }
 
@@ -128,3 +132,36 @@ impl Server {
 
 /// How long answers of the HTTP port may take at the end.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
+
+/// Reading the journal blocks as long as there is much that is open.
+async fn open(settings: &StoreSettings, history: usize) -> Result<AnyStore, StartError> {
+    if settings.kind == StoreKind::Memory {
+        tracing::warn!("store.mode is memory: every transaction is forgotten when this process ends");
+        return Ok(AnyStore::Memory(MemoryStore::new("server", history)));
+    }
+    let directory = settings.directory.clone();
+    let opened = tokio::task::spawn_blocking(move || JournalStore::open(directory, history)).await;
+    let store = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    Ok(AnyStore::Journal(Box::new(store)))
+}
+
+/// The line that operators and scripts wait for.
+fn announce(addresses: &[SocketAddr], console: &[SocketAddr], tc: &crate::Tc, settings: &Settings) {
+    let store = &settings.store;
+    let scheme = if settings.console.tls.is_some() { "https" } else { "http" };
+    let urls: Vec<_> = console.iter().map(|address| format!("{scheme}://{address}")).collect();
+    let (store, directory) = match store.kind {
+        StoreKind::Journal => ("journal", std::path::absolute(&store.directory).ok()),
+        StoreKind::Memory => ("memory", None),
+    };
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        ?addresses,
+        xids = tc.address(),
+        store,
+        directory = directory.map(|path| tracing::field::display(path.display().to_string())),
+        open = tc.stats().open,
+        console = urls.join(" "),
+        "listening"
+    );
+}
