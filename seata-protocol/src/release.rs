@@ -1,6 +1,6 @@
 //! Which release of Seata a peer is, and what it understands.
 
-use crate::{Dialect, ProtobufPackage, TransactionExceptionCode, compress::Lz4Form};
+use crate::{Dialect, GlobalStatus, ProtobufPackage, TransactionExceptionCode, compress::Lz4Form};
 
 /// A release of Seata, as a peer names its own when it registers.
 ///
@@ -67,6 +67,40 @@ impl Release {
 /// Where 2.x has [`NotRaftLeader`](TransactionExceptionCode::NotRaftLeader), and 1.7 and 1.8 have nothing: their
 /// numbers from here on are one less.
 const INSERTED: u8 = TransactionExceptionCode::NotRaftLeader.code();
+
+impl GlobalStatus {
+    /// The status to send to a peer of this release so that it understands this one: a Java client drops a message
+    /// with a number that it does not know.
+    ///
+    /// | status | since | older releases get |
+    /// |---|---|---|
+    /// | [`CommitRetryTimeout`](Self::CommitRetryTimeout) | 1.5 | [`CommitFailed`](Self::CommitFailed) |
+    /// | [`RollbackRetryTimeout`](Self::RollbackRetryTimeout) | 1.5 | [`RollbackFailed`](Self::RollbackFailed) |
+    /// | [`Deleting`](Self::Deleting) | 2.6 | [`Finished`](Self::Finished) |
+    /// | [`StopCommitOrCommitRetry`](Self::StopCommitOrCommitRetry) | 2.6 | [`CommitRetrying`](Self::CommitRetrying) |
+    /// | [`StopRollbackOrRollbackRetry`](Self::StopRollbackOrRollbackRetry) | 2.6 | [`RollbackRetrying`](Self::RollbackRetrying) |
+    ///
+    /// What was given up at its limit has failed for the time being; what a person has stopped goes on when
+    /// that person says so.
+    ///
+    /// ```
+    /// use seata_protocol::{GlobalStatus, Release};
+    ///
+    /// let stopped = GlobalStatus::StopCommitOrCommitRetry;
+    /// assert_eq!(stopped.for_release(Release::of("2.0.0")), GlobalStatus::CommitRetrying);
+    /// assert_eq!(stopped.for_release(Release::of("2.6.0")), stopped);
+    /// ```
+    pub const fn for_release(self, release: Release) -> Self {
+        match self {
+            Self::CommitRetryTimeout if !release.is_from(1, 5) => Self::CommitFailed,
+            Self::RollbackRetryTimeout if !release.is_from(1, 5) => Self::RollbackFailed,
+            Self::Deleting if !release.is_from(2, 6) => Self::Finished,
+            Self::StopCommitOrCommitRetry if !release.is_from(2, 6) => Self::CommitRetrying,
+            Self::StopRollbackOrRollbackRetry if !release.is_from(2, 6) => Self::RollbackRetrying,
+            status => status,
+        }
+    }
+}
 
 impl TransactionExceptionCode {
     /// The code to send to a peer of this release so that it understands this one: releases number the end

@@ -1,7 +1,22 @@
 //! The Seata port.
+//!
+//! ```text
+//!   listener ─▶ connection ─▶ requests ─▶ Tc
+//!                 │    ▲
+//!   registration ◀┘    └── clients ◀── phase two
+//! ```
+//!
+//! A connection is one task. It reads frames, keeps the requests that are under way, and writes every answer that
+//! is ready with one call. Registrations take effect while their frame is read, so whatever follows finds them.
 
+mod answers;
 mod clients;
+mod connection;
+mod desk;
+mod incoming;
 mod listener;
+mod registration;
+mod requests;
 
-pub(crate) use clients::Clients;
+pub(crate) use clients::{ClientCounts, ClientView, Clients};
 pub(crate) use listener::{Bound, Front};

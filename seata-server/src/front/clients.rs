@@ -1,17 +1,356 @@
 //! Who is connected, and the way to resource managers.
 
-use seata_coordinator::driver::{BranchTask, Participants, Reached};
+use std::{
+    collections::HashMap,
+    fmt,
+    net::SocketAddr,
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use seata_coordinator::{
+    driver::{BranchTask, Participants, Reached},
+    record::Millis,
+    session::Phase,
+};
+use seata_protocol::{BranchType, ResourceId, UndoLogDelete};
+
+use self::batch::Batch;
+
+pub(super) use self::peer::{Answer, Identity, Peer, Role};
+
+mod batch;
+mod peer;
 
 /// All connected clients. Cloning is cheap, and all clones are the same.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Clients {}
+#[derive(Clone, Default)]
+pub(crate) struct Clients {
+    inner: Arc<Inner>,
+}
 
-impl Participants for Clients {
-    async fn commit(&self, _task: BranchTask) -> Reached {
-        Reached::NoSuchResource
+#[derive(Default)]
+struct Inner {
+    registry: RwLock<Registry>,
+    next_peer: AtomicU64,
+    next_request: AtomicI32,
+    /// Spreads calls over clients of equal standing.
+    turn: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Registry {
+    peers: HashMap<u64, Entry>,
+    by_client: HashMap<Arc<str>, Arc<Peer>>,
+    by_resource: HashMap<ResourceId, Vec<Arc<Peer>>>,
+}
+
+struct Entry {
+    peer: Arc<Peer>,
+    resources: Vec<ResourceId>,
+}
+
+/// One connected client, for people.
+#[derive(Clone, Debug)]
+#[allow(dead_code, reason = "the console shows all of it")]
+pub(crate) struct ClientView {
+    pub(crate) application: Arc<str>,
+    pub(crate) group: Arc<str>,
+    pub(crate) address: SocketAddr,
+    pub(crate) version: Arc<str>,
+    /// `TM`, `RM`.
+    pub(crate) roles: Vec<&'static str>,
+    pub(crate) resources: Vec<ResourceId>,
+    /// When it connected.
+    pub(crate) since: Millis,
+    /// Requests of it that are under way.
+    pub(crate) in_flight: usize,
+}
+
+/// How many there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(dead_code, reason = "the console shows all of it")]
+pub(crate) struct ClientCounts {
+    pub(crate) connections: usize,
+    pub(crate) tm: usize,
+    pub(crate) rm: usize,
+    pub(crate) resources: usize,
+}
+
+#[allow(dead_code, reason = "the console asks")]
+impl Clients {
+    /// Every registered client, the longest connected first.
+    pub(crate) fn list(&self) -> Vec<ClientView> {
+        let registry = self.inner.registry.read().expect("nothing panics under it");
+        let mut views: Vec<_> = registry.peers.values().filter_map(Entry::view).collect();
+        views.sort_by_key(|view| view.since);
+        views
     }
 
-    async fn rollback(&self, _task: BranchTask) -> Reached {
-        Reached::NoSuchResource
+    pub(crate) fn counts(&self) -> ClientCounts {
+        let registry = self.inner.registry.read().expect("nothing panics under it");
+        let with = |role| registry.peers.values().filter(|entry| entry.peer.has_role(role)).count();
+        ClientCounts {
+            connections: registry.peers.len(),
+            tm: with(Role::Tm),
+            rm: with(Role::Rm),
+            resources: registry.by_resource.len(),
+        }
+    }
+
+    /// Closes the connection of the client at `address`. Returns whether there is one.
+    pub(crate) fn disconnect(&self, address: SocketAddr) -> bool {
+        let peer = self.peers().into_iter().find(|peer| peer.address == address);
+        peer.as_ref().is_some_and(|peer| peer.close())
+    }
+}
+
+impl Clients {
+    /// A connection has come.
+    pub(super) fn welcome(&self, address: SocketAddr) -> Arc<Peer> {
+        let id = self.inner.next_peer.fetch_add(1, Ordering::Relaxed);
+        let peer = Arc::new(Peer::new(id, address));
+        let mut registry = self.inner.registry.write().expect("nothing panics under it");
+        registry.peers.insert(id, Entry { peer: Arc::clone(&peer), resources: Vec::new() });
+        peer
+    }
+
+    /// It is registered in this role, with these resources beside those it has. Returns those that are new to it;
+    /// those beyond `limit` are not taken.
+    pub(super) fn register(
+        &self,
+        peer: &Arc<Peer>,
+        role: Role,
+        resources: Vec<ResourceId>,
+        limit: usize,
+    ) -> Vec<ResourceId> {
+        peer.take_role(role);
+        let mut registry = self.inner.registry.write().expect("nothing panics under it");
+        let Registry { peers, by_client, by_resource } = &mut *registry;
+        let Some(entry) = peers.get_mut(&peer.id) else { return Vec::new() };
+        if let Some(identity) = peer.identity() {
+            by_client.insert(Arc::clone(&identity.client), Arc::clone(peer));
+        }
+        let mut new = Vec::new();
+        for resource in resources {
+            if entry.resources.len() < limit && !entry.resources.contains(&resource) {
+                by_resource.entry(resource.clone()).or_default().push(Arc::clone(peer));
+                entry.resources.push(resource.clone());
+                new.push(resource);
+            }
+        }
+        new
+    }
+
+    /// Its connection has ended: who waits for its answers learns it at once.
+    pub(super) fn forget(&self, peer: &Arc<Peer>) {
+        let mut registry = self.inner.registry.write().expect("nothing panics under it");
+        let Registry { peers, by_client, by_resource } = &mut *registry;
+        if let Some(entry) = peers.remove(&peer.id) {
+            for resource in entry.resources {
+                if let Some(holders) = by_resource.get_mut(&resource) {
+                    holders.retain(|holder| holder.id != peer.id);
+                    if holders.is_empty() {
+                        by_resource.remove(&resource);
+                    }
+                }
+            }
+        }
+        if let Some(identity) = peer.identity()
+            && by_client.get(&identity.client).is_some_and(|holder| holder.id == peer.id)
+        {
+            by_client.remove(&identity.client);
+        }
+        drop(registry);
+        peer.end();
+    }
+
+    /// Those of them that are connected now.
+    pub(super) fn peers(&self) -> Vec<Arc<Peer>> {
+        let registry = self.inner.registry.read().expect("nothing panics under it");
+        registry.peers.values().map(|entry| Arc::clone(&entry.peer)).collect()
+    }
+
+    /// An answer of phase two that is none to what was asked over this connection: some clients use
+    /// whichever of their connections they find first.
+    pub(super) fn answered_elsewhere(&self, peer: &Peer, id: i32, answer: Answer) -> bool {
+        let Some(identity) = peer.identity() else { return false };
+        let is_same = |other: &Arc<Peer>| {
+            other.id != peer.id
+                && other.identity().is_some_and(|other| other.application == identity.application)
+        };
+        let others: Vec<_> = self.peers().into_iter().filter(is_same).collect();
+        let holder = others.iter().find(|other| other.expects(id));
+        holder.is_some_and(|holder| holder.answered(id, answer))
+    }
+
+    /// Asks one client of each resource to delete the undo logs that are older than `save_days`.
+    pub(super) fn delete_undo_logs(&self, save_days: i16) {
+        let chosen: Vec<_> = {
+            let registry = self.inner.registry.read().expect("nothing panics under it");
+            let by_resource = registry.by_resource.iter();
+            by_resource
+                .filter_map(|(resource, holders)| {
+                    let holder = holders.iter().find(|holder| holder.reads_undo_log_delete())?;
+                    Some((resource.clone(), Arc::clone(holder)))
+                })
+                .collect()
+        };
+        for (resource, holder) in chosen {
+            holder.tell(
+                self.next_request(),
+                UndoLogDelete {
+                    branch_type: BranchType::At,
+                    resource_id: resource.as_str().into(),
+                    save_days,
+                },
+            );
+        }
+    }
+
+    fn next_request(&self) -> i32 {
+        self.inner.next_request.fetch_add(1, Ordering::Relaxed) & i32::MAX
+    }
+
+    /// Asks all tasks at once; each connection gets its requests in one go.
+    async fn ask(&self, phase: Phase, tasks: &[BranchTask]) -> Vec<Reached> {
+        let batch = Batch::new(tasks.len());
+        let mut asked = Asked { batch: Arc::clone(&batch), requests: Vec::with_capacity(tasks.len()) };
+        let mut last: Option<(&BranchTask, Arc<Peer>)> = None;
+        for (index, task) in tasks.iter().enumerate() {
+            let peer = match &last {
+                Some((previous, peer))
+                    if previous.client == task.client && previous.resource == task.resource =>
+                {
+                    Ok(Arc::clone(peer))
+                }
+                _ => self.route(task),
+            };
+            let peer = match peer {
+                Ok(peer) => peer,
+                Err(reached) => {
+                    batch.settle(index, reached);
+                    continue;
+                }
+            };
+            let id = self.next_request();
+            match peer.ask(id, phase, task, &batch, index) {
+                Ok(()) => {
+                    asked.requests.push((Arc::clone(&peer), id));
+                    if last.as_ref().is_none_or(|(_, before)| before.id != peer.id)
+                        && let Some((_, before)) = last.take()
+                    {
+                        before.wake();
+                    }
+                    last = Some((task, peer));
+                }
+                Err(reason) => batch.settle(index, Reached::Unreachable { reason }),
+            }
+        }
+        if let Some((_, peer)) = last {
+            peer.wake();
+        }
+        batch.answers().await
+    }
+
+    /// Java's order: the client itself; its application at its address; its application; for AT, which needs
+    /// the database alone, anybody who has the resource.
+    fn route(&self, task: &BranchTask) -> Result<Arc<Peer>, Reached> {
+        let registry = self.inner.registry.read().expect("nothing panics under it");
+        if let Some(peer) = registry.by_client.get(&*task.client)
+            && peer.has_role(Role::Rm)
+            && peer.is_open()
+        {
+            return Ok(Arc::clone(peer));
+        }
+        let holders = registry.by_resource.get(&task.resource).map_or(&[][..], Vec::as_slice);
+        let (application, ip) = parts(&task.client);
+        let mut best: Option<(u8, &Arc<Peer>)> = None;
+        let start = self.inner.turn.fetch_add(1, Ordering::Relaxed) % holders.len().max(1);
+        for peer in holders[start..].iter().chain(&holders[..start]).filter(|peer| peer.is_open()) {
+            let Some(identity) = peer.identity() else { continue };
+            let standing = match &*identity.application == application {
+                true if identity.ip() == ip => 0,
+                true => 1,
+                false if task.client.is_empty() => 2,
+                false if matches!(task.branch_type, BranchType::At | BranchType::Saga) => 2,
+                false => continue,
+            };
+            if best.is_none_or(|(known, _)| standing < known) {
+                best = Some((standing, peer));
+            }
+            if standing == 0 {
+                break;
+            }
+        }
+        match best {
+            Some((_, peer)) => Ok(Arc::clone(peer)),
+            None if holders.is_empty() => Err(Reached::NoSuchResource),
+            // The resource is there for others, whose calls must go on.
+            None => Err(Reached::Unreachable {
+                reason: format!("no client of application {application} is connected for this resource"),
+            }),
+        }
+    }
+}
+
+/// Application and IP of `application:ip:port`. An IPv6 address has colons of its own; an application has none,
+/// as in Java.
+fn parts(client: &str) -> (&str, &str) {
+    let (application, address) = client.split_once(':').unwrap_or((client, ""));
+    (application, address.rsplit_once(':').map_or(address, |(ip, _)| ip))
+}
+
+/// Requests that are forgotten with the one who asked.
+struct Asked {
+    batch: Arc<Batch>,
+    requests: Vec<(Arc<Peer>, i32)>,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if !self.batch.is_complete() {
+            for (peer, id) in &self.requests {
+                peer.forget_request(*id);
+            }
+        }
+    }
+}
+
+impl Participants for Clients {
+    async fn commit(&self, task: BranchTask) -> Reached {
+        self.ask(Phase::Commit, &[task]).await.pop().expect("one answer for each task")
+    }
+
+    async fn rollback(&self, task: BranchTask) -> Reached {
+        self.ask(Phase::Rollback, &[task]).await.pop().expect("one answer for each task")
+    }
+
+    async fn commit_many(&self, tasks: Vec<BranchTask>) -> Vec<Reached> {
+        self.ask(Phase::Commit, &tasks).await
+    }
+}
+
+impl Entry {
+    fn view(&self) -> Option<ClientView> {
+        let identity = self.peer.identity()?;
+        let roles = [(Role::Tm, "TM"), (Role::Rm, "RM")];
+        Some(ClientView {
+            application: Arc::clone(&identity.application),
+            group: Arc::clone(&identity.group),
+            address: self.peer.address,
+            version: Arc::clone(&identity.version),
+            roles: roles.iter().filter(|(role, _)| self.peer.has_role(*role)).map(|(_, name)| *name).collect(),
+            resources: self.resources.clone(),
+            since: self.peer.since,
+            in_flight: self.peer.in_flight(),
+        })
+    }
+}
+
+impl fmt::Debug for Clients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clients").field("counts", &self.counts()).finish()
     }
 }

@@ -1,10 +1,37 @@
 //! The sockets of the Seata port.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use tokio::net::TcpListener;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 
-use crate::{Tc, front::Clients, metrics::Metrics, settings::FrontSettings};
+use crate::{
+    Tc,
+    front::{
+        Clients, connection,
+        desk::{Desk, Stage},
+    },
+    metrics::Metrics,
+    settings::FrontSettings,
+};
+
+/// The pauses after an accept that failed, as without free file descriptors.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How often a port that ends looks whether all is answered.
+const DRAIN_CHECK: Duration = Duration::from_millis(5);
+/// When undo logs are first asked to be deleted.
+const FIRST_UNDO_LOG_DELETE: Duration = Duration::from_secs(180);
+/// How long connections may take to write their last bytes.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Sockets that listen already, so that the port is known, and accept nothing yet.
 #[derive(Debug)]
@@ -13,15 +40,22 @@ pub(crate) struct Bound {
     settings: FrontSettings,
 }
 
-/// The Seata port at work.
-#[derive(Debug)]
-pub(crate) struct Front {}
+/// The Seata port at work. Dropping it ends all connections at once.
+pub(crate) struct Front {
+    desk: Arc<Desk>,
+    /// One for each socket, which owns its connections; and the one that deletes undo logs.
+    tasks: JoinSet<()>,
+}
 
 impl Bound {
     pub(crate) async fn bind(settings: FrontSettings) -> io::Result<Self> {
-        let mut listeners = Vec::new();
+        let mut listeners: Vec<TcpListener> = Vec::new();
+        let mut port = settings.port;
         for ip in &settings.bind {
-            listeners.push(TcpListener::bind((*ip, settings.port)).await?);
+            let listener = TcpListener::bind((*ip, port)).await?;
+            // A port that was free for the first address is meant for all of them.
+            port = listener.local_addr()?.port();
+            listeners.push(listener);
         }
         Ok(Self { listeners, settings })
     }
@@ -32,14 +66,124 @@ impl Bound {
     }
 
     /// Begins to accept.
-    pub(crate) fn serve(self, _tc: Tc, _clients: Clients, _metrics: Arc<Metrics>) -> Front {
-        drop(self.settings);
-        Front {}
+    pub(crate) fn serve(self, tc: Tc, clients: Clients, metrics: Arc<Metrics>) -> Front {
+        let desk = Arc::new(Desk::new(tc, clients, metrics, self.settings));
+        let mut tasks = JoinSet::new();
+        for listener in self.listeners {
+            tasks.spawn(accept(listener, Arc::clone(&desk)));
+        }
+        tasks.spawn(delete_undo_logs(Arc::clone(&desk)));
+        Front { desk, tasks }
     }
 }
 
 impl Front {
     /// Takes no more connections and requests, lets those under way be answered for at most `limit`, then
     /// closes all.
-    pub(crate) async fn shutdown(self, _limit: Duration) {}
+    pub(crate) async fn shutdown(mut self, limit: Duration) {
+        let end = Instant::now() + limit;
+        self.desk.enter(Stage::Draining);
+        while Instant::now() < end && !self.desk.clients.peers().iter().all(|peer| peer.is_at_rest()) {
+            sleep(DRAIN_CHECK).await;
+        }
+        self.desk.enter(Stage::Closing);
+        let end = Instant::now() + LAST_WORDS;
+        while Instant::now() < end && self.desk.connections.load(Ordering::Acquire) > 0 {
+            self.desk.enter(Stage::Closing);
+            sleep(DRAIN_CHECK).await;
+        }
+        self.tasks.shutdown().await;
+    }
+}
+
+impl std::fmt::Debug for Front {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Front").field("stage", &self.desk.stage()).finish_non_exhaustive()
+    }
+}
+
+async fn accept(listener: TcpListener, desk: Arc<Desk>) {
+    let mut connections = JoinSet::new();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(ended) = connections.join_next() => {
+                report_panic(ended);
+                continue;
+            }
+        };
+        match accepted {
+            Ok((stream, address)) => {
+                pause = FIRST_PAUSE;
+                take_in(stream, address, &desk, &mut connections);
+            }
+            Err(error) => {
+                desk.metrics.refused("accept");
+                tracing::warn!(%error, ?pause, "no connection can be accepted now");
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+fn take_in(stream: TcpStream, address: SocketAddr, desk: &Arc<Desk>, connections: &mut JoinSet<()>) {
+    if desk.stage() != Stage::Open {
+        return;
+    }
+    let seat = Seat::take(desk);
+    if desk.connections.load(Ordering::Acquire) > desk.settings.max_connections {
+        desk.metrics.refused("connections");
+        if desk.complaints.is_due(address.ip()) {
+            let limit = desk.settings.max_connections;
+            tracing::warn!(peer = %address, limit, "refused: there are as many connections as there may be");
+        }
+        return;
+    }
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(peer = %address, %error, "the connection ended before it began");
+        return;
+    }
+    let desk = Arc::clone(desk);
+    connections.spawn(async move {
+        let _seat = seat;
+        connection::serve(stream, address, desk).await;
+    });
+}
+
+/// One of the connections that there may be.
+struct Seat(Arc<Desk>);
+
+impl Seat {
+    fn take(desk: &Arc<Desk>) -> Self {
+        desk.connections.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(desk))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn report_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a connection ended by a fault of this server; please report it");
+    }
+}
+
+async fn delete_undo_logs(desk: Arc<Desk>) {
+    let period = desk.settings.undo_log_delete_period;
+    if period.is_zero() {
+        return;
+    }
+    sleep(FIRST_UNDO_LOG_DELETE.min(period)).await;
+    loop {
+        desk.clients.delete_undo_logs(desk.settings.undo_log_save_days);
+        sleep(period).await;
+    }
 }
