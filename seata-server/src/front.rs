@@ -18,5 +18,6 @@ mod listener;
 mod registration;
 mod requests;
 
+#[allow(unused_imports, reason = "the console names them")]
 pub(crate) use clients::{ClientCounts, ClientView, Clients};
 pub(crate) use listener::{Bound, Front};
