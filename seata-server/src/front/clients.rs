@@ -341,7 +341,11 @@ impl Entry {
             group: Arc::clone(&identity.group),
             address: self.peer.address,
             version: Arc::clone(&identity.version),
-            roles: roles.iter().filter(|(role, _)| self.peer.has_role(*role)).map(|(_, name)| *name).collect(),
+            roles: roles
+                .iter()
+                .filter(|(role, _)| self.peer.has_role(*role))
+                .map(|(_, name)| *name)
+                .collect(),
             resources: self.resources.clone(),
             since: self.peer.since,
             in_flight: self.peer.in_flight(),

@@ -239,8 +239,7 @@ where
     }
 
     fn takes_more(&self) -> bool {
-        self.load.requests < self.desk.settings.max_requests_per_connection
-            && self.out.len() < MUCH_TO_WRITE
+        self.load.requests < self.desk.settings.max_requests_per_connection && self.out.len() < MUCH_TO_WRITE
     }
 
     /// Whether something was left in the buffer because too much was under way.
@@ -332,8 +331,7 @@ where
                     Some(Part::Answered(answer)) if are_single => self.answer(&header, &answer),
                     Some(Part::Answered(answer)) => self.parts.add(header, id, answer),
                     Some(Part::Open(request)) => {
-                        let task =
-                            if are_single { Task::Single(request) } else { Task::Part(id, request) };
+                        let task = if are_single { Task::Single(request) } else { Task::Part(id, request) };
                         self.start(Job { header, task, weight });
                     }
                 }

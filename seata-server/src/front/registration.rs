@@ -14,7 +14,11 @@ use super::{
 
 /// Takes a client in, at once; its answer, and its release when it is welcome. `None` when the message is no
 /// registration.
-pub(super) fn register(desk: &Desk, peer: &Arc<Peer>, message: &Message) -> Option<(Message, Option<Release>)> {
+pub(super) fn register(
+    desk: &Desk,
+    peer: &Arc<Peer>,
+    message: &Message,
+) -> Option<(Message, Option<Release>)> {
     let (result, wrap): (_, fn(Registered) -> Message) = match message {
         Message::RegisterTm(request) => (register_tm(desk, peer, request), Message::RegisterTmResponse),
         Message::RegisterRm(request) => (register_rm(desk, peer, request), Message::RegisterRmResponse),

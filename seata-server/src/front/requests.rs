@@ -242,6 +242,5 @@ fn locks(
         let text = format_args!("the lock key is {length} bytes long, at most {limit} are allowed");
         return Err(answers::bad_lock_key(release, code, text));
     }
-    parse_lock_key(resource, &request.lock_key)
-        .map_err(|error| answers::bad_lock_key(release, code, error))
+    parse_lock_key(resource, &request.lock_key).map_err(|error| answers::bad_lock_key(release, code, error))
 }

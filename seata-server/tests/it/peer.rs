@@ -94,8 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
 
     /// The next request of the server.
     pub(crate) async fn asked(&mut self) -> (Header, Message) {
-        let (header, message) =
-            self.find(|header| matches!(header.kind, Kind::Request | Kind::Oneway)).await;
+        let (header, message) = self.find(|header| matches!(header.kind, Kind::Request | Kind::Oneway)).await;
         (header, message.expect("a request has a message"))
     }
 

@@ -65,8 +65,9 @@ async fn what_is_not_known_is_answered_in_java_s_words() {
         let refused = tm.ask(branch(xid, BranchType::At, "jdbc:a", "t:2")).await;
         let Message::BranchRegisterResponse(refused) = refused else { panic!("{refused:?}") };
         assert_eq!(refused.outcome.code, TransactionExceptionCode::GlobalTransactionNotExist);
-        let text =
-            format!("TransactionException[Could not found global transaction xid = {xid}, may be has finished.]");
+        let text = format!(
+            "TransactionException[Could not found global transaction xid = {xid}, may be has finished.]"
+        );
         assert_eq!(refused.outcome.message, text);
     }
     let Message::GlobalCommitResponse(answer) = tm.ask(Message::GlobalCommit(global(""))).await else {
