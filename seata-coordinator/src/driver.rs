@@ -5,7 +5,7 @@
 //! runs in an application, behind the wire and in a simulation.
 
 use std::{
-    collections::{BTreeMap, HashSet, btree_map::Entry},
+    collections::{BTreeMap, HashSet},
     sync::{
         Arc, Mutex, RwLock, RwLockReadGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -28,18 +28,21 @@ use crate::{
 pub use clock::{Clock, SystemClock};
 pub use error::{BeginError, LocksError, RegisterError, ReportError, Unavailable};
 pub use event::{Event, EventKind};
+pub use ids::first_id_at;
 pub use observer::{Observer, Unobserved};
 pub use participants::{BranchAnswer, BranchTask, Participants, Reached};
 pub use runner::{Jitter, Runner, TransactionView};
 pub use stats::{LockWaiter, Stats};
 
 use command::{Command, HandOver};
+use deadlines::Deadlines;
 use ids::Ids;
 use lock_queue::LockQueue;
 use stats::Gauges;
 
 mod clock;
 mod command;
+mod deadlines;
 mod error;
 mod event;
 mod ids;
@@ -107,7 +110,7 @@ struct Shared<S, C> {
     /// What the clock lags behind the youngest record, because it was set back between two lives.
     lag: AtomicU64,
     ids: Ids,
-    deadlines: Mutex<Deadlines>,
+    deadlines: Deadlines,
     lock_queue: Arc<LockQueue>,
     gauges: Gauges,
     /// Since when which transaction is parked.
@@ -118,13 +121,6 @@ struct Shared<S, C> {
     arrival: Notify,
     events: broadcast::Sender<Event>,
     is_stopping: AtomicBool,
-}
-
-/// Undecided transactions by the moment at which they may be due, counted in [`MOMENT`]s. One whose decider was dropped
-/// stays until then.
-#[derive(Debug, Default)]
-struct Deadlines {
-    by_check: BTreeMap<u64, HashSet<TransactionId>>,
 }
 
 impl<S: Store, C: Clock> Driver<S, C> {
@@ -164,7 +160,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
             ids: Ids::new(settings.ids_per_block),
             events: broadcast::Sender::new(settings.events),
             lag: AtomicU64::new(0),
-            deadlines: Mutex::default(),
+            deadlines: Deadlines::default(),
             lock_queue: Arc::default(),
             gauges: Gauges::default(),
             parked: Mutex::default(),
@@ -232,7 +228,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
             timeout,
             incarnation: request.is_local.then(|| shared.store.incarnation()),
         });
-        shared.watch_deadline(&transaction);
+        shared.deadlines.watch(&transaction);
         shared.store.begin(Arc::clone(&transaction)).await?;
         tracing::debug!(%xid, name = &*transaction.name, "begun");
         shared.observer.begun(&transaction);
@@ -475,7 +471,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
             }
         };
         let status = snapshot.status;
-        shared.forget_deadline(&snapshot.transaction);
+        shared.deadlines.forget(&snapshot.transaction);
         shared.tell_decided(&snapshot, decision);
         if status.is_complete() {
             hand_over.cancel();
@@ -539,13 +535,6 @@ impl<S: Store, C: Clock> Driver<S, C> {
     }
 }
 
-/// Deadlines so near each other are looked at together, in milliseconds.
-const MOMENT: Millis = 64;
-
-fn check_at(time: Millis) -> u64 {
-    time / MOMENT
-}
-
 /// The longest application id, group and name, in bytes.
 const MAX_NAME: usize = 1024;
 
@@ -568,32 +557,6 @@ impl<S: Store, C: Clock> Shared<S, C> {
 
     fn now(&self) -> Millis {
         self.clock.now().saturating_add(self.lag.load(Ordering::Relaxed))
-    }
-
-    fn watch_deadline(&self, transaction: &Transaction) {
-        let check = check_at(transaction.deadline()).saturating_add(1);
-        let mut deadlines = self.deadlines.lock().expect("nothing panics under it");
-        deadlines.by_check.entry(check).or_default().insert(transaction.id);
-    }
-
-    /// It is decided: its deadline is of no interest any more, however far away it is.
-    fn forget_deadline(&self, transaction: &Transaction) {
-        let check = check_at(transaction.deadline()).saturating_add(1);
-        let mut deadlines = self.deadlines.lock().expect("nothing panics under it");
-        if let Entry::Occupied(mut due) = deadlines.by_check.entry(check) {
-            due.get_mut().remove(&transaction.id);
-            if due.get().is_empty() {
-                due.remove();
-            }
-        }
-    }
-
-    /// The transactions whose deadline has come.
-    fn due(&self, now: Millis) -> Vec<TransactionId> {
-        let mut deadlines = self.deadlines.lock().expect("nothing panics under it");
-        let later = deadlines.by_check.split_off(&(check_at(now) + 1));
-        let due = std::mem::replace(&mut deadlines.by_check, later);
-        due.into_values().flatten().collect()
     }
 
     fn emit(&self, transaction: &Transaction, kind: impl FnOnce() -> EventKind) {

@@ -25,6 +25,8 @@
 //!   machine. What is unfinished goes on at the next start.
 //! - No answer tells of something that a crash could undo.
 //! - A late registration is refused as a whole; a conflict names the row and its holder.
+//! - A registration that is willing to wait for rows gets them all together and in its turn, or is told why not;
+//!   it never waits in a dead lock, and never gets anything after it was given up.
 //! - Rollback goes strictly backwards through the branches, also after a restart.
 //! - A transaction that cannot finish is parked: visible, with its reason and its locks, never dropped.
 

@@ -1,6 +1,6 @@
 //! What a store keeps: global transactions, branches, and the rows they lock.
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 use seata_protocol::{
     BranchId, BranchStatus, BranchType, GlobalStatus, ResourceId, RowKey, RowLock, TransactionId, Xid,
@@ -91,17 +91,24 @@ impl LockSet {
     /// The rows of `locks`, which are all of one resource and of tables without a NUL in their names. A row
     /// that occurs twice is kept once.
     pub fn new(locks: &[RowLock]) -> Self {
-        let mut rows: Vec<String> =
-            locks.iter().map(|lock| row_text(&lock.table, lock.key.as_str())).collect();
-        if rows.len() > 1 {
-            let mut seen = std::collections::HashSet::with_capacity(rows.len());
-            rows.retain(|row| seen.insert(row.clone()));
-        }
-        let mut bytes = Vec::with_capacity(rows.iter().map(|row| row.len() + 4).sum());
-        for row in rows {
-            let length = u32::try_from(row.len()).expect("a row's name is shorter than 4 GiB");
+        let length = |lock: &RowLock| lock.table.len() + 1 + lock.key.as_str().len();
+        let mut bytes = Vec::with_capacity(locks.iter().map(|lock| length(lock) + 4).sum());
+        let mut seen = HashSet::new();
+        for (index, lock) in locks.iter().enumerate() {
+            // A few are compared faster than hashed.
+            let is_known = if locks.len() <= 8 {
+                locks[..index].iter().any(|other| other.key == lock.key && other.table == lock.table)
+            } else {
+                !seen.insert((&*lock.table, lock.key.as_str()))
+            };
+            if is_known {
+                continue;
+            }
+            let length = u32::try_from(length(lock)).expect("a row's name is shorter than 4 GiB");
             bytes.extend_from_slice(&length.to_le_bytes());
-            bytes.extend_from_slice(row.as_bytes());
+            bytes.extend_from_slice(lock.table.as_bytes());
+            bytes.push(0);
+            bytes.extend_from_slice(lock.key.as_str().as_bytes());
         }
         Self { bytes: bytes.into() }
     }

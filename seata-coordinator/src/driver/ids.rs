@@ -2,7 +2,19 @@
 
 use std::{ops::Range, sync::Mutex};
 
-use crate::store::{Store, StoreError};
+use crate::{
+    record::Millis,
+    store::{Store, StoreError},
+};
+
+/// Where the numbers of a store begin that is created at this time behind an address which an earlier
+/// store may have had: above all that one gave out, unless it gave out more than four million a second for
+/// all its life. Numbers then look like those of Java's coordinator.
+pub fn first_id_at(now: Millis) -> i64 {
+    // Java counts from the beginning of May 2020 and has twelve bits for what happens in a millisecond.
+    const EPOCH: Millis = 1_588_435_200_000;
+    i64::try_from(now.saturating_sub(EPOCH)).map_or(1, |since| since.saturating_mul(1 << 12).max(1))
+}
 
 /// Gives out the numbers of blocks whose upper end is durable before the first of them is used.
 #[derive(Debug)]

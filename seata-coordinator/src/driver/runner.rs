@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use foldhash::fast::RandomState;
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use seata_protocol::{BranchId, BranchStatus, GlobalStatus, ResourceId, TransactionId};
 use tokio::sync::{mpsc, oneshot};
@@ -54,8 +55,8 @@ pub struct Runner<S, P, C> {
     participants: Arc<P>,
     commands: mpsc::Receiver<Command>,
     jitter: Jitter,
-    sessions: HashMap<TransactionId, Active>,
-    queues: HashMap<ResourceId, Queue>,
+    sessions: HashMap<TransactionId, Active, RandomState>,
+    queues: HashMap<ResourceId, Queue, RandomState>,
     /// When which session is to be woken.
     retries: BTreeSet<(Millis, TransactionId)>,
     /// When to look for time-outs again.
@@ -101,8 +102,8 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
             participants: Arc::new(participants),
             commands,
             jitter,
-            sessions: HashMap::new(),
-            queues: HashMap::new(),
+            sessions: HashMap::default(),
+            queues: HashMap::default(),
             retries: BTreeSet::new(),
             next_check: 0,
             undecided: VecDeque::new(),
@@ -176,7 +177,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                 Some(life) if life != self.shared.store.incarnation() => {
                     self.undecided.push_back((id, Decision::Rollback));
                 }
-                _ => self.shared.watch_deadline(&snapshot.transaction),
+                _ => self.shared.deadlines.watch(&snapshot.transaction),
             }
         } else if status.is_commit() || status.is_rollback() {
             self.start(snapshot, None).await?;
@@ -355,7 +356,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                 self.shared.lock_queue.changed(id);
                 match decided? {
                     Decided::Now(snapshot) => {
-                        self.shared.forget_deadline(&snapshot.transaction);
+                        self.shared.deadlines.forget(&snapshot.transaction);
                         self.shared.tell_decided(&snapshot, decision);
                         if !snapshot.status.is_complete() {
                             self.start(snapshot, None).await?;
@@ -434,7 +435,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
             return Ok(());
         }
         self.next_check = now + (self.shared.settings().timeout_check_period.as_millis() as Millis).max(1);
-        let due = self.shared.due(now);
+        let due = self.shared.deadlines.due(now);
         if !due.is_empty() {
             let undecided = self.shared.store.undecided(due).await?;
             self.undecided.extend(undecided.into_iter().map(|id| (id, Decision::Timeout)));

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use foldhash::fast::RandomState;
 use seata_protocol::{BranchId, ResourceId, TransactionId};
 
 use crate::record::Branch;
@@ -9,7 +10,7 @@ use crate::record::Branch;
 /// Rows by resource. A row is held by one transaction, through the first of its branches that took it.
 #[derive(Debug, Default)]
 pub(super) struct LockTable {
-    resources: HashMap<ResourceId, HashMap<Box<str>, Holder>>,
+    resources: HashMap<ResourceId, HashMap<Box<str>, Holder, RandomState>, RandomState>,
     len: usize,
 }
 

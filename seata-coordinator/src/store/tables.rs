@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use foldhash::fast::RandomState;
 use seata_protocol::{BranchId, BranchStatus, GlobalStatus, RowLock, TransactionId};
 
 use crate::{
@@ -72,7 +73,7 @@ struct ByStatus(Vec<(GlobalStatus, usize)>);
 struct History {
     limit: usize,
     order: VecDeque<TransactionId>,
-    ended: HashMap<TransactionId, Ended>,
+    ended: HashMap<TransactionId, Ended, RandomState>,
 }
 
 impl Tables {
@@ -82,7 +83,7 @@ impl Tables {
             transactions: BTreeMap::new(),
             by_status: ByStatus::default(),
             locks: LockTable::default(),
-            history: History { limit: history, order: VecDeque::new(), ended: HashMap::new() },
+            history: History { limit: history, order: VecDeque::new(), ended: HashMap::default() },
         }
     }
 
