@@ -4,11 +4,22 @@
 
 #![forbid(unsafe_code)]
 
+mod console;
 mod doctor;
+mod lock;
+mod top;
+mod tx;
+mod view;
 
-use std::{error::Error, process::ExitCode};
+use std::{
+    error::Error,
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
+
+use console::ConsoleError;
 
 /// Looks into a Seata installation and says what is wrong with it.
 #[derive(Parser)]
@@ -26,14 +37,37 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Doctor(doctor::Doctor),
+    Lock(lock::Lock),
+    Top(top::Top),
+    Tx(tx::Tx),
 }
 
 impl Command {
     fn run(self) -> Result<Outcome, Box<dyn Error>> {
         match self {
             Self::Doctor(doctor) => Ok(doctor.run()?),
+            Self::Lock(lock) => found(lock.run()),
+            Self::Top(top) => found(top.run()),
+            Self::Tx(tx) => found(tx.run()),
         }
     }
+}
+
+/// What a console refuses is something found; arguments that cannot be used are not.
+fn found(outcome: Result<Outcome, ConsoleError>) -> Result<Outcome, Box<dyn Error>> {
+    match outcome {
+        Err(error) if !error.is_usage() => {
+            eprintln!("error: {error}");
+            Ok(Outcome::NotWell)
+        }
+        outcome => Ok(outcome?),
+    }
+}
+
+/// Writes to standard output. Whoever reads may have read enough, as `head` does.
+fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// What a subcommand found.
