@@ -9,5 +9,6 @@ mod kill;
 mod propagation;
 mod readme;
 mod recovery;
+mod server_kills;
 mod shop;
 mod transfers;
