@@ -1,0 +1,281 @@
+//! The real binary: how it starts, what it says, how it ends.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Child, ChildStderr, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+/// Far more than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server in a directory of its own. Killed when it is dropped.
+struct Process {
+    child: Child,
+    log: BufReader<ChildStderr>,
+    /// What was read of its log.
+    said: String,
+}
+
+impl Process {
+    fn start(directory: &Path, arguments: &[&str]) -> Self {
+        Self::spawn(command(directory, arguments))
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("started");
+        let log = BufReader::new(child.stderr.take().expect("a pipe"));
+        Self { child, log, said: String::new() }
+    }
+
+    /// Reads the log up to a line with this text, and returns that line.
+    fn says(&mut self, text: &str) -> String {
+        loop {
+            let mut line = String::new();
+            let length = self.log.read_line(&mut line).expect("text");
+            assert!(length > 0, "{text:?} was not said:\n{}", self.said);
+            self.said.push_str(&line);
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let sent =
+            Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().expect("kill");
+        assert!(sent.success());
+    }
+
+    /// The exit code and the rest of the log.
+    fn end(mut self) -> (Option<i32>, String) {
+        let started = Instant::now();
+        while self.child.try_wait().expect("a child").is_none() {
+            assert!(started.elapsed() < PATIENCE, "it goes on:\n{}", self.said);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.log.read_to_string(&mut self.said);
+        (self.child.wait().expect("a child").code(), std::mem::take(&mut self.said))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_seata-server"));
+    command.current_dir(directory).args(arguments);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SEATA") || name == "RUST_LOG") {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn run(directory: &Path, arguments: &[&str]) -> Output {
+    command(directory, arguments).output().expect("run")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a directory")
+}
+
+/// Any free ports, a journal in the directory.
+const FREE: [&str; 4] = ["--port", "0", "--console-port", "0"];
+
+/// The address after `name=` or `name=[` in a line of the log.
+fn address(line: &str, name: &str) -> String {
+    let rest = line.split_once(name).unwrap_or_else(|| panic!("{name} in {line}")).1;
+    rest.trim_start_matches(['[', '"']).split([',', ']', '"', ' ', '\n']).next().expect("text").to_owned()
+}
+
+#[test]
+fn it_starts_listens_and_ends_in_order() {
+    let directory = directory();
+    let mut server = Process::start(directory.path(), &FREE);
+    let line = server.says("listening");
+    assert!(line.contains(env!("CARGO_PKG_VERSION")) && line.contains("store=\"journal\""), "{line}");
+    assert!(line.contains("open=0") && line.contains("seata-data"), "{line}");
+    let at = address(&line, "addresses=");
+    TcpStream::connect(&at).unwrap_or_else(|error| panic!("{at}: {error}"));
+    assert!(line.contains(&format!("xids=\"{at}\"")), "{line}");
+    assert!(directory.path().join("seata-data").is_dir());
+    server.signal("TERM");
+    let (code, said) = server.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("stopped"), "{said}");
+}
+
+#[test]
+fn health_and_readiness_are_told() {
+    let directory = directory();
+    let mut server = Process::start(directory.path(), &FREE);
+    let line = server.says("listening");
+    let console = address(&line, "console=\"http://");
+    for path in ["/health", "/ready", "/metrics"] {
+        let mut stream = TcpStream::connect(&console).expect("the HTTP port");
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("written");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+    }
+}
+
+#[test]
+fn an_open_connection_does_not_hold_a_stop_up_beyond_its_limit() {
+    let directory = directory();
+    let limit = ["--set", "transport.shutdown.wait=1"];
+    let mut server = Process::start(directory.path(), &[&FREE[..], &limit].concat());
+    let line = server.says("listening");
+    let _connection = TcpStream::connect(address(&line, "addresses=")).expect("connected");
+    server.signal("INT");
+    let (code, said) = server.end();
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn memory_is_said_loudly() {
+    let directory = directory();
+    let mut server = Process::start(directory.path(), &[&FREE[..], &["--store", "memory"]].concat());
+    let line = server.says("every transaction is forgotten");
+    assert!(line.contains("WARN"), "{line}");
+    assert!(server.says("listening").contains("store=\"memory\""));
+    assert!(!directory.path().join("seata-data").exists());
+}
+
+#[test]
+fn a_port_in_use_ends_the_start() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port().to_string();
+    for flags in [["--port", &port, "--console-port", "0"], ["--port", "0", "--console-port", &port]] {
+        let directory = directory();
+        let output = run(directory.path(), &flags);
+        assert_eq!(output.status.code(), Some(1));
+        let said = text(&output.stderr);
+        assert!(said.contains("cannot be listened on") && said.contains("in use"), "{said}");
+        assert!(said.contains(&port), "{said}");
+    }
+}
+
+#[test]
+fn a_data_directory_in_use_or_of_no_use_ends_the_start() {
+    let directory = directory();
+    let mut first = Process::start(directory.path(), &FREE);
+    first.says("listening");
+    let output = run(directory.path(), &FREE);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("in use"), "{}", text(&output.stderr));
+
+    fs::write(directory.path().join("file"), "").expect("written");
+    let output = run(directory.path(), &[&FREE[..], &["--data-dir", "file"]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("directory"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_mistake_ends_the_start_before_anything_is_opened() {
+    let directory = directory();
+    fs::write(directory.path().join("bad.toml"), "\nserver.maxLock = 1").expect("written");
+    for (arguments, parts) in [
+        (&["--port", "x"][..], &["server.servicePort", "\"x\"", "--port", "65535"][..]),
+        (&["--config", "bad.toml"], &["bad.toml:2", "did you mean server.maxLocks?"]),
+        (&["--config", "none.toml"], &["none.toml"]),
+        (&["--store", "db"], &["--store", "journal"]),
+        (&["--bind", "0.0.0.0", "--host", "localhost"], &["each client's own machine"]),
+        (&["--log-level", "seata=loud"], &["logging.level"]),
+        (&["--bnid", "127.0.0.1"], &["--bind"]),
+        (&["--set", "colour=red"], &["unknown key colour", "--set"]),
+    ] {
+        let output = run(directory.path(), arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        for part in parts {
+            assert!(text(&output.stderr).contains(part), "{arguments:?}: {}", text(&output.stderr));
+        }
+        assert!(!directory.path().join("seata-data").exists(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn every_setting_is_printed_with_its_origin() {
+    let directory = directory();
+    fs::write(directory.path().join("s.toml"), "server.maxLocks = 5\nserver.inbox = 6").expect("written");
+    let mut command = command(directory.path(), &["--config", "s.toml", "--port", "9", "config", "--json"]);
+    let output = command.env("SEATA_SERVER_INBOX", "7").env("SEATA_PORT", "8").output().expect("run");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let settings: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let find = |key: &str| {
+        let all = settings.as_array().expect("an array").iter();
+        let setting = all.clone().find(|setting| setting["key"] == key).expect(key);
+        (
+            setting["value"].as_str().expect("text").to_owned(),
+            setting["from"].as_str().expect("text").to_owned(),
+        )
+    };
+    assert_eq!(find("server.servicePort"), ("9".into(), "--port".into()));
+    assert_eq!(find("server.inbox"), ("7".into(), "environment variable SEATA_SERVER_INBOX".into()));
+    assert_eq!(find("server.maxLocks"), ("5".into(), "s.toml:1".into()));
+    assert_eq!(find("console.port"), ("7091".into(), "default".into()));
+
+    let output = run(directory.path(), &["config"]);
+    assert!(
+        text(&output.stdout).contains("server.servicePort = 8091    [default]"),
+        "{}",
+        text(&output.stdout)
+    );
+    assert!(!directory.path().join("seata-data").exists());
+}
+
+#[test]
+fn a_hang_up_reads_the_configuration_again() {
+    let directory = directory();
+    let file = directory.path().join("s.toml");
+    let write = |text: &str| fs::write(&file, text).expect("written");
+    write("server.maxLocks = 5");
+    let mut server = Process::start(directory.path(), &[&FREE[..], &["--config", "s.toml"]].concat());
+    server.says("listening");
+
+    write("server.maxLocks = 6\nserver.inbox = 7\nlogging.level = 'info,seata_server=debug'");
+    server.signal("HUP");
+    assert!(server.says("server.inbox").contains("takes effect at the next start"));
+    assert!(server.said.contains("server.maxLocks from \"5\" to \"6\": takes effect"), "{}", server.said);
+
+    write("server.maxLocks = 'x'");
+    server.signal("HUP");
+    let line = server.says("nothing was changed");
+    assert!(line.contains("s.toml:1"), "{line}");
+
+    server.signal("TERM");
+    assert_eq!(server.end().0, Some(0));
+}
+
+#[test]
+fn the_log_may_be_json() {
+    let directory = directory();
+    let mut server = Process::start(directory.path(), &[&FREE[..], &["--log-format", "json"]].concat());
+    let line = server.says("listening");
+    let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    assert_eq!(line["fields"]["message"], "listening");
+    assert_eq!(line["fields"]["store"], "journal");
+}
+
+#[test]
+fn help_and_version_are_printed() {
+    let directory = directory();
+    let help = text(&run(directory.path(), &["--help"]).stdout);
+    for flag in
+        ["--bind", "--host", "--port", "--console-port", "--data-dir", "--config", "--store", "config"]
+    {
+        assert!(help.contains(flag), "{help}");
+    }
+    assert!(text(&run(directory.path(), &["--version"]).stdout).contains(env!("CARGO_PKG_VERSION")));
+}
