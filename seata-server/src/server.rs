@@ -103,6 +103,7 @@ impl Server {
     /// Goes on with those of `settings` that may change while it runs.
     pub fn reconfigure(&self, settings: &Settings) {
         self.tc.reconfigure(settings.coordinator.clone());
+        self.front.set_lock_wait(settings.front.lock_wait);
     }
 
     /// What makes it impossible to go on; waits as long as all is well.

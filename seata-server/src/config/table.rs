@@ -88,7 +88,7 @@ pub(super) const KEYS: &[Key] = &[
         "How long a connection may take to register, or to take its answers."),
     key("server.lockWait", Field::Own { unit: "ms", read: lock_wait, show: |draft| shown_time(draft.settings.front.lock_wait) },
         "How long a registration waits in the queue for rows that others hold before the conflict is told; must stay \
-         below the clients' RPC time-out. Zero: not at all, as Java's server."),
+         below the clients' RPC time-out. Zero: not at all, as Java's server.").live(),
     key("server.maxLockKeyLength", Field::Bytes(|draft| &mut draft.settings.front.max_lock_key, 1, 8 << 20),
         "The longest lock key text of a branch."),
     key("server.maxResourcesPerClient", Field::Count(|draft| &mut draft.settings.front.max_resources_per_client, 1, 1_000_000),

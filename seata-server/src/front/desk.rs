@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
     sync::{
         Mutex,
-        atomic::{AtomicU8, AtomicUsize, Ordering},
+        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -25,6 +25,8 @@ pub(super) struct Desk {
     pub(super) buffered: AtomicUsize,
     pub(super) complaints: Complaints,
     stage: AtomicU8,
+    /// In milliseconds; the one setting that changes while the port is open.
+    lock_wait: AtomicU64,
 }
 
 /// How far the port is from its end.
@@ -45,6 +47,7 @@ impl Desk {
         metrics: std::sync::Arc<Metrics>,
         settings: FrontSettings,
     ) -> Self {
+        let lock_wait = Self::millis(settings.lock_wait);
         Self {
             tc,
             clients,
@@ -55,7 +58,21 @@ impl Desk {
             buffered: AtomicUsize::new(0),
             complaints: Complaints::default(),
             stage: AtomicU8::new(Stage::Open as u8),
+            lock_wait: AtomicU64::new(lock_wait),
         }
+    }
+
+    /// How long a registration may wait for rows that others hold.
+    pub(super) fn lock_wait(&self) -> Duration {
+        Duration::from_millis(self.lock_wait.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_lock_wait(&self, wait: Duration) {
+        self.lock_wait.store(Self::millis(wait), Ordering::Relaxed);
+    }
+
+    fn millis(wait: Duration) -> u64 {
+        u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
     }
 
     pub(super) fn stage(&self) -> Stage {

@@ -52,7 +52,9 @@ impl Bound {
         let mut listeners: Vec<TcpListener> = Vec::new();
         let mut port = settings.port;
         for ip in &settings.bind {
-            let listener = TcpListener::bind((*ip, port)).await?;
+            let address = SocketAddr::new(*ip, port);
+            let told = |error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}"));
+            let listener = TcpListener::bind(address).await.map_err(told)?;
             // A port that was free for the first address is meant for all of them.
             port = listener.local_addr()?.port();
             listeners.push(listener);
@@ -78,6 +80,11 @@ impl Bound {
 }
 
 impl Front {
+    /// Registrations from now on wait this long for rows that others hold.
+    pub(crate) fn set_lock_wait(&self, wait: Duration) {
+        self.desk.set_lock_wait(wait);
+    }
+
     /// Takes no more connections and requests, lets those under way be answered for at most `limit`, then
     /// closes all.
     pub(crate) async fn shutdown(mut self, limit: Duration) {

@@ -180,7 +180,7 @@ async fn register(
         Ok(locks) => locks,
         Err(outcome) => return refused(outcome),
     };
-    let lock_wait = if may_wait { desk.settings.lock_wait.min(MAX_LOCK_WAIT) } else { Duration::ZERO };
+    let lock_wait = if may_wait { desk.lock_wait().min(MAX_LOCK_WAIT) } else { Duration::ZERO };
     let registered = desk.tc.register_branch(BranchRequest {
         xid,
         branch_type: request.branch_type,

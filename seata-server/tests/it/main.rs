@@ -1,6 +1,8 @@
 //! The Seata port, as clients see it: a server in this process, and clients that write frames.
 
 mod peer;
+#[cfg(unix)]
+mod process;
 mod transactions;
 
 use std::{net::SocketAddr, time::Duration};
