@@ -13,7 +13,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use seata_benches::{
     Table,
-    disk::{CountedFile, flush_rate},
+    disk::{CountedFiles, flush_rate},
     load::{self, Turn},
     median, middle, ratio, rounds, runtime, turn,
 };
@@ -34,9 +34,9 @@ fn main() {
 
 async fn measure(directory: &Path) {
     let history = Settings::default().history;
-    let (file, flushes) = CountedFile::create(&directory.join("journal"));
+    let (files, flushes) = CountedFiles::in_directory(directory);
     let memory = start(MemoryStore::new("bench".to_owned(), history)).await;
-    let journal = start(JournalStore::open_on(file, history).expect("a new journal")).await;
+    let journal = start(JournalStore::open_on(files, history).expect("a new journal")).await;
     let mut table = Table::new(&[
         "2 branches × 2 locks",
         "concurrency",

@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io,
     os::unix::fs::FileExt,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -13,7 +13,7 @@ use std::{
 };
 
 use redb::backends::FileBackend;
-use seata_coordinator::journal::StorageBackend;
+use seata_coordinator::journal::{Files, StorageBackend};
 
 /// Flushes per second of a bare append of one block and `fdatasync` in a file whose space is allocated:
 /// the most that anybody who flushes one thing after another can have.
@@ -35,24 +35,34 @@ pub fn flush_rate(directory: &Path, time: Duration) -> f64 {
     flushes as f64 / start.elapsed().as_secs_f64()
 }
 
-/// A journal's file that counts how often it is flushed.
-#[derive(Debug)]
-pub struct CountedFile {
-    inner: FileBackend,
+/// A journal's directory that counts how often one of its files is flushed.
+#[derive(Clone, Debug)]
+pub struct CountedFiles {
+    directory: PathBuf,
     flushes: Arc<AtomicU64>,
 }
 
-impl CountedFile {
-    /// A new file, and its counter.
-    ///
-    /// # Panics
-    /// When the file cannot be created.
-    pub fn create(path: &Path) -> (Self, Arc<AtomicU64>) {
-        let file = File::options().read(true).write(true).create_new(true).open(path).expect("a file");
+impl CountedFiles {
+    /// Those of `directory`, and their counter.
+    pub fn in_directory(directory: &Path) -> (Self, Arc<AtomicU64>) {
         let flushes = Arc::default();
-        let inner = FileBackend::new(file).expect("a file of our own");
-        (Self { inner, flushes: Arc::clone(&flushes) }, flushes)
+        (Self { directory: directory.to_owned(), flushes: Arc::clone(&flushes) }, flushes)
     }
+}
+
+impl Files for CountedFiles {
+    fn open(&self, name: &str) -> io::Result<Arc<dyn StorageBackend>> {
+        let path = self.directory.join(name);
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        let inner = FileBackend::new(file).map_err(io::Error::other)?;
+        Ok(Arc::new(CountedFile { inner, flushes: Arc::clone(&self.flushes) }))
+    }
+}
+
+#[derive(Debug)]
+struct CountedFile {
+    inner: FileBackend,
+    flushes: Arc<AtomicU64>,
 }
 
 impl StorageBackend for CountedFile {

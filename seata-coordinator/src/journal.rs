@@ -1,14 +1,17 @@
-//! A store in one file of a data directory.
+//! A store in the files of a data directory.
 //!
-//! The tables are kept in memory; a thread of the journal's own writes what changed, as one redb
-//! transaction with one flush for everybody who waits. The file holds what is open, not what was done,
-//! so that it stays proportional to it.
+//! The tables are kept in memory; a thread of the journal's own adds what changed to a log, with one flush
+//! for everybody who waits. From time to time another thread brings the tables on disk, which redb keeps, up
+//! to date with what is left of the changes, and the log begins anew. So the files hold what is open, not
+//! what was done, and stay proportional to it.
 
 use std::{
+    fmt, io,
     ops::Range,
     path::Path,
     sync::{Arc, Mutex},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use seata_protocol::{BranchId, BranchStatus, GlobalStatus, RowLock, TransactionId};
@@ -26,12 +29,61 @@ use shared::{Shared, State, Wait};
 
 mod backend;
 mod batch;
+mod checkpoint;
+mod log;
 mod open;
 mod rows;
 mod shared;
 #[cfg(test)]
 pub(crate) mod tests;
 mod writer;
+
+/// How a journal is opened.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// Of how many ended transactions the outcome is kept, on disk too. Default: 65 536.
+    pub history: usize,
+    /// Where the numbers of a new journal begin: at a point that no earlier store behind the same address has
+    /// reached. Default: 1.
+    pub first_id: i64,
+    /// How long the log may become, in bytes, before the tables are brought up to date. Default: 4 MiB.
+    pub checkpoint_after: u64,
+    /// Hears of each flush of the log: how long the disk took, and how many records it was. Must be quick.
+    pub on_flush: Option<Arc<dyn Fn(Duration, usize) + Send + Sync>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { history: 65_536, first_id: 1, checkpoint_after: 4 * 1024 * 1024, on_flush: None }
+    }
+}
+
+/// The default with another `history`.
+impl From<usize> for Options {
+    fn from(history: usize) -> Self {
+        Self { history, ..Self::default() }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("history", &self.history)
+            .field("first_id", &self.first_id)
+            .field("checkpoint_after", &self.checkpoint_after)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where a journal's files are: a directory, or for tests a disk that loses, tears or fills up.
+pub trait Files {
+    /// Opens the file of this name for reading and writing; an empty one is made if there is none.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    fn open(&self, name: &str) -> io::Result<Arc<dyn StorageBackend>>;
+}
 
 /// A [`Store`] whose acknowledged steps survive the death of the process and of the machine.
 #[derive(Debug)]
@@ -44,24 +96,23 @@ pub struct JournalStore {
 }
 
 impl JournalStore {
-    /// Opens the journal in the directory `path`, which is created if need be. It remembers the outcomes
-    /// of the last `history` transactions.
+    /// Opens the journal in the directory `path`, which is created if need be. A number for `options` is the
+    /// [`history`](Options::history).
     ///
     /// This reads every open transaction and blocks meanwhile.
     ///
     /// # Errors
-    /// [`OpenError`] names the cause. The directory's content is changed by none of them.
-    pub fn open(path: impl AsRef<Path>, history: usize) -> Result<Self, OpenError> {
-        open::directory(path.as_ref(), history)
+    /// [`OpenError`] names the cause. What the directory holds is changed by none of them.
+    pub fn open(path: impl AsRef<Path>, options: impl Into<Options>) -> Result<Self, OpenError> {
+        open::directory(path.as_ref(), options.into())
     }
 
-    /// Opens the journal that `backend` holds, for tests with a disk that loses, tears or fills up. Only
-    /// one journal at a time may use it, which nobody checks.
+    /// Opens the journal in `files`. Only one journal at a time may use them, which nobody checks.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
-    pub fn open_on(backend: impl StorageBackend, history: usize) -> Result<Self, OpenError> {
-        open::backend(Arc::new(backend), Path::new("(a backend)"), None, history)
+    pub fn open_on(files: impl Files, options: impl Into<Options>) -> Result<Self, OpenError> {
+        open::journal(&files, Path::new("(files)"), None, options.into())
     }
 
     /// In which state the journal was found.
@@ -79,9 +130,9 @@ impl JournalStore {
 
     /// One step: `act` under the lock, then the wait that its answer needs.
     async fn step<T>(&self, wait: Wait, act: impl FnOnce(&mut State) -> T) -> Result<T, StoreError> {
-        let (answer, durable) = self.shared.step(wait, act)?;
-        if let Some(durable) = durable {
-            durable.await.unwrap_or(Err(StoreError::Closed))?;
+        let (answer, flush) = self.shared.step(wait, act)?;
+        if let Some(flush) = flush {
+            flush.wait().await?;
         }
         Ok(answer)
     }
@@ -193,7 +244,7 @@ impl Store for JournalStore {
     }
 
     async fn close(&self) -> Result<(), StoreError> {
-        self.shared.close().await.unwrap_or(Ok(()))
+        self.shared.close().wait().await
     }
 }
 

@@ -27,6 +27,9 @@ pub trait Observer: Send + Sync + 'static {
     /// One call of phase two has ended, with so many branches and after so long.
     fn asked(&self, _resource: &ResourceId, _phase: Phase, _branches: usize, _took: Duration) {}
 
+    /// The store made so many records durable, and the disk took so long for it.
+    fn flushed(&self, _took: Duration, _records: usize) {}
+
     /// A registration waited so long for rows of others, and got them or not.
     fn waited(&self, _took: Duration, _granted: bool) {}
 }

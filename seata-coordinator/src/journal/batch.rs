@@ -1,4 +1,4 @@
-//! What has changed since the last flush.
+//! What has changed since the last flush, or since the tables on disk were last brought up to date.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -6,10 +6,11 @@ use std::{
     sync::Arc,
 };
 
+use foldhash::fast::RandomState;
 use seata_protocol::{BranchId, GlobalStatus, TransactionId};
 
 use crate::{
-    record::{Branch, Transaction},
+    record::{Branch, Ended, Transaction},
     store::Changes,
 };
 
@@ -17,12 +18,17 @@ use crate::{
 /// between two flushes is never written.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    pub(super) transactions: HashMap<TransactionId, Change<TransactionRecord>>,
-    pub(super) branches: HashMap<BranchId, Change<Arc<Branch>>>,
+    pub(super) transactions: Changed<TransactionId, TransactionRecord>,
+    pub(super) branches: Changed<BranchId, Arc<Branch>>,
     pub(super) next_id: Option<i64>,
+    /// Outcomes, the oldest first.
+    pub(super) ended: Vec<(TransactionId, Ended)>,
     /// Something changed that an answer may tell of.
     pub(super) is_settling: bool,
 }
+
+/// By number: the numbers are our own, nobody chooses them to collide.
+pub(super) type Changed<K, T> = HashMap<K, Change<T>, RandomState>;
 
 #[derive(Clone, Debug)]
 pub(super) struct TransactionRecord {
@@ -49,6 +55,27 @@ impl Batch {
     /// How many records it changes.
     pub(super) fn len(&self) -> usize {
         self.transactions.len() + self.branches.len() + usize::from(self.next_id.is_some())
+    }
+
+    /// Takes over what changed in `later`, which is empty then and keeps its room.
+    pub(super) fn merge(&mut self, later: &mut Self) {
+        for (id, change) in later.transactions.drain() {
+            self.change_transaction(id, change);
+        }
+        for (id, change) in later.branches.drain() {
+            self.change_branch(id, change);
+        }
+        self.next_id = later.next_id.take().or(self.next_id);
+        self.ended.append(&mut later.ended);
+        later.is_settling = false;
+    }
+
+    pub(super) fn change_transaction(&mut self, id: TransactionId, change: Change<TransactionRecord>) {
+        apply(&mut self.transactions, id, change);
+    }
+
+    pub(super) fn change_branch(&mut self, id: BranchId, change: Change<Arc<Branch>>) {
+        apply(&mut self.branches, id, change);
     }
 
     pub(super) fn reserve(&mut self, next_id: i64) {
@@ -96,9 +123,26 @@ impl Changes for Batch {
     fn remove_branch(&mut self, id: BranchId) {
         self.is_settling |= remove(&mut self.branches, id);
     }
+
+    /// What came and went between two flushes leaves no outcome either: nothing of it was ever durable.
+    fn ended(&mut self, id: TransactionId, ended: &Ended) {
+        if !matches!(self.transactions.get(&id), Some(Change::Add(_))) {
+            self.ended.push((id, ended.clone()));
+        }
+    }
 }
 
-fn put<K: Eq + Hash, T>(changes: &mut HashMap<K, Change<T>>, id: K, record: T) {
+fn apply<K: Eq + Hash, T>(changes: &mut Changed<K, T>, id: K, change: Change<T>) {
+    match change {
+        Change::Add(_) => {
+            changes.insert(id, change);
+        }
+        Change::Put(record) => put(changes, id, record),
+        Change::Remove => drop(remove(changes, id)),
+    }
+}
+
+fn put<K: Eq + Hash, T>(changes: &mut Changed<K, T>, id: K, record: T) {
     match changes.entry(id) {
         Entry::Occupied(mut entry) => match entry.get_mut() {
             Change::Add(old) | Change::Put(old) => *old = record,
@@ -111,7 +155,7 @@ fn put<K: Eq + Hash, T>(changes: &mut HashMap<K, Change<T>>, id: K, record: T) {
 }
 
 /// Whether the file has to be changed for it.
-fn remove<K: Eq + Hash, T>(changes: &mut HashMap<K, Change<T>>, id: K) -> bool {
+fn remove<K: Eq + Hash, T>(changes: &mut Changed<K, T>, id: K) -> bool {
     match changes.entry(id) {
         Entry::Occupied(entry) if matches!(entry.get(), Change::Add(_)) => {
             entry.remove();

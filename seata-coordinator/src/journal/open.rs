@@ -1,7 +1,7 @@
 //! Opening a journal: who may, what is found, what is refused.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap, btree_map},
     fs::{self, File, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
     panic::{self, AssertUnwindSafe},
@@ -12,21 +12,28 @@ use std::{
     },
 };
 
+use foldhash::fast::RandomState;
 use redb::{
     Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, StorageError,
-    backends::FileBackend,
+    TableError, backends::FileBackend,
 };
-use seata_protocol::TransactionId;
+use seata_protocol::{BranchId, TransactionId};
 
 use crate::{
     journal::{
-        JournalStore,
+        Files, JournalStore, Options,
         backend::{Overlay, Tracked},
-        rows::{self, BRANCHES, FORMAT, FORMAT_VERSION, IDENTITY, INCARNATION, META, NEXT_ID, TRANSACTIONS},
+        batch::{Batch, Change, TransactionRecord},
+        checkpoint::{Checkpoint, Checkpoints, TablesOnDisk},
+        log::{self, Log},
+        rows::{
+            self, BRANCHES, ENDED, FORMAT, FORMAT_VERSION, GENERATION, IDENTITY, INCARNATION, META, NEXT_ID,
+            SEQUENCE, Step, TRANSACTIONS,
+        },
         shared::Shared,
-        writer,
+        writer::Writer,
     },
-    record::Snapshot,
+    record::{Branch, Ended, Snapshot},
     store::Tables,
 };
 
@@ -88,10 +95,22 @@ pub enum OpenError {
     },
     /// The journal was written by a later version. Nothing was changed.
     #[error(
-        "the journal {} has format {found}, this version reads up to {FORMAT_VERSION}; use the later version again",
+        "the journal {} has format {found}, this version reads {FORMAT_VERSION}; use the later version again",
         path.display()
     )]
     NewerFormat {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: String,
+    },
+    /// The journal was written by an earlier version that this one does not read. Nothing was changed.
+    #[error(
+        "the journal {} has format {found}, this version reads {FORMAT_VERSION}; end its transactions with the \
+         earlier version, then move the directory away",
+        path.display()
+    )]
+    OlderFormat {
         /// The file.
         path: PathBuf,
         /// Its format.
@@ -114,24 +133,26 @@ pub enum Recovery {
 }
 
 /// Opens `path`, which is created if need be.
-pub(super) fn directory(path: &Path, history: usize) -> Result<JournalStore, OpenError> {
+pub(super) fn directory(path: &Path, options: Options) -> Result<JournalStore, OpenError> {
     create(path).map_err(refused(path))?;
     let lock = take_lock(path)
         .map_err(refused(path))?
         .map_err(|holder| OpenError::InUse { path: path.to_owned(), holder })?;
-    let name = path.join(FILE_NAME);
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&name)
-        .map_err(refused(path))?;
-    // The names of new files have to survive too.
-    #[cfg(unix)]
-    File::open(path).and_then(|directory| directory.sync_all()).map_err(refused(path))?;
-    let file = FileBackend::new(file).map_err(|error| damaged(&name, 0, error))?;
-    backend(Arc::new(file), &name, Some(lock), history)
+    journal(&Directory(path), path, Some(lock), options)
+}
+
+/// The files of a data directory.
+struct Directory<'a>(&'a Path);
+
+impl Files for Directory<'_> {
+    fn open(&self, name: &str) -> io::Result<Arc<dyn StorageBackend>> {
+        let path = self.0.join(name);
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        // The names of new files have to survive too.
+        #[cfg(unix)]
+        File::open(self.0).and_then(|directory| directory.sync_all())?;
+        Ok(Arc::new(FileBackend::new(file).map_err(io::Error::other)?))
+    }
 }
 
 /// Creates `path` and what is missing above it, so that their names survive too.
@@ -157,32 +178,64 @@ pub(super) fn refused(path: &Path) -> impl Fn(io::Error) -> OpenError {
     }
 }
 
-/// Opens the journal that `inner` holds and starts its writer.
-pub(super) fn backend(
-    inner: Arc<dyn StorageBackend>,
-    name: &Path,
+/// Opens the journal in `files` and starts its threads. `path` is what errors call it.
+pub(super) fn journal(
+    files: &impl Files,
+    path: &Path,
     lock: Option<File>,
-    history: usize,
+    options: Options,
 ) -> Result<JournalStore, OpenError> {
-    let tracked = Tracked::new(inner);
-    let at = |error: redb::Error| damaged(name, tracked.last_read(), error);
-    let (mut database, recovery) = database(&tracked, name)?;
-    if recovery == Recovery::TornTail {
-        tracing::warn!(journal = %name.display(), "the last flush was torn by a crash and is undone");
+    let open = |name| files.open(name).map_err(refused(path));
+    let name = path.join(FILE_NAME);
+    let tracked = Tracked::new(open(FILE_NAME)?);
+    let logs = [open(log::FILE_NAMES[0])?, open(log::FILE_NAMES[1])?];
+    let at = |error: redb::Error| damaged(&name, tracked.last_read(), error);
+    let (database, mut recovery) = database(&tracked, &name)?;
+    let found = Head::read(&database, &name, &options, &at)?;
+    let mut tables = TablesOnDisk::new(database, options.history);
+    let mut image = Image::load(&mut tables, recovery).map_err(at)?;
+    let mut changes = Batch::default();
+    let mut sequence = 0;
+    if let Some((generation, first)) = found.log {
+        let read = log::read(&logs, generation, first, |record| {
+            rows::read_batch(record, |step| image.apply(step, &mut changes))
+        });
+        let replayed = read.map_err(|error| match error {
+            log::ReadError::Io(source) => OpenError::Io { path: path.to_owned(), source },
+            log::ReadError::Damaged(file, offset, why) => {
+                damaged(&path.join(log::FILE_NAMES[file]), offset, why)
+            }
+        })?;
+        sequence = first + replayed.records;
+        recovery = match recovery {
+            _ if replayed.is_torn => Recovery::TornTail,
+            Recovery::Clean if replayed.records > 0 => Recovery::Crashed,
+            other => other,
+        };
     }
-    let head = Head::advance(&database, name).map_err(|error| match error {
-        HeadError::Refused(error) => error,
-        HeadError::Engine(error) => at(error),
-    })?;
-    let tables = load(&database, history).map_err(at)?;
-    shrink(&mut database, &tracked).map_err(at)?;
-    let shared = Arc::new(Shared::new(tables, head.next_id));
+    if recovery == Recovery::TornTail {
+        tracing::warn!(journal = %path.display(), "the last flush was torn by a crash and is undone");
+    }
+    let next_id = changes.next_id.unwrap_or(found.next_id);
+    let generation = rand::random();
+    tables
+        .write(Checkpoint { changes, generation, sequence }, |transaction| found.write(transaction))
+        .map_err(at)?;
+    shrink(tables.database(), &tracked).map_err(at)?;
+    let Head { identity, incarnation, .. } = found;
+    let shared = Arc::new(Shared::new(image.into_tables(options.history).map_err(at)?, next_id));
+    let io = |source| OpenError::Io { path: path.to_owned(), source };
+    let writer = Writer {
+        shared: Arc::clone(&shared),
+        log: Log::new(logs, generation, sequence).map_err(io)?,
+        checkpoints: Checkpoints::start(tables).map_err(io)?,
+        checkpoint_after: options.checkpoint_after,
+        on_flush: options.on_flush,
+        pending: Batch::default(),
+        lock,
+    };
     let thread = std::thread::Builder::new().name("seata-journal".into());
-    let for_writer = Arc::clone(&shared);
-    let writer = thread
-        .spawn(move || writer::run(database, for_writer, lock))
-        .map_err(|source| OpenError::Io { path: name.to_owned(), source })?;
-    let (identity, incarnation) = (head.identity, head.incarnation);
+    let writer = thread.spawn(move || writer.run()).map_err(io)?;
     Ok(JournalStore { identity, incarnation, recovery, shared, writer: Mutex::new(Some(writer)) })
 }
 
@@ -234,78 +287,169 @@ fn look(tracked: &Tracked, name: &Path) -> Result<Recovery, OpenError> {
 /// What the journal says of itself.
 struct Head {
     identity: String,
+    /// Of the life that begins.
     incarnation: u64,
     next_id: i64,
-}
-
-enum HeadError {
-    Refused(OpenError),
-    Engine(redb::Error),
-}
-
-impl<E: Into<redb::Error>> From<E> for HeadError {
-    fn from(error: E) -> Self {
-        Self::Engine(error.into())
-    }
+    /// Generation and first record of the log that belongs to the tables. `None` for a new journal.
+    log: Option<(u64, u64)>,
 }
 
 impl Head {
-    /// Reads it, or makes it for a new journal, and counts this opening; durable when it returns.
-    fn advance(database: &Database, name: &Path) -> Result<Self, HeadError> {
-        let transaction = database.begin_write()?;
-        let head = {
-            let mut meta = transaction.open_table(META)?;
-            let text = |key| -> Result<Option<String>, redb::Error> {
-                Ok(meta.get(key)?.map(|value| value.value().to_owned()))
-            };
-            let format = text(FORMAT)?.unwrap_or_else(|| FORMAT_VERSION.to_string());
-            if format.parse::<u32>().is_ok_and(|found| found > FORMAT_VERSION) {
-                return Err(HeadError::Refused(OpenError::NewerFormat {
-                    path: name.to_owned(),
-                    found: format,
-                }));
-            }
-            let number = |key, default: i64| -> Result<i64, HeadError> {
-                let Some(text) = text(key)? else { return Ok(default) };
-                let wrong = || damaged(name, 0, format!("its {key} is {text:?}, expected a number"));
-                text.parse().map_err(|_| HeadError::Refused(wrong()))
-            };
-            let head = Self {
-                identity: text(IDENTITY)?.unwrap_or_else(|| format!("{:08x}", rand::random::<u32>())),
-                incarnation: number(INCARNATION, 0)?.unsigned_abs() + 1,
-                next_id: number(NEXT_ID, 1)?,
-            };
-            meta.insert(FORMAT, FORMAT_VERSION.to_string().as_str())?;
-            meta.insert(IDENTITY, head.identity.as_str())?;
-            meta.insert(INCARNATION, head.incarnation.to_string().as_str())?;
-            head
+    /// Reads it, or makes it for a new journal.
+    fn read(
+        database: &Database,
+        name: &Path,
+        options: &Options,
+        at: &impl Fn(redb::Error) -> OpenError,
+    ) -> Result<Self, OpenError> {
+        let texts = meta(database).map_err(at)?;
+        if texts.is_empty() {
+            let identity = format!("{:08x}", rand::random::<u32>());
+            return Ok(Self { identity, incarnation: 1, next_id: options.first_id, log: None });
+        }
+        let text = |key: &str| {
+            texts.get(key).cloned().ok_or_else(|| damaged(name, 0, format!("it does not tell its {key}")))
         };
-        transaction.open_table(TRANSACTIONS)?;
-        transaction.open_table(BRANCHES)?;
-        transaction.commit()?;
-        Ok(head)
+        let (found, path) = (text(FORMAT)?, name.to_owned());
+        match found.parse::<u32>() {
+            Ok(FORMAT_VERSION) => {}
+            Ok(format) if format > FORMAT_VERSION => return Err(OpenError::NewerFormat { path, found }),
+            Ok(_) => return Err(OpenError::OlderFormat { path, found }),
+            Err(_) => return Err(damaged(name, 0, format!("its format is {found:?}, expected a number"))),
+        }
+        let wrong = |key, text: &str| damaged(name, 0, format!("its {key} is {text:?}, expected a number"));
+        let number = |key| text(key).and_then(|text| text.parse::<u64>().map_err(|_| wrong(key, &text)));
+        let next_id = text(NEXT_ID)?;
+        Ok(Self {
+            identity: text(IDENTITY)?,
+            incarnation: number(INCARNATION)? + 1,
+            next_id: next_id.parse().map_err(|_| wrong(NEXT_ID, &next_id))?,
+            log: Some((number(GENERATION)?, number(SEQUENCE)?)),
+        })
+    }
+
+    fn write(&self, to: &redb::WriteTransaction) -> Result<(), redb::Error> {
+        let mut meta = to.open_table(META)?;
+        meta.insert(FORMAT, FORMAT_VERSION.to_string().as_str())?;
+        meta.insert(IDENTITY, self.identity.as_str())?;
+        meta.insert(INCARNATION, self.incarnation.to_string().as_str())?;
+        meta.insert(NEXT_ID, self.next_id.to_string().as_str())?;
+        Ok(())
     }
 }
 
-fn load(database: &Database, history: usize) -> Result<Tables, redb::Error> {
-    let wrong = |what: &str, id: i64| StorageError::Corrupted(format!("{what} {id} is malformed"));
-    let transaction = database.begin_read()?;
-    let mut snapshots: BTreeMap<TransactionId, Snapshot> = BTreeMap::new();
-    for row in transaction.open_table(TRANSACTIONS)?.iter()? {
-        let (id, row) = row?;
-        let snapshot =
-            rows::to_snapshot(id.value(), row.value()).ok_or_else(|| wrong("transaction", id.value()))?;
-        snapshots.insert(snapshot.transaction.id, snapshot);
+/// All of [`META`]; nothing for a journal that never was written.
+fn meta(database: &Database) -> Result<HashMap<String, String>, redb::Error> {
+    let table = match database.begin_read()?.open_table(META) {
+        Ok(table) => table,
+        Err(TableError::TableDoesNotExist(_)) => return Ok(HashMap::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut texts = HashMap::new();
+    for row in table.iter()? {
+        let (key, text) = row?;
+        texts.insert(key.value().to_owned(), text.value().to_owned());
     }
-    for row in transaction.open_table(BRANCHES)?.iter()? {
-        let (id, row) = row?;
-        let branch = rows::to_branch(id.value(), row.value()).ok_or_else(|| wrong("branch", id.value()))?;
-        let owner = snapshots.get_mut(&branch.transaction);
-        owner.ok_or_else(|| wrong("the transaction of branch", id.value()))?.branches.push(Arc::new(branch));
+    Ok(texts)
+}
+
+/// What the journal holds, while it is being read.
+#[derive(Default)]
+struct Image {
+    transactions: BTreeMap<TransactionId, TransactionRecord>,
+    branches: HashMap<BranchId, Arc<Branch>, RandomState>,
+    ended: Vec<(TransactionId, Ended)>,
+}
+
+impl Image {
+    /// Reads the tables, unless the journal is new.
+    fn load(tables: &mut TablesOnDisk, recovery: Recovery) -> Result<Self, redb::Error> {
+        let mut image = Self::default();
+        if recovery == Recovery::New {
+            return Ok(image);
+        }
+        let transaction = tables.database().begin_read()?;
+        let opened = transaction.open_table(TRANSACTIONS);
+        if matches!(opened, Err(TableError::TableDoesNotExist(_))) {
+            return Ok(image);
+        }
+        for row in opened?.iter()? {
+            let (id, row) = row?;
+            let record = rows::to_transaction(row.value()).ok_or_else(|| wrong("transaction", id.value()))?;
+            image.transactions.insert(record.transaction.id, record);
+        }
+        for row in transaction.open_table(BRANCHES)?.iter()? {
+            let (id, row) = row?;
+            let branch = rows::to_branch(row.value()).ok_or_else(|| wrong("branch", id.value()))?;
+            image.branches.insert(branch.id, Arc::new(branch));
+        }
+        for row in transaction.open_table(ENDED)?.iter()? {
+            let (id, row) = row?;
+            let (count, row) = row.value();
+            let ended = rows::to_ended(row).ok_or_else(|| wrong("history", id.value() as i64))?;
+            image.ended.extend(ended);
+            tables.has_ended(id.value(), count);
+        }
+        Ok(image)
     }
-    let mut tables = Tables::new(history);
-    snapshots.into_values().for_each(|snapshot| tables.restore(snapshot));
-    Ok(tables)
+
+    /// One change that the log tells of, which the tables on disk need too. `None` if it makes no sense.
+    fn apply(&mut self, step: Step, changes: &mut Batch) -> Option<()> {
+        match step {
+            Step::Transaction(record) => {
+                let id = record.transaction.id;
+                changes.change_transaction(id, Change::Add(record.clone()));
+                self.transactions.insert(id, record);
+            }
+            Step::Status { id, status, parked } => {
+                let btree_map::Entry::Occupied(mut entry) = self.transactions.entry(id) else { return None };
+                let record = entry.get_mut();
+                (record.status, record.parked) = (status, parked);
+                changes.change_transaction(id, Change::Put(record.clone()));
+            }
+            Step::TransactionGone(id) => {
+                self.transactions.remove(&id);
+                changes.change_transaction(id, Change::Remove);
+            }
+            Step::Branch(branch) => {
+                let (id, branch) = (branch.id, Arc::new(branch));
+                changes.change_branch(id, Change::Put(Arc::clone(&branch)));
+                self.branches.insert(id, branch);
+            }
+            Step::BranchGone(id) => {
+                self.branches.remove(&id);
+                changes.change_branch(id, Change::Remove);
+            }
+            Step::NextId(next_id) => changes.next_id = Some(next_id),
+            Step::Ended(id, ended) => {
+                self.ended.push((id, ended.clone()));
+                changes.ended.push((id, ended));
+            }
+        }
+        Some(())
+    }
+
+    fn into_tables(self, history: usize) -> Result<Tables, redb::Error> {
+        let snapshot = |(id, record): (_, TransactionRecord)| {
+            let TransactionRecord { transaction, status, parked } = record;
+            (id, Snapshot { transaction, status, parked, branches: Vec::new() })
+        };
+        let mut snapshots: BTreeMap<TransactionId, Snapshot> =
+            self.transactions.into_iter().map(snapshot).collect();
+        for branch in self.branches.into_values() {
+            let owner = snapshots.get_mut(&branch.transaction);
+            let owner = owner.ok_or_else(|| wrong("the transaction of branch", branch.id.0))?;
+            owner.branches.push(branch);
+        }
+        let mut tables = Tables::new(history);
+        snapshots.into_values().for_each(|snapshot| tables.restore(snapshot));
+        self.ended.into_iter().for_each(|(id, ended)| tables.restore_ended(id, ended));
+        Ok(tables)
+    }
+}
+
+fn wrong(what: &str, id: i64) -> redb::Error {
+    StorageError::Corrupted(format!("{what} {id} is malformed")).into()
 }
 
 /// Gives back what a file that was once much fuller still occupies.

@@ -1,4 +1,4 @@
-//! How records stand in the file.
+//! How records stand in the files, and how changes of them do.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use redb::TableDefinition;
 use seata_protocol::{BranchId, BranchStatus, BranchType, GlobalStatus, TransactionId};
 
 use crate::{
-    journal::batch::TransactionRecord,
-    record::{Branch, LockSet, Snapshot, Transaction},
+    journal::batch::{Batch, Change, TransactionRecord},
+    record::{Branch, Ended, LockSet, Transaction},
 };
 
-/// The version of everything below. A journal of a higher one is refused.
-pub(super) const FORMAT_VERSION: u32 = 2;
+/// The version of everything below and of the log's records. A journal of another one is refused.
+pub(super) const FORMAT_VERSION: u32 = 3;
 
 /// Facts about the journal as a whole, in text.
 pub(super) const META: TableDefinition<&str, &str> = TableDefinition::new("meta");
@@ -19,79 +19,246 @@ pub(super) const FORMAT: &str = "format";
 pub(super) const IDENTITY: &str = "identity";
 pub(super) const INCARNATION: &str = "incarnation";
 pub(super) const NEXT_ID: &str = "next_id";
+/// The generation of the log whose records are not in the tables yet, and the number of its first record.
+pub(super) const GENERATION: &str = "generation";
+pub(super) const SEQUENCE: &str = "sequence";
 
-/// By transaction: xid, application, group, name, begun at, timeout, incarnation, status, why parked.
-pub(super) const TRANSACTIONS: TableDefinition<i64, TransactionRow<'static>> =
-    TableDefinition::new("transactions");
-pub(super) type TransactionRow<'a> =
-    (&'a str, &'a str, &'a str, &'a str, u64, u64, Option<u64>, u8, Option<&'a str>);
+/// [`put_transaction`] by transaction.
+pub(super) const TRANSACTIONS: TableDefinition<i64, &[u8]> = TableDefinition::new("transactions");
+/// [`put_branch`] by branch.
+pub(super) const BRANCHES: TableDefinition<i64, &[u8]> = TableDefinition::new("branches");
+/// Outcomes in the order in which they came about, many in one row: how many, and [`put_ended`] of each.
+pub(super) const ENDED: TableDefinition<u64, (u32, &[u8])> = TableDefinition::new("ended");
 
-/// By branch: transaction, type, resource, status, application data, client, registered at, locks.
-pub(super) const BRANCHES: TableDefinition<i64, BranchRow<'static>> = TableDefinition::new("branches");
-pub(super) type BranchRow<'a> = (i64, u8, &'a str, u8, &'a str, &'a str, u64, &'a [u8]);
+/// One change, as the log tells of it.
+#[derive(Debug)]
+pub(super) enum Step {
+    Transaction(TransactionRecord),
+    Status { id: TransactionId, status: GlobalStatus, parked: Option<Arc<str>> },
+    TransactionGone(TransactionId),
+    Branch(Branch),
+    BranchGone(BranchId),
+    NextId(i64),
+    Ended(TransactionId, Ended),
+}
 
-pub(super) fn of_transaction(record: &TransactionRecord) -> TransactionRow<'_> {
+/// Appends all changes of a batch.
+pub(super) fn put_batch(out: &mut Vec<u8>, batch: &Batch) {
+    for (id, change) in &batch.transactions {
+        match change {
+            Change::Add(record) => {
+                out.push(0);
+                put_transaction(out, record);
+            }
+            // What was said at its begin stands in the log or in the tables already.
+            Change::Put(record) => {
+                out.push(1);
+                put_number(out, id.0);
+                out.push(record.status.code());
+                put_optional(out, record.parked.as_deref());
+            }
+            Change::Remove => {
+                out.push(2);
+                put_number(out, id.0);
+            }
+        }
+    }
+    for (id, change) in &batch.branches {
+        match change {
+            Change::Add(branch) | Change::Put(branch) => {
+                out.push(3);
+                put_branch(out, branch);
+            }
+            Change::Remove => {
+                out.push(4);
+                put_number(out, id.0);
+            }
+        }
+    }
+    if let Some(next_id) = batch.next_id {
+        out.push(5);
+        put_number(out, next_id);
+    }
+    for (id, ended) in &batch.ended {
+        out.push(6);
+        put_ended(out, *id, ended);
+    }
+}
+
+/// Calls `each` for every change that [`put_batch`] wrote. `None` for bytes that it cannot have written, or
+/// when `each` says so.
+pub(super) fn read_batch(bytes: &[u8], mut each: impl FnMut(Step) -> Option<()>) -> Option<()> {
+    let mut input = Input(bytes);
+    while !input.0.is_empty() {
+        let step = match input.byte()? {
+            0 => Step::Transaction(input.transaction()?),
+            1 => Step::Status {
+                id: TransactionId(input.number()?),
+                status: GlobalStatus::from_code(input.byte()?),
+                parked: input.optional()?,
+            },
+            2 => Step::TransactionGone(TransactionId(input.number()?)),
+            3 => Step::Branch(input.branch()?),
+            4 => Step::BranchGone(BranchId(input.number()?)),
+            5 => Step::NextId(input.number()?),
+            6 => {
+                let (id, ended) = input.ended()?;
+                Step::Ended(id, ended)
+            }
+            _ => return None,
+        };
+        each(step)?;
+    }
+    Some(())
+}
+
+pub(super) fn put_transaction(out: &mut Vec<u8>, record: &TransactionRecord) {
     let transaction = &*record.transaction;
-    (
-        transaction.xid.as_str(),
-        &transaction.application,
-        &transaction.group,
-        &transaction.name,
-        transaction.begun_at,
-        transaction.timeout,
-        transaction.incarnation,
-        record.status.code(),
-        record.parked.as_deref(),
-    )
+    put_number(out, transaction.id.0);
+    put_text(out, transaction.xid.as_str());
+    put_text(out, &transaction.application);
+    put_text(out, &transaction.group);
+    put_text(out, &transaction.name);
+    out.extend_from_slice(&transaction.begun_at.to_le_bytes());
+    out.extend_from_slice(&transaction.timeout.to_le_bytes());
+    out.push(u8::from(transaction.incarnation.is_some()));
+    out.extend_from_slice(&transaction.incarnation.unwrap_or_default().to_le_bytes());
+    out.push(record.status.code());
+    put_optional(out, record.parked.as_deref());
 }
 
-pub(super) fn of_branch(branch: &Branch) -> BranchRow<'_> {
-    (
-        branch.transaction.0,
-        branch.branch_type.code(),
-        branch.resource.as_str(),
-        branch.status.code(),
-        &branch.application_data,
-        &branch.client,
-        branch.registered_at,
-        branch.locks.as_bytes(),
-    )
+pub(super) fn put_branch(out: &mut Vec<u8>, branch: &Branch) {
+    put_number(out, branch.id.0);
+    put_number(out, branch.transaction.0);
+    out.push(branch.branch_type.code());
+    put_text(out, branch.resource.as_str());
+    out.push(branch.status.code());
+    put_text(out, &branch.application_data);
+    put_text(out, &branch.client);
+    out.extend_from_slice(&branch.registered_at.to_le_bytes());
+    put_bytes(out, branch.locks.as_bytes());
 }
 
-/// `None` for a row that this version cannot have written.
-pub(super) fn to_snapshot(id: i64, row: TransactionRow<'_>) -> Option<Snapshot> {
-    let (xid, application, group, name, begun_at, timeout, incarnation, status, parked) = row;
-    let transaction = Transaction {
-        id: TransactionId(id),
-        xid: xid.parse().ok()?,
-        application: application.into(),
-        group: group.into(),
-        name: name.into(),
-        begun_at,
-        timeout,
-        incarnation,
-    };
-    let status = GlobalStatus::from_code(status);
-    Some(Snapshot {
-        transaction: Arc::new(transaction),
-        status,
-        parked: parked.map(Into::into),
-        branches: Vec::new(),
-    })
+pub(super) fn put_ended(out: &mut Vec<u8>, id: TransactionId, ended: &Ended) {
+    put_number(out, id.0);
+    out.push(ended.status.code());
+    out.extend_from_slice(&ended.at.to_le_bytes());
 }
 
-/// `None` for a row that this version cannot have written.
-pub(super) fn to_branch(id: i64, row: BranchRow<'_>) -> Option<Branch> {
-    let (transaction, branch_type, resource, status, application_data, client, registered_at, locks) = row;
-    Some(Branch {
-        id: BranchId(id),
-        transaction: TransactionId(transaction),
-        branch_type: BranchType::from_code(branch_type),
-        resource: resource.into(),
-        status: BranchStatus::from_code(status),
-        application_data: application_data.into(),
-        client: client.into(),
-        registered_at,
-        locks: LockSet::from_bytes(locks)?,
-    })
+/// What [`put_transaction`] wrote.
+pub(super) fn to_transaction(row: &[u8]) -> Option<TransactionRecord> {
+    let mut input = Input(row);
+    input.transaction().filter(|_| input.0.is_empty())
+}
+
+/// What [`put_branch`] wrote.
+pub(super) fn to_branch(row: &[u8]) -> Option<Branch> {
+    let mut input = Input(row);
+    input.branch().filter(|_| input.0.is_empty())
+}
+
+/// What [`put_ended`] wrote, several times.
+pub(super) fn to_ended(row: &[u8]) -> Option<Vec<(TransactionId, Ended)>> {
+    let (mut input, mut all) = (Input(row), Vec::new());
+    while !input.0.is_empty() {
+        all.push(input.ended()?);
+    }
+    Some(all)
+}
+
+fn put_number(out: &mut Vec<u8>, number: i64) {
+    out.extend_from_slice(&number.to_le_bytes());
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    let length = u32::try_from(bytes.len()).expect("the driver bounds every text");
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(bytes);
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_bytes(out, text.as_bytes());
+}
+
+fn put_optional(out: &mut Vec<u8>, text: Option<&str>) {
+    out.push(u8::from(text.is_some()));
+    put_text(out, text.unwrap_or_default());
+}
+
+/// What is left to be read. Each method takes from its front; `None` means that it makes no sense.
+struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*taken)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.take::<1>().map(|[byte]| byte)
+    }
+
+    fn number(&mut self) -> Option<i64> {
+        self.take().map(i64::from_le_bytes)
+    }
+
+    fn unsigned(&mut self) -> Option<u64> {
+        self.take().map(u64::from_le_bytes)
+    }
+
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let length = u32::from_le_bytes(self.take()?) as usize;
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        str::from_utf8(self.bytes()?).ok()
+    }
+
+    fn optional(&mut self) -> Option<Option<Arc<str>>> {
+        let is_some = self.byte()? != 0;
+        let text = self.text()?;
+        Some(is_some.then(|| text.into()))
+    }
+
+    fn transaction(&mut self) -> Option<TransactionRecord> {
+        let transaction = Transaction {
+            id: TransactionId(self.number()?),
+            xid: self.text()?.parse().ok()?,
+            application: self.text()?.into(),
+            group: self.text()?.into(),
+            name: self.text()?.into(),
+            begun_at: self.unsigned()?,
+            timeout: self.unsigned()?,
+            incarnation: {
+                let is_some = self.byte()? != 0;
+                let number = self.unsigned()?;
+                is_some.then_some(number)
+            },
+        };
+        let status = GlobalStatus::from_code(self.byte()?);
+        Some(TransactionRecord { transaction: Arc::new(transaction), status, parked: self.optional()? })
+    }
+
+    fn branch(&mut self) -> Option<Branch> {
+        Some(Branch {
+            id: BranchId(self.number()?),
+            transaction: TransactionId(self.number()?),
+            branch_type: BranchType::from_code(self.byte()?),
+            resource: self.text()?.into(),
+            status: BranchStatus::from_code(self.byte()?),
+            application_data: self.text()?.into(),
+            client: self.text()?.into(),
+            registered_at: self.unsigned()?,
+            locks: LockSet::from_bytes(self.bytes()?)?,
+        })
+    }
+
+    fn ended(&mut self) -> Option<(TransactionId, Ended)> {
+        let id = TransactionId(self.number()?);
+        Some((id, Ended { status: GlobalStatus::from_code(self.byte()?), at: self.unsigned()? }))
+    }
 }

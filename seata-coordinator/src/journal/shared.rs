@@ -2,11 +2,11 @@
 
 use std::{
     mem,
-    sync::{Arc, Condvar, Mutex, MutexGuard},
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock},
     time::{Duration, Instant},
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::Notify;
 
 use crate::{
     journal::batch::Batch,
@@ -18,9 +18,12 @@ const LAZY_FLUSH: Duration = Duration::from_millis(50);
 /// A batch that has grown to so many records is flushed, and holds back those who would let it grow.
 const FULL_BATCH: usize = 4096;
 
-/// The end of a flush, told to everybody who waits for it.
-pub(super) type Flushed = oneshot::Receiver<Result<(), StoreError>>;
-pub(super) type Waiters = Vec<oneshot::Sender<Result<(), StoreError>>>;
+/// One flush, for everybody who waits for it.
+#[derive(Debug, Default)]
+pub(super) struct Flush {
+    result: OnceLock<Result<(), StoreError>>,
+    waiters: Notify,
+}
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -33,14 +36,16 @@ pub(super) struct State {
     pub(super) tables: Tables,
     pub(super) batch: Batch,
     pub(super) next_id: i64,
-    /// Who waits for the batch that is growing.
-    waiters: Waiters,
+    /// That of the batch that is growing.
+    growing: Arc<Flush>,
+    /// Somebody waits for it.
+    is_wanted: bool,
+    /// That of the batch that is being written.
+    flushing: Arc<Flush>,
     /// The batch that is being written, if any, tells of something.
     flushing_settles: bool,
-    /// Who waits for the batch that is being written.
-    flushing: Waiters,
     writer: Writer,
-    closing: Option<Waiters>,
+    closing: Option<Arc<Flush>>,
     /// Set for good by the first flush that fails, and by closing.
     ended: Option<StoreError>,
 }
@@ -66,15 +71,33 @@ pub(super) enum Wait {
     Settled,
 }
 
+impl Flush {
+    /// Waits for its end.
+    pub(super) async fn wait(&self) -> Result<(), StoreError> {
+        // Made before the look, so that an end in between is not missed.
+        let ended = self.waiters.notified();
+        if self.result.get().is_none() {
+            ended.await;
+        }
+        self.result.get().cloned().unwrap_or(Err(StoreError::Closed))
+    }
+
+    fn end(&self, result: Result<(), StoreError>) {
+        let _ = self.result.set(result);
+        self.waiters.notify_waiters();
+    }
+}
+
 impl Shared {
     pub(super) fn new(tables: Tables, next_id: i64) -> Self {
         let state = State {
             tables,
             next_id,
             batch: Batch::default(),
-            waiters: Vec::new(),
+            growing: Arc::default(),
+            is_wanted: false,
+            flushing: Arc::default(),
             flushing_settles: false,
-            flushing: Vec::new(),
             writer: Writer::Busy,
             closing: None,
             ended: None,
@@ -82,13 +105,13 @@ impl Shared {
         Self { state: Mutex::new(state), work: Condvar::new() }
     }
 
-    /// Runs `act` in the one order of all steps. The receiver, if any, is to be awaited before the answer
+    /// Runs `act` in the one order of all steps. The flush, if any, is to be awaited before the answer
     /// leaves.
     pub(super) fn step<T>(
         &self,
         wait: Wait,
         act: impl FnOnce(&mut State) -> T,
-    ) -> Result<(T, Option<Flushed>), StoreError> {
+    ) -> Result<(T, Option<Arc<Flush>>), StoreError> {
         let mut state = self.lock();
         if let Some(error) = &state.ended {
             return Err(error.clone());
@@ -108,21 +131,24 @@ impl Shared {
         self.lock().tables.counts()
     }
 
-    /// Lets the writer finish; the receiver hears of its end.
-    pub(super) fn close(&self) -> Flushed {
-        let (sender, receiver) = oneshot::channel();
+    /// Lets the writer finish; what is returned ends with it.
+    pub(super) fn close(&self) -> Arc<Flush> {
         let mut state = self.lock();
-        match &state.ended {
-            None => state.closing.get_or_insert_default().push(sender),
-            Some(StoreError::Closed) => drop(sender.send(Ok(()))),
-            Some(error) => drop(sender.send(Err(error.clone()))),
-        }
+        let closing = match &state.ended {
+            None => Arc::clone(state.closing.get_or_insert_default()),
+            Some(error) => {
+                let closing = Flush::default();
+                closing.end(if *error == StoreError::Closed { Ok(()) } else { Err(error.clone()) });
+                Arc::new(closing)
+            }
+        };
         self.wake_writer(state);
-        receiver
+        closing
     }
 
-    /// For the writer: the next batch, or `None` when there will be no more.
-    pub(super) fn next_batch(&self) -> Option<Batch> {
+    /// For the writer: puts the next batch into `batch`, whose room is used again for the one after it. Says
+    /// whether there is one, now or ever.
+    pub(super) fn next_batch(&self, batch: &mut Batch) -> bool {
         let mut state = self.lock();
         let mut lazy_since = None;
         loop {
@@ -130,7 +156,7 @@ impl Shared {
                 break;
             }
             if state.closing.is_some() {
-                return None;
+                return false;
             }
             if state.batch.is_empty() {
                 state.writer = Writer::Sleeping;
@@ -146,35 +172,30 @@ impl Shared {
             }
         }
         state.writer = Writer::Busy;
-        state.flushing = mem::take(&mut state.waiters);
-        let batch = mem::take(&mut state.batch);
+        state.flushing = mem::take(&mut state.growing);
+        state.is_wanted = false;
+        mem::swap(&mut state.batch, batch);
         state.flushing_settles = batch.is_settling;
-        Some(batch)
+        true
     }
 
     /// For the writer: its batch is durable.
     pub(super) fn flushed(&self) {
-        let waiters = {
+        let flush = {
             let mut state = self.lock();
             state.flushing_settles = false;
-            mem::take(&mut state.flushing)
+            Arc::clone(&state.flushing)
         };
-        for waiter in waiters {
-            let _ = waiter.send(Ok(()));
-        }
+        flush.end(Ok(()));
     }
 
     /// For the writer: it ends, by closing or by a failure. Nothing can be done from here on.
     pub(super) fn end(&self, error: StoreError) {
         let mut state = self.lock();
-        let closing = state.closing.take().unwrap_or_default();
-        let waiters = mem::take(&mut state.waiters).into_iter().chain(mem::take(&mut state.flushing));
-        for waiter in waiters {
-            let _ = waiter.send(Err(error.clone()));
-        }
-        let closed = if error == StoreError::Closed { Ok(()) } else { Err(error.clone()) };
-        for waiter in closing {
-            let _ = waiter.send(closed.clone());
+        state.growing.end(Err(error.clone()));
+        state.flushing.end(Err(error.clone()));
+        if let Some(closing) = state.closing.take() {
+            closing.end(if error == StoreError::Closed { Ok(()) } else { Err(error.clone()) });
         }
         state.ended = Some(error);
     }
@@ -201,21 +222,18 @@ impl Shared {
 
 impl State {
     fn is_urgent(&self) -> bool {
-        !self.waiters.is_empty() || self.batch.len() >= FULL_BATCH
+        self.is_wanted || self.batch.len() >= FULL_BATCH
     }
 
-    fn wait(&mut self, wait: Wait) -> Option<Flushed> {
-        let waiters = match wait {
-            Wait::Nothing => return None,
-            Wait::Room if self.batch.len() >= FULL_BATCH => &mut self.waiters,
-            Wait::Room => return None,
-            Wait::Settled if self.batch.is_settling => &mut self.waiters,
-            Wait::Settled if self.flushing_settles => &mut self.flushing,
-            Wait::Settled => return None,
-        };
-        let (sender, receiver) = oneshot::channel();
-        waiters.push(sender);
-        Some(receiver)
+    fn wait(&mut self, wait: Wait) -> Option<Arc<Flush>> {
+        match wait {
+            Wait::Room if self.batch.len() >= FULL_BATCH => {}
+            Wait::Settled if self.batch.is_settling => {}
+            Wait::Settled if self.flushing_settles => return Some(Arc::clone(&self.flushing)),
+            Wait::Nothing | Wait::Room | Wait::Settled => return None,
+        }
+        self.is_wanted = true;
+        Some(Arc::clone(&self.growing))
     }
 }
 

@@ -1,72 +1,84 @@
 //! The thread that makes batches durable.
 
-use std::{fs::File, sync::Arc};
-
-use redb::Database;
+use std::{fs::File, sync::Arc, time::Duration};
 
 use crate::{
     journal::{
-        batch::{Batch, Change},
-        rows::{self, BRANCHES, META, TRANSACTIONS},
+        batch::Batch,
+        checkpoint::{Checkpoint, Checkpoints},
+        log::Log,
+        rows,
         shared::{EndGuard, Shared},
     },
     store::StoreError,
 };
 
-/// Writes batch after batch until the store is closed or a write fails. `lock` is what keeps the data
-/// directory from being opened twice; it is let go last.
-pub(super) fn run(database: Database, shared: Arc<Shared>, lock: Option<File>) {
-    let mut guard = EndGuard(Arc::clone(&shared), None);
-    let mut failure = None;
-    while let Some(batch) = shared.next_batch() {
-        // What came and went needs no flush.
-        if !batch.is_empty()
-            && let Err(error) = write(&database, batch)
-        {
-            tracing::error!(%error, "the journal cannot be written; the coordinator stops taking work");
-            failure =
-                Some(StoreError::Failed { reason: format!("its journal cannot be written: {error}").into() });
-            break;
-        }
-        shared.flushed();
-    }
-    drop(database);
-    drop(lock);
-    guard.1 = Some(failure.unwrap_or(StoreError::Closed));
+/// So many times the usual length, and the log waits for the tables.
+const LONGEST: u64 = 4;
+
+/// Adds batch after batch to the log, and has the tables follow.
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) log: Log,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) checkpoint_after: u64,
+    pub(super) on_flush: Option<Arc<dyn Fn(Duration, usize) + Send + Sync>>,
+    /// What is in the log's current file and not on its way to the tables.
+    pub(super) pending: Batch,
+    /// Keeps the data directory from being opened twice; it is let go last.
+    pub(super) lock: Option<File>,
 }
 
-/// One redb transaction, durable when it returns.
-fn write(database: &Database, batch: Batch) -> Result<(), redb::Error> {
-    let transaction = database.begin_write()?;
-    if !batch.transactions.is_empty() {
-        let mut table = transaction.open_table(TRANSACTIONS)?;
-        let mut changes: Vec<_> = batch.transactions.into_iter().collect();
-        changes.sort_unstable_by_key(|(id, _)| *id);
-        for (id, change) in changes {
-            match change {
-                Change::Add(record) | Change::Put(record) => {
-                    table.insert(id.0, rows::of_transaction(&record))?;
-                }
-                Change::Remove => drop(table.remove(id.0)?),
+impl Writer {
+    /// Writes until the store is closed or a write fails.
+    pub(super) fn run(mut self) {
+        let mut guard = EndGuard(Arc::clone(&self.shared), None);
+        let written = self.write_all().and_then(|()| {
+            self.checkpoint_if(!self.pending.is_empty() || !self.pending.ended.is_empty())?;
+            self.checkpoints.finish()
+        });
+        drop(self.checkpoints);
+        drop(self.lock);
+        guard.1 = Some(match written {
+            Ok(()) => StoreError::Closed,
+            Err(error) => {
+                tracing::error!(%error, "the journal cannot be written; the coordinator stops taking work");
+                StoreError::Failed { reason: format!("its journal cannot be written: {error}").into() }
             }
-        }
+        });
     }
-    if !batch.branches.is_empty() {
-        let mut table = transaction.open_table(BRANCHES)?;
-        let mut changes: Vec<_> = batch.branches.into_iter().collect();
-        changes.sort_unstable_by_key(|(id, _)| *id);
-        for (id, change) in changes {
-            match change {
-                Change::Add(branch) | Change::Put(branch) => {
-                    table.insert(id.0, rows::of_branch(&branch))?;
+
+    fn write_all(&mut self) -> Result<(), redb::Error> {
+        let mut batch = Batch::default();
+        while self.shared.next_batch(&mut batch) {
+            // What came and went needs no flush.
+            if !batch.is_empty() {
+                let took = self.log.append(|out| rows::put_batch(out, &batch)).map_err(redb::Error::Io)?;
+                if let Some(on_flush) = &self.on_flush {
+                    on_flush(took, batch.len());
                 }
-                Change::Remove => drop(table.remove(id.0)?),
             }
+            self.shared.flushed();
+            self.pending.merge(&mut batch);
+            let used = self.log.used();
+            let is_due = used >= self.checkpoint_after && self.checkpoints.is_idle()?;
+            self.checkpoint_if(is_due || used >= self.checkpoint_after.saturating_mul(LONGEST))?;
         }
+        Ok(())
     }
-    if let Some(next_id) = batch.next_id {
-        transaction.open_table(META)?.insert(rows::NEXT_ID, next_id.to_string().as_str())?;
+
+    /// Hands over what is pending and goes on in the log's other file.
+    fn checkpoint_if(&mut self, is_due: bool) -> Result<(), redb::Error> {
+        if !is_due {
+            return Ok(());
+        }
+        // The other file may not be overwritten before the tables have what it holds.
+        self.checkpoints.finish()?;
+        self.log.turn();
+        self.checkpoints.begin(Checkpoint {
+            changes: std::mem::take(&mut self.pending),
+            generation: self.log.generation(),
+            sequence: self.log.sequence(),
+        })
     }
-    transaction.commit()?;
-    Ok(())
 }

@@ -37,6 +37,13 @@ impl MemoryStore {
         Self { identity: identity.into(), incarnation: 1, state: Arc::new(Mutex::new(state)) }
     }
 
+    /// The same with its numbers beginning at `first_id` instead of 1: a point that no earlier store behind the
+    /// same address has reached. To be called before any number was given out.
+    pub fn with_first_id(self, first_id: i64) -> Self {
+        self.lock().next_id = first_id;
+        self
+    }
+
     /// The same data in a further life, as after a restart of a process that kept its memory.
     pub fn reopen(&self) -> Self {
         let mut state = self.lock();

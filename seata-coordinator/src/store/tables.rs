@@ -49,6 +49,8 @@ pub trait Changes {
     fn remove_transaction(&mut self, id: TransactionId);
     /// The branch is gone.
     fn remove_branch(&mut self, id: BranchId);
+    /// The transaction is about to be removed; its outcome is worth keeping for a while.
+    fn ended(&mut self, _id: TransactionId, _ended: &Ended) {}
 }
 
 /// For a store that makes nothing durable.
@@ -97,6 +99,11 @@ impl Tables {
         }
         self.by_status.add(status);
         self.transactions.insert(transaction.id, Entry { transaction, status, parked, branches });
+    }
+
+    /// Puts an outcome back that was read from disk; the oldest comes first.
+    pub fn restore_ended(&mut self, id: TransactionId, ended: Ended) {
+        self.history.push(id, ended);
     }
 
     /// How many transactions are not finished.
@@ -262,8 +269,12 @@ impl Tables {
         for branch in &entry.branches {
             changes.remove_branch(branch.id);
         }
+        let ended = Ended { status, at: now };
+        if self.history.limit > 0 {
+            changes.ended(transaction, &ended);
+        }
         changes.remove_transaction(transaction);
-        self.history.push(transaction, Ended { status, at: now });
+        self.history.push(transaction, ended);
     }
 
     /// See [`Store::find`](crate::store::Store::find).

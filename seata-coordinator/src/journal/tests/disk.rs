@@ -8,7 +8,9 @@ use std::{
 
 use redb::StorageBackend;
 
-/// A disk with a write cache: what was not synced is lost when the power goes.
+use crate::journal::Files;
+
+/// A disk with a write cache: what was not synced is lost when the power goes, in each file by itself.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
     state: Arc<Mutex<State>>,
@@ -16,33 +18,44 @@ pub(crate) struct Disk {
 
 #[derive(Debug, Default)]
 struct State {
+    files: BTreeMap<String, FileState>,
+    /// The disk at each sync, with what was being written up to then.
+    history: Option<Vec<Moment>>,
+    /// A build without the sync: it says yes and does nothing.
+    ignores_sync: bool,
+    /// It takes nothing any more.
+    is_full: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct FileState {
     /// What survives.
     synced: Vec<u8>,
     /// What is seen.
     cached: Vec<u8>,
     /// Writes since the last sync, in order.
     unsynced: Vec<(u64, Vec<u8>)>,
-    /// The disk after each sync, with what was being written up to the next one.
-    history: Option<Vec<Moment>>,
-    /// A build without the sync: it says yes and does nothing.
-    ignores_sync: bool,
-    /// No byte fits behind this one.
-    capacity: Option<u64>,
 }
 
 /// What is on the disk if the power goes between two syncs.
 #[derive(Clone, Debug)]
 pub(crate) struct Moment {
-    synced: Vec<u8>,
-    unsynced: Vec<(u64, Vec<u8>)>,
+    files: BTreeMap<String, FileState>,
+}
+
+/// One file of it.
+#[derive(Debug)]
+struct DiskFile {
+    disk: Disk,
+    name: String,
 }
 
 impl Disk {
     /// A disk that already holds something.
-    pub(crate) fn with(bytes: Vec<u8>) -> Self {
+    pub(crate) fn with(files: BTreeMap<String, Vec<u8>>) -> Self {
         let disk = Self::default();
-        disk.state().cached.clone_from(&bytes);
-        disk.state().synced = bytes;
+        let file = |bytes: Vec<u8>| FileState { synced: bytes.clone(), cached: bytes, unsynced: Vec::new() };
+        disk.state().files = files.into_iter().map(|(name, bytes)| (name, file(bytes))).collect();
         disk
     }
 
@@ -58,10 +71,9 @@ impl Disk {
         self.state().ignores_sync = true;
     }
 
-    /// It has no room behind what it holds now.
+    /// Every write fails from now on.
     pub(crate) fn fill_up(&self) {
-        let mut state = self.state();
-        state.capacity = Some(state.cached.len() as u64);
+        self.state().is_full = true;
     }
 
     /// How many syncs there were.
@@ -76,13 +88,12 @@ impl Disk {
 
     /// What would be left if the power went now.
     pub(crate) fn now(&self) -> Moment {
-        let state = self.state();
-        Moment { synced: state.synced.clone(), unsynced: state.unsynced.clone() }
+        Moment { files: self.state().files.clone() }
     }
 
     /// Everything, as after an orderly end.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        self.state().cached.clone()
+    pub(crate) fn bytes(&self) -> BTreeMap<String, Vec<u8>> {
+        self.state().files.iter().map(|(name, file)| (name.clone(), file.cached.clone())).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -93,12 +104,11 @@ impl Disk {
 impl Moment {
     /// The disk with all that was not synced lost.
     pub(crate) fn lost(&self) -> Disk {
-        Disk::with(self.synced.clone())
+        Disk::with(self.files.iter().map(|(name, file)| (name.clone(), file.synced.clone())).collect())
     }
 
-    /// The disk on which some of the unsynced writes arrived, chosen by `seed`, the last of them torn.
+    /// The disk on which some of the unsynced writes arrived, chosen by `seed`, the last of each file torn.
     pub(crate) fn torn(&self, seed: u64) -> Disk {
-        let mut bytes = self.synced.clone();
         // SplitMix64.
         let mut state = seed;
         let mut next = || {
@@ -107,10 +117,17 @@ impl Moment {
             mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             mixed ^ (mixed >> 31)
         };
+        Disk::with(self.files.iter().map(|(name, file)| (name.clone(), file.torn(&mut next))).collect())
+    }
+}
+
+impl FileState {
+    fn torn(&self, next: &mut impl FnMut() -> u64) -> Vec<u8> {
+        let mut bytes = self.synced.clone();
         // By the place they go to: a disk reorders freely.
         let writes: BTreeMap<u64, &Vec<u8>> =
             self.unsynced.iter().map(|(offset, data)| (*offset, data)).collect();
-        let arrived: Vec<_> = writes.into_iter().filter(|_| next() % 2 == 0).collect();
+        let arrived: Vec<_> = writes.into_iter().filter(|_| next().is_multiple_of(2)).collect();
         for (index, (offset, data)) in arrived.iter().enumerate() {
             let is_last = index + 1 == arrived.len();
             let length = if is_last { next() as usize % (data.len() + 1) } else { data.len() };
@@ -120,57 +137,75 @@ impl Moment {
             }
             bytes[start..end].copy_from_slice(&data[..length]);
         }
-        Disk::with(bytes)
+        bytes
     }
 }
 
-impl StorageBackend for Disk {
+impl Files for Disk {
+    fn open(&self, name: &str) -> io::Result<Arc<dyn StorageBackend>> {
+        self.state().files.entry(name.to_owned()).or_default();
+        Ok(Arc::new(DiskFile { disk: self.clone(), name: name.to_owned() }))
+    }
+}
+
+impl DiskFile {
+    fn with<T>(&self, act: impl FnOnce(&mut FileState) -> T) -> T {
+        act(self.disk.state().files.get_mut(&self.name).expect("it was opened"))
+    }
+}
+
+impl StorageBackend for DiskFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.state().cached.len() as u64)
+        Ok(self.with(|file| file.cached.len() as u64))
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let state = self.state();
-        let start = offset as usize;
-        let bytes = state.cached.get(start..start + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
-        out.copy_from_slice(bytes);
-        Ok(())
+        self.with(|file| {
+            let start = offset as usize;
+            let bytes = file.cached.get(start..start + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+            out.copy_from_slice(bytes);
+            Ok(())
+        })
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        let mut state = self.state();
-        if state.capacity.is_some_and(|capacity| len > capacity) {
+        let mut state = self.disk.state();
+        let State { files, ignores_sync, is_full, .. } = &mut *state;
+        let file = files.get_mut(&self.name).expect("it was opened");
+        if *is_full && len > file.cached.len() as u64 {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        state.cached.resize(len as usize, 0);
+        file.cached.resize(len as usize, 0);
         // The length is kept at once, as a file system's journal may do; its content is not.
-        if !state.ignores_sync {
-            state.synced.resize(len as usize, 0);
+        if !*ignores_sync {
+            file.synced.resize(len as usize, 0);
         }
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.state();
-        let State { synced, cached, unsynced, history, ignores_sync, .. } = &mut *state;
+        let mut state = self.disk.state();
+        let State { files, history, ignores_sync, .. } = &mut *state;
         if let Some(history) = history {
-            history.push(Moment { synced: synced.clone(), unsynced: unsynced.clone() });
+            history.push(Moment { files: files.clone() });
         }
         if !*ignores_sync {
-            synced.clone_from(cached);
-            unsynced.clear();
+            let file = files.get_mut(&self.name).expect("it was opened");
+            file.synced.clone_from(&file.cached);
+            file.unsynced.clear();
         }
         Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut state = self.state();
-        if state.capacity.is_some() {
+        let mut state = self.disk.state();
+        if state.is_full {
             return Err(io::ErrorKind::StorageFull.into());
         }
+        let file = state.files.get_mut(&self.name).expect("it was opened");
         let start = offset as usize;
-        state.cached[start..start + data.len()].copy_from_slice(data);
-        state.unsynced.push((offset, data.to_vec()));
+        file.cached[start..start + data.len()].copy_from_slice(data);
+        file.unsynced.push((offset, data.to_vec()));
         Ok(())
     }
 }

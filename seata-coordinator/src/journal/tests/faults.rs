@@ -1,6 +1,7 @@
 //! What is acknowledged survives; what does not fit or does not read is said.
 
 use std::{
+    collections::BTreeMap,
     fs,
     future::Future,
     io,
@@ -13,14 +14,22 @@ use seata_protocol::{BranchId, BranchStatus, BranchType, GlobalStatus, RowKey, R
 use super::disk::Disk;
 use crate::{
     journal::{
-        JournalStore, OpenError, Recovery,
+        JournalStore, OpenError, Options, Recovery,
+        log::FILE_NAMES as LOGS,
         open::refused,
-        rows::{FORMAT, META},
+        rows::{FORMAT, FORMAT_VERSION, META},
     },
     record::{Branch, LockSet, Snapshot, Transaction},
     session::Decision,
-    store::{MemoryStore, Registered, Store, StoreError},
+    store::{Found, MemoryStore, Registered, Store, StoreError},
 };
+
+const TABLES: &str = "journal.redb";
+
+/// A log that is only so long before the tables follow.
+fn checkpoint_after(bytes: u64) -> Options {
+    Options { checkpoint_after: bytes, ..Options::from(0) }
+}
 
 /// What is issued in the acknowledged-steps test, one after another.
 #[derive(Clone, Copy, Debug)]
@@ -79,11 +88,11 @@ impl Step {
 
 /// Runs the script on `disk` and checks what each loss of power would have left: everything up to the
 /// last durable answer, nothing that was not asked for, and no gap.
-async fn check(disk: &Disk) -> Result<usize, String> {
+async fn check(disk: &Disk, options: &Options) -> Result<usize, String> {
     let model = MemoryStore::new("tc", 0);
     let mut states = vec![Vec::new()];
     let mut marks = Vec::new();
-    let store = JournalStore::open_on(disk.clone(), 0).map_err(|error| error.to_string())?;
+    let store = JournalStore::open_on(disk.clone(), options.clone()).map_err(|error| error.to_string())?;
     marks.push(Mark { syncs: disk.syncs(), durable: 0 });
     for (index, step) in script().into_iter().enumerate() {
         step.run(&model).await.map_err(|error| error.to_string())?;
@@ -114,15 +123,28 @@ async fn check(disk: &Disk) -> Result<usize, String> {
 
 #[tokio::test]
 async fn a_loss_of_power_at_any_sync_leaves_every_acknowledged_step() {
-    let torn_tails = check(&Disk::recording()).await.unwrap();
-    assert!(torn_tails > 0, "some of the disks were torn where the engine had to go back");
+    let torn_tails = check(&Disk::recording(), &Options::from(0)).await.unwrap();
+    assert!(torn_tails > 0, "some of the logs ended in the middle of a record");
+}
+
+/// The tables follow after every flush or after some, while the log goes on: power is lost at each sync of
+/// either, with what the other had not synced.
+#[tokio::test]
+async fn a_loss_of_power_at_any_point_of_a_checkpoint_is_harmless() {
+    for bytes in [1, 1, 1, 300, 600, 600] {
+        let disk = Disk::recording();
+        check(&disk, &checkpoint_after(bytes)).await.unwrap();
+        let tables = |sync| disk.before_sync(sync).lost().bytes().remove(TABLES);
+        let states: std::collections::HashSet<_> = (0..disk.syncs()).map(tables).collect();
+        assert!(states.len() > 6, "the tables were written {} times", states.len());
+    }
 }
 
 #[tokio::test]
 async fn without_the_sync_the_same_check_fails() {
     let disk = Disk::recording();
     disk.ignore_syncs();
-    assert!(check(&disk).await.is_err());
+    assert!(check(&disk, &Options::from(0)).await.is_err());
 }
 
 #[tokio::test]
@@ -212,12 +234,11 @@ async fn a_damaged_journal_is_refused_with_the_place() {
     }
     let expected = dump(&store).await;
     drop(store);
-    let bytes = disk.bytes();
+    let files = disk.bytes();
     let mut refused = 0;
-    for page in 1..bytes.len() / 4096 {
+    for page in 1..files[TABLES].len() / 4096 {
         let at = page * 4096 + 9;
-        let mut damaged = bytes.clone();
-        damaged[at] ^= 0x55;
+        let damaged = with_wrong_byte(&files, TABLES, at);
         let disk = Disk::with(damaged.clone());
         match JournalStore::open_on(disk.clone(), 0) {
             Ok(store) => assert_eq!(dump(&store).await, expected, "page {page} was not in use"),
@@ -232,62 +253,195 @@ async fn a_damaged_journal_is_refused_with_the_place() {
     assert!(refused > 3, "{refused} pages were in use");
 }
 
-/// The same after a crash: it never panics, and what it reads is what was written, but for the last flush.
+/// The same in the tables after a crash: it never panics, and what it reads is what was written. A damage
+/// makes the engine go back by one checkpoint; the log then has what is missing, or shows that it has not.
 #[tokio::test]
-async fn a_journal_damaged_after_a_crash_is_refused_or_whole() {
+async fn tables_damaged_after_a_crash_are_refused_or_whole() {
+    let mut refused = 0;
+    for bytes in [4_000, 4_000_000] {
+        let disk = Disk::default();
+        let store = JournalStore::open_on(disk.clone(), checkpoint_after(bytes)).unwrap();
+        for id in 1..=100 {
+            Step::Begin(id).run(&store).await.unwrap();
+            Step::Register(id, id * 10).run(&store).await.unwrap();
+        }
+        let expected = dump(&store).await;
+        let files = disk.bytes();
+        for page in 0..files[TABLES].len() / 4096 {
+            for offset in [9, 2_000] {
+                let damaged = with_wrong_byte(&files, TABLES, page * 4096 + offset);
+                match JournalStore::open_on(Disk::with(damaged), 0) {
+                    Ok(store) => assert_eq!(dump(&store).await, expected, "page {page}"),
+                    Err(OpenError::Damaged { .. }) => refused += 1,
+                    Err(error) => panic!("page {page}: {error}"),
+                }
+            }
+        }
+    }
+    assert!(refused > 0, "no page was in use");
+}
+
+/// Any wrong byte in the log of a crashed journal: the last record is taken for a torn one, an earlier one is
+/// refused with its place.
+#[tokio::test]
+async fn a_wrong_byte_before_the_end_of_the_log_is_refused_with_the_place() {
     let disk = Disk::default();
     let store = JournalStore::open_on(disk.clone(), 0).unwrap();
     let mut states = Vec::new();
-    for id in 1..=100 {
+    for id in 1..=20 {
         Step::Begin(id).run(&store).await.unwrap();
         Step::Register(id, id * 10).run(&store).await.unwrap();
         states.push(dump(&store).await);
     }
-    let bytes = disk.bytes();
-    let mut refused = 0;
-    for page in 0..bytes.len() / 4096 {
-        for offset in [9, 2_000] {
-            let mut damaged = bytes.clone();
-            damaged[page * 4096 + offset] ^= 0x55;
-            match JournalStore::open_on(Disk::with(damaged), 0) {
-                Ok(store) => {
-                    let found = dump(&store).await;
-                    let age = states.iter().rev().position(|state| *state == found);
-                    assert!(age.is_some_and(|age| age <= 1), "page {page}: {age:?}");
+    let files = disk.bytes();
+    let name = LOGS.into_iter().find(|name| !files[*name].is_empty()).unwrap();
+    let end = files[name].iter().rposition(|byte| *byte != 0).unwrap();
+    let (mut refused, mut torn, mut padding) = (0, 0, 0);
+    for at in (0..end).step_by(7) {
+        match JournalStore::open_on(Disk::with(with_wrong_byte(&files, name, at)), 0) {
+            Ok(store) => {
+                let found = dump(&store).await;
+                if found == states[states.len() - 1] {
+                    padding += 1;
+                } else {
+                    torn += 1;
+                    assert_eq!(found, states[states.len() - 2], "byte {at}");
                 }
-                Err(OpenError::Damaged { .. }) => refused += 1,
-                Err(error) => panic!("page {page}: {error}"),
+            }
+            Err(OpenError::Damaged { offset, path, .. }) => {
+                refused += 1;
+                assert!(path.ends_with(name), "{}", path.display());
+                assert!(offset <= at as u64 && at as u64 - offset < 400, "{offset} is not near {at}");
+            }
+            Err(error) => panic!("byte {at}: {error}"),
+        }
+    }
+    assert!(refused > 15 * torn && torn > 0 && padding < refused / 20, "{refused}, {torn}, {padding}");
+}
+
+/// A record that is missing at the end of the first file shows as soon as the second has one.
+#[tokio::test]
+async fn a_record_missing_between_the_two_files_of_the_log_is_refused() {
+    let disk = Disk::recording();
+    let store = JournalStore::open_on(disk.clone(), checkpoint_after(2_000)).unwrap();
+    for id in 1..=100 {
+        Step::Begin(id).run(&store).await.unwrap();
+        Step::Register(id, id * 10).run(&store).await.unwrap();
+    }
+    drop(store);
+    let mut refused = 0;
+    for sync in 0..disk.syncs() {
+        let files = disk.before_sync(sync).lost().bytes();
+        for name in LOGS {
+            let Some(end) = files.get(name).and_then(|log| log.iter().rposition(|byte| *byte != 0)) else {
+                continue;
+            };
+            let damaged = with_wrong_byte(&files, name, end);
+            match JournalStore::open_on(Disk::with(damaged), 0) {
+                Ok(_) => {}
+                Err(OpenError::Damaged { reason, .. }) => {
+                    refused += usize::from(reason.contains("missing"));
+                }
+                Err(error) => panic!("sync {sync}: {error}"),
             }
         }
     }
-    assert!(refused > 3, "{refused} pages were in use");
+    assert!(refused > 0);
+}
+
+fn with_wrong_byte(files: &BTreeMap<String, Vec<u8>>, name: &str, at: usize) -> BTreeMap<String, Vec<u8>> {
+    let mut files = files.clone();
+    files.get_mut(name).unwrap()[at] ^= 0x55;
+    files
 }
 
 #[test]
 fn a_cut_journal_is_refused() {
     let disk = Disk::default();
     drop(JournalStore::open_on(disk.clone(), 0).unwrap());
-    let bytes = disk.bytes();
-    for length in [1, 100, 4096, bytes.len() / 2] {
-        let cut = Disk::with(bytes[..length].to_vec());
-        let result = JournalStore::open_on(cut, 0);
+    let files = disk.bytes();
+    for length in [1, 100, 4096, files[TABLES].len() / 2] {
+        let mut cut = files.clone();
+        cut.get_mut(TABLES).unwrap().truncate(length);
+        let result = JournalStore::open_on(Disk::with(cut), 0);
         assert!(matches!(result, Err(OpenError::Damaged { .. })), "{length} bytes: {result:?}");
     }
 }
 
 #[test]
-fn a_journal_of_a_later_version_is_refused() {
+fn a_journal_of_another_version_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     drop(JournalStore::open(directory.path(), 0).unwrap());
-    let database = redb::Database::open(directory.path().join("journal.redb")).unwrap();
-    let transaction = database.begin_write().unwrap();
-    transaction.open_table(META).unwrap().insert(FORMAT, "2").unwrap();
-    transaction.commit().unwrap();
-    drop(database);
-    match JournalStore::open(directory.path(), 0) {
-        Err(OpenError::NewerFormat { found, .. }) => assert_eq!(found, "2"),
-        other => panic!("expected a refusal, found {other:?}"),
+    let with_format = |format: u32| {
+        let database = redb::Database::open(directory.path().join(TABLES)).unwrap();
+        let transaction = database.begin_write().unwrap();
+        transaction.open_table(META).unwrap().insert(FORMAT, format.to_string().as_str()).unwrap();
+        transaction.commit().unwrap();
+        drop(database);
+        JournalStore::open(directory.path(), 0)
+    };
+    let newer = with_format(FORMAT_VERSION + 1);
+    assert!(matches!(newer, Err(OpenError::NewerFormat { .. })), "{newer:?}");
+    let older = with_format(FORMAT_VERSION - 1);
+    assert!(matches!(older, Err(OpenError::OlderFormat { .. })), "{older:?}");
+    drop(with_format(FORMAT_VERSION).unwrap());
+}
+
+/// What was told to a starter is told again after a crash, and as much of it as was asked for is kept.
+#[tokio::test]
+async fn outcomes_survive_a_crash_and_old_ones_are_forgotten() {
+    for bytes in [1, 1_000, 4_000_000] {
+        let options = Options { checkpoint_after: bytes, ..Options::from(10) };
+        let mut disk = Disk::default();
+        for life in 0..3 {
+            let store = JournalStore::open_on(disk.clone(), options.clone()).unwrap();
+            for id in life * 20 + 1..=life * 20 + 20 {
+                Step::Begin(id).run(&store).await.unwrap();
+                Step::Register(id, id * 1_000).run(&store).await.unwrap();
+                Step::Decide(id, Decision::Commit).run(&store).await.unwrap();
+                Step::Finish(id).run(&store).await.unwrap();
+            }
+            // The last lazy steps become durable with the next durable one.
+            store.reserve_ids(1).await.unwrap();
+            if life == 1 {
+                store.close().await.unwrap();
+            }
+            disk = disk.now().lost();
+            let store = JournalStore::open_on(disk.now().lost(), options.clone()).unwrap();
+            let last = life * 20 + 20;
+            for id in last - 9..=last {
+                let found = store.find(TransactionId(id)).await.unwrap();
+                assert!(
+                    matches!(&found, Found::Ended(ended) if ended.status == GlobalStatus::Committed),
+                    "{id}: {found:?}"
+                );
+            }
+            assert_eq!(store.find(TransactionId(last - 10)).await.unwrap(), Found::Unknown);
+        }
     }
+}
+
+#[tokio::test]
+async fn numbers_begin_where_they_are_told_to_and_go_on_from_there() {
+    let disk = Disk::default();
+    let options = |first_id| Options { first_id, ..Options::from(0) };
+    let store = JournalStore::open_on(disk.clone(), options(1 << 40)).unwrap();
+    assert_eq!(store.reserve_ids(10).await.unwrap().start, 1 << 40);
+    let store = JournalStore::open_on(disk.now().lost(), options(5)).unwrap();
+    assert_eq!(store.reserve_ids(10).await.unwrap().start, (1 << 40) + 10);
+}
+
+#[tokio::test]
+async fn each_flush_is_told_with_what_it_held() {
+    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let tell = Arc::clone(&told);
+    let on_flush = move |took, records| tell.lock().unwrap().push((took, records));
+    let options = Options { on_flush: Some(Arc::new(on_flush)), ..Options::from(0) };
+    let store = JournalStore::open_on(Disk::default(), options).unwrap();
+    Step::Begin(1).run(&store).await.unwrap();
+    Step::Register(1, 10).run(&store).await.unwrap();
+    let records: Vec<usize> = told.lock().unwrap().iter().map(|(_, records)| *records).collect();
+    assert_eq!(records, [2]);
 }
 
 #[test]
@@ -330,7 +484,7 @@ fn a_journal_says_how_it_was_found() {
 #[tokio::test]
 async fn finished_transactions_leave_no_trace_in_the_file() {
     let disk = Disk::default();
-    let store = JournalStore::open_on(disk.clone(), 0).unwrap();
+    let store = JournalStore::open_on(disk.clone(), checkpoint_after(30_000)).unwrap();
     let mut sizes = Vec::new();
     for round in 0..4 {
         for id in round * 500..(round + 1) * 500 {
@@ -339,7 +493,7 @@ async fn finished_transactions_leave_no_trace_in_the_file() {
             Step::Decide(id, Decision::Commit).run(&store).await.unwrap();
             Step::Finish(id).run(&store).await.unwrap();
         }
-        sizes.push(disk.bytes().len());
+        sizes.push(disk.bytes().values().map(Vec::len).sum::<usize>());
     }
     assert_eq!(sizes[1], sizes[3], "{sizes:?}");
 }
