@@ -195,24 +195,20 @@ pub(super) fn journal(
     let mut tables = TablesOnDisk::new(database, options.history);
     let mut image = Image::load(&mut tables, recovery).map_err(at)?;
     let mut changes = Batch::default();
-    let mut sequence = 0;
-    if let Some((generation, first)) = found.log {
-        let read = log::read(&logs, generation, first, |record| {
-            rows::read_batch(record, |step| image.apply(step, &mut changes))
-        });
-        let replayed = read.map_err(|error| match error {
-            log::ReadError::Io(source) => OpenError::Io { path: path.to_owned(), source },
-            log::ReadError::Damaged(file, offset, why) => {
-                damaged(&path.join(log::FILE_NAMES[file]), offset, why)
-            }
-        })?;
-        sequence = first + replayed.records;
-        recovery = match recovery {
-            _ if replayed.is_torn => Recovery::TornTail,
-            Recovery::Clean if replayed.records > 0 => Recovery::Crashed,
-            other => other,
-        };
-    }
+    let (generation, first) = found.log;
+    let read = log::read(&logs, generation, first, |record| {
+        rows::read_batch(record, |step| image.apply(step, &mut changes))
+    });
+    let replayed = read.map_err(|error| match error {
+        log::ReadError::Io(source) => OpenError::Io { path: path.to_owned(), source },
+        log::ReadError::Damaged(file, offset, why) => damaged(&path.join(log::FILE_NAMES[file]), offset, why),
+    })?;
+    let sequence = first + replayed.records;
+    recovery = match recovery {
+        _ if replayed.is_torn => Recovery::TornTail,
+        Recovery::Clean if replayed.records > 0 => Recovery::Crashed,
+        other => other,
+    };
     if recovery == Recovery::TornTail {
         tracing::warn!(journal = %path.display(), "the last flush was torn by a crash and is undone");
     }
@@ -290,8 +286,8 @@ struct Head {
     /// Of the life that begins.
     incarnation: u64,
     next_id: i64,
-    /// Generation and first record of the log that belongs to the tables. `None` for a new journal.
-    log: Option<(u64, u64)>,
+    /// Generation and first record of the log that belongs to the tables.
+    log: (u64, u64),
 }
 
 impl Head {
@@ -305,7 +301,12 @@ impl Head {
         let texts = meta(database).map_err(at)?;
         if texts.is_empty() {
             let identity = format!("{:08x}", rand::random::<u32>());
-            return Ok(Self { identity, incarnation: 1, next_id: options.first_id, log: None });
+            return Ok(Self {
+                identity,
+                incarnation: 1,
+                next_id: options.first_id,
+                log: (rand::random(), 0),
+            });
         }
         let text = |key: &str| {
             texts.get(key).cloned().ok_or_else(|| damaged(name, 0, format!("it does not tell its {key}")))
@@ -324,7 +325,7 @@ impl Head {
             identity: text(IDENTITY)?,
             incarnation: number(INCARNATION)? + 1,
             next_id: next_id.parse().map_err(|_| wrong(NEXT_ID, &next_id))?,
-            log: Some((number(GENERATION)?, number(SEQUENCE)?)),
+            log: (number(GENERATION)?, number(SEQUENCE)?),
         })
     }
 
