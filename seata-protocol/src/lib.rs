@@ -48,6 +48,7 @@
 //! |---|---|
 //! | `gzip`, `deflate`, `zip`, `lz4`, `zstd`, `bzip2` | one [compressor](Compressor) each |
 //! | `protobuf` | the [codec](Codec::Protobuf) of this name |
+//! | `signature` | `sign`, which proves that a client knows the secret of its access key |
 //!
 //! None is on by default. What is off is refused with the name of the feature to switch on.
 
@@ -66,6 +67,8 @@ pub mod message;
 pub mod protobuf;
 mod release;
 pub mod seata_codec;
+#[cfg(feature = "signature")]
+mod signature;
 mod xid;
 
 pub use codes::{
@@ -83,6 +86,8 @@ pub use message::{
     RegisterTm, Registered, Text, UndoLogDelete,
 };
 pub use release::Release;
+#[cfg(feature = "signature")]
+pub use signature::sign;
 pub use xid::{InvalidXid, Xid};
 
 /// The release of Seata whose behaviour on the wire this crate has. It stands where a peer left its own

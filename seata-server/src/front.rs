@@ -9,6 +9,7 @@
 //! A connection is one task. It reads frames, keeps the requests that are under way, and writes every answer that
 //! is ready with one call. Registrations take effect while their frame is read, so whatever follows finds them.
 
+mod access;
 mod answers;
 mod clients;
 mod connection;

@@ -10,8 +10,9 @@ use std::{
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
     Tc,
@@ -21,6 +22,7 @@ use crate::{
     },
     metrics::Metrics,
     settings::FrontSettings,
+    tls,
 };
 
 /// The pauses after an accept that failed, as without free file descriptors.
@@ -34,9 +36,9 @@ const FIRST_UNDO_LOG_DELETE: Duration = Duration::from_secs(180);
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Sockets that listen already, so that the port is known, and accept nothing yet.
-#[derive(Debug)]
 pub(crate) struct Bound {
     listeners: Vec<TcpListener>,
+    tls: Option<TlsAcceptor>,
     settings: FrontSettings,
 }
 
@@ -49,6 +51,8 @@ pub(crate) struct Front {
 
 impl Bound {
     pub(crate) async fn bind(settings: FrontSettings) -> io::Result<Self> {
+        let tls = settings.tls.as_ref().map(|tls| tls::acceptor(tls, &[])).transpose();
+        let tls = tls.map_err(io::Error::other)?;
         let mut listeners: Vec<TcpListener> = Vec::new();
         let mut port = settings.port;
         for ip in &settings.bind {
@@ -59,7 +63,7 @@ impl Bound {
             port = listener.local_addr()?.port();
             listeners.push(listener);
         }
-        Ok(Self { listeners, settings })
+        Ok(Self { listeners, tls, settings })
     }
 
     /// Where it listens.
@@ -72,7 +76,7 @@ impl Bound {
         let desk = Arc::new(Desk::new(tc, clients, metrics, self.settings));
         let mut tasks = JoinSet::new();
         for listener in self.listeners {
-            tasks.spawn(accept(listener, Arc::clone(&desk)));
+            tasks.spawn(accept(listener, self.tls.clone(), Arc::clone(&desk)));
         }
         tasks.spawn(delete_undo_logs(Arc::clone(&desk)));
         Front { desk, tasks }
@@ -103,13 +107,19 @@ impl Front {
     }
 }
 
+impl std::fmt::Debug for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bound").field("addresses", &self.addresses()).finish_non_exhaustive()
+    }
+}
+
 impl std::fmt::Debug for Front {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Front").field("stage", &self.desk.stage()).finish_non_exhaustive()
     }
 }
 
-async fn accept(listener: TcpListener, desk: Arc<Desk>) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, desk: Arc<Desk>) {
     let mut connections = JoinSet::new();
     let mut pause = FIRST_PAUSE;
     loop {
@@ -123,7 +133,7 @@ async fn accept(listener: TcpListener, desk: Arc<Desk>) {
         match accepted {
             Ok((stream, address)) => {
                 pause = FIRST_PAUSE;
-                take_in(stream, address, &desk, &mut connections);
+                take_in(stream, address, tls.as_ref(), &desk, &mut connections);
             }
             Err(error) => {
                 desk.metrics.refused("accept");
@@ -135,7 +145,13 @@ async fn accept(listener: TcpListener, desk: Arc<Desk>) {
     }
 }
 
-fn take_in(stream: TcpStream, address: SocketAddr, desk: &Arc<Desk>, connections: &mut JoinSet<()>) {
+fn take_in(
+    stream: TcpStream,
+    address: SocketAddr,
+    tls: Option<&TlsAcceptor>,
+    desk: &Arc<Desk>,
+    connections: &mut JoinSet<()>,
+) {
     if desk.stage() != Stage::Open {
         return;
     }
@@ -152,11 +168,38 @@ fn take_in(stream: TcpStream, address: SocketAddr, desk: &Arc<Desk>, connections
         tracing::debug!(peer = %address, %error, "the connection ended before it began");
         return;
     }
-    let desk = Arc::clone(desk);
-    connections.spawn(async move {
-        let _seat = seat;
-        connection::serve(stream, address, desk).await;
-    });
+    let (desk, tls) = (Arc::clone(desk), tls.cloned());
+    match tls {
+        None => connections.spawn(async move {
+            let _seat = seat;
+            connection::serve(stream, address, desk).await;
+        }),
+        Some(tls) => connections.spawn(async move {
+            let _seat = seat;
+            if let Some(stream) = shake_hands(&tls, stream, address, &desk).await {
+                connection::serve(stream, address, desk).await;
+            }
+        }),
+    };
+}
+
+async fn shake_hands(
+    tls: &TlsAcceptor,
+    stream: TcpStream,
+    address: SocketAddr,
+    desk: &Desk,
+) -> Option<TlsStream<TcpStream>> {
+    let limit = desk.settings.patience;
+    let reason = match timeout(limit, tls.accept(stream)).await {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("not done within {limit:?}"),
+    };
+    desk.metrics.refused("handshake");
+    if desk.complaints.is_due(address.ip()) {
+        tracing::warn!(peer = %address, %reason, "a TLS handshake failed");
+    }
+    None
 }
 
 /// One of the connections that there may be.

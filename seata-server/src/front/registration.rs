@@ -1,6 +1,6 @@
 //! Clients introduce themselves.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use seata_protocol::{
     Message, Outcome, RegisterRm, RegisterTm, Registered, Release, ResourceId, SEATA_VERSION, Text,
@@ -8,6 +8,7 @@ use seata_protocol::{
 };
 
 use super::{
+    access,
     clients::{Identity, Peer, Role},
     desk::Desk,
 };
@@ -40,7 +41,9 @@ pub(super) fn register(
 }
 
 fn register_tm(desk: &Desk, peer: &Arc<Peer>, request: &RegisterTm) -> Result<Release, String> {
-    let RegisterTm { version, application_id, transaction_service_group, .. } = request;
+    let RegisterTm { version, application_id, transaction_service_group, extra_data } = request;
+    let keys = &desk.settings.access_keys;
+    access::check(keys, transaction_service_group, extra_data, SystemTime::now())?;
     identify(peer, application_id, transaction_service_group, version)?;
     desk.clients.register(peer, Role::Tm, Vec::new(), 0);
     tracing::info!(peer = %peer.address, application = &**application_id, version = &**version, "TM registered");

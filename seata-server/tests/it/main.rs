@@ -1,8 +1,12 @@
 //! The Seata port, as clients see it: a server in this process, and clients that write frames.
 
+mod hostile;
+mod merged;
 mod peer;
+mod phase_two;
 #[cfg(unix)]
 mod process;
+mod registration;
 mod transactions;
 
 use std::{net::SocketAddr, time::Duration};

@@ -1,0 +1,125 @@
+//! The way to resource managers.
+
+use std::time::Duration;
+
+use seata_protocol::{BranchStatus, BranchType, GlobalStatus};
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    peer::{Peer, phase_two_answer},
+    server, stop,
+};
+
+#[tokio::test]
+async fn phase_two_goes_to_the_client_that_registered_the_branch() {
+    let (server, address) = server(|_| {}).await;
+    let mut tm = Peer::tm(address, "2.6.0").await;
+    let mut rms = Vec::new();
+    for _ in 0..4 {
+        rms.push(Peer::rm(address, "2.6.0", "stock").await);
+    }
+    for rm in &mut rms {
+        let xid = tm.begin().await;
+        rm.branch(&xid, BranchType::Tcc, "stock", "").await;
+        let (status, _) = tokio::join!(tm.commit(&xid), rm.serve_phase_two(BranchStatus::PhaseTwoCommitted));
+        assert_eq!(status, GlobalStatus::Committed);
+    }
+    stop(server).await;
+}
+
+#[tokio::test]
+async fn only_an_at_branch_is_finished_by_another_application() {
+    let (server, address) = server(|_| {}).await;
+    let mut tm = Peer::tm(address, "2.6.0").await;
+    let mut other = Peer::connect(address).await;
+    other.register_rm("2.6.0", "other", "jdbc:a,stock").await;
+    let mut gone = Peer::rm(address, "2.6.0", "jdbc:a,stock").await;
+    let (at, tcc) = (tm.begin().await, tm.begin().await);
+    let branch = gone.branch(&at, BranchType::At, "jdbc:a", "t:1").await;
+    gone.branch(&tcc, BranchType::Tcc, "stock", "").await;
+    drop(gone);
+    assert_eq!(tm.commit(&at).await, GlobalStatus::Committed);
+    assert_eq!(other.serve_phase_two(BranchStatus::PhaseTwoCommitted).await.branch_id, branch);
+
+    assert_eq!(tm.commit(&tcc).await, GlobalStatus::CommitRetrying);
+    let nothing = timeout(Duration::from_millis(200), other.next()).await;
+    assert!(nothing.is_err(), "{nothing:?}");
+    // The same application again, from another port.
+    let mut back = Peer::rm(address, "2.6.0", "stock").await;
+    back.serve_phase_two(BranchStatus::PhaseTwoCommitted).await;
+    while tm.status(&tcc).await != GlobalStatus::Committed {
+        sleep(Duration::from_millis(10)).await;
+    }
+    stop(server).await;
+}
+
+#[tokio::test]
+async fn a_resource_manager_that_goes_is_not_waited_for_and_asked_again_when_it_is_back() {
+    let (server, address) = server(|settings| {
+        settings.coordinator.retry_period = Duration::from_secs(1);
+        settings.coordinator.max_retry_period = Duration::from_secs(1);
+    })
+    .await;
+    let mut tm = Peer::tm(address, "2.6.0").await;
+    let mut rm = Peer::rm(address, "2.6.0", "stock").await;
+    let xid = tm.begin().await;
+    let branch = rm.branch(&xid, BranchType::Tcc, "stock", "").await;
+    let leave = async {
+        rm.asked().await;
+        drop(rm);
+    };
+    let (status, ()) = tokio::join!(tm.rollback(&xid), leave);
+    assert_eq!(status, GlobalStatus::RollbackRetrying);
+    let mut rm = Peer::rm(address, "2.6.0", "stock").await;
+    assert_eq!(rm.serve_phase_two(BranchStatus::PhaseTwoRollbacked).await.branch_id, branch);
+    while tm.status(&xid).await != GlobalStatus::Rollbacked {
+        sleep(Duration::from_millis(10)).await;
+    }
+    stop(server).await;
+}
+
+#[tokio::test]
+async fn an_answer_may_come_over_another_connection_of_the_application() {
+    let (server, address) = server(|_| {}).await;
+    let mut tm = Peer::tm(address, "2.6.0").await;
+    let mut asked = Peer::rm(address, "2.6.0", "stock").await;
+    let mut stranger = Peer::connect(address).await;
+    stranger.register_rm("2.6.0", "stranger", "other").await;
+    let xid = tm.begin().await;
+    asked.branch(&xid, BranchType::Tcc, "stock", "").await;
+    let answer = async {
+        let (header, request) = asked.asked().await;
+        let reply = header.reply();
+        let failed = phase_two_answer(&request, BranchStatus::PhaseTwoCommitFailedUnretryable);
+        // Who is of another application has no say.
+        stranger.send_as(&reply, &failed).await;
+        stranger.begin().await;
+        let done = phase_two_answer(&request, BranchStatus::PhaseTwoCommitted);
+        let mut second = Peer::rm(address, "2.6.0", "stock").await;
+        second.send_as(&reply, &done).await;
+        second.begin().await;
+    };
+    let (status, ()) = tokio::join!(tm.commit(&xid), answer);
+    assert_eq!(status, GlobalStatus::Committed);
+    stop(server).await;
+}
+
+#[tokio::test]
+async fn a_stopping_server_answers_what_is_under_way() {
+    let (server, address) = server(|_| {}).await;
+    let mut tm = Peer::tm(address, "2.6.0").await;
+    let mut rm = Peer::rm(address, "2.6.0", "stock").await;
+    let xid = tm.begin().await;
+    rm.branch(&xid, BranchType::Tcc, "stock", "").await;
+    let phase_two = async {
+        let (header, request) = rm.asked().await;
+        let stopping = tokio::spawn(async move { stop(server).await });
+        sleep(Duration::from_millis(100)).await;
+        let answer = phase_two_answer(&request, BranchStatus::PhaseTwoCommitted);
+        rm.send_as(&header.reply(), &answer).await;
+        stopping.await.unwrap();
+    };
+    let (status, ()) = tokio::join!(tm.commit(&xid), phase_two);
+    assert_eq!(status, GlobalStatus::Committed);
+    tm.is_closed().await;
+}
