@@ -14,7 +14,8 @@ use tokio::{sync::broadcast, task::JoinHandle};
 use crate::{
     driver::{
         BeginError, BeginRequest, BranchAnswer, BranchRequest, BranchTask, Driver, Event, LocksError,
-        Participants, Reached, RegisterError, ReportError, SystemClock, TransactionView, Unavailable,
+        OperatorError, Participants, Reached, RegisterError, ReportError, SystemClock, TransactionView,
+        Unavailable,
     },
     journal::{JournalStore, OpenError},
     record::HeldLock,
@@ -244,12 +245,16 @@ impl Coordinator {
         self.inner.driver.report(xid, status).await
     }
 
-    /// Tries a parked transaction again. Returns whether it was parked.
+    /// Tries a decided transaction again, now, parked or not. Returns whether there was one to be tried.
     ///
     /// # Errors
     /// [`Unavailable`] when the coordinator has ended.
     pub async fn retry(&self, xid: &Xid) -> Result<bool, Unavailable> {
-        self.inner.driver.retry(xid).await
+        match self.inner.driver.retry(xid).await {
+            Ok(_) => Ok(true),
+            Err(OperatorError::Unavailable(error)) => Err(error),
+            Err(_) => Ok(false),
+        }
     }
 
     /// All transactions that are not finished, from the oldest, with what keeps them.

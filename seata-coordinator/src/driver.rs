@@ -19,16 +19,17 @@ use seata_protocol::{
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 
 use crate::{
-    record::{HeldLock, Millis, Transaction},
+    record::{Millis, Snapshot, Transaction},
     session::{Decision, answer_for},
     settings::Settings,
     store::{Decided, Found, Reported, Store, StoreError},
 };
 
 pub use clock::{Clock, SystemClock};
-pub use error::{BeginError, LocksError, RegisterError, ReportError, Unavailable};
+pub use error::{BeginError, LocksError, OperatorError, RegisterError, ReportError, Unavailable};
 pub use event::{Event, EventKind};
 pub use ids::first_id_at;
+pub use listing::Known;
 pub use observer::{Observer, Unobserved};
 pub use participants::{BranchAnswer, BranchTask, Participants, Reached};
 pub use runner::{Jitter, Runner, TransactionView};
@@ -46,10 +47,13 @@ mod deadlines;
 mod error;
 mod event;
 mod ids;
+mod listing;
 mod lock_queue;
 mod observer;
+mod operator;
 mod participants;
 mod register;
+mod report;
 mod runner;
 mod stats;
 #[cfg(all(test, feature = "journal"))]
@@ -193,7 +197,9 @@ impl<S: Store, C: Clock> Driver<S, C> {
         xid.coordinator() == self.shared.address
     }
 
-    /// What happens from now on. A subscriber that lags too far behind loses the oldest events.
+    /// What happens from now on. A subscriber that lags too far behind loses the oldest events, and nothing is
+    /// kept for one that is still to come: subscribe before the runner runs to hear of all it does, and read
+    /// [`page`](Self::page) for what was open before.
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.shared.events.subscribe()
     }
@@ -287,7 +293,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
     /// # Errors
     /// [`Unavailable`]: whether it was decided is then shown by asking again.
     pub async fn commit(&self, xid: &Xid) -> Result<GlobalStatus, Unavailable> {
-        self.settle(xid, Decision::Commit).await
+        self.settle(xid, Decision::Commit, None).await
     }
 
     /// Decides to roll back, unless it is decided already, and says where the transaction then stands:
@@ -297,7 +303,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
     /// # Errors
     /// As for [`commit`](Self::commit).
     pub async fn rollback(&self, xid: &Xid) -> Result<GlobalStatus, Unavailable> {
-        self.settle(xid, Decision::Rollback).await
+        self.settle(xid, Decision::Rollback, None).await
     }
 
     /// Where the transaction stands; the outcome of one that ended while it is kept; else `Finished`.
@@ -313,88 +319,10 @@ impl<S: Store, C: Clock> Driver<S, C> {
         })
     }
 
-    /// Takes note of an outcome that was decided outside, which only a Saga starter does; of any other
-    /// transaction the status is just returned.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when the store is.
-    pub async fn report(&self, xid: &Xid, status: GlobalStatus) -> Result<GlobalStatus, Unavailable> {
-        use GlobalStatus::*;
-        self.check_running()?;
-        let Some(id) = self.own(xid).await? else { return Ok(status) };
-        let snapshot = match self.shared.store.find(id).await? {
-            Found::Open(snapshot) => snapshot,
-            Found::Ended(_) | Found::Unknown => return Ok(status),
-        };
-        let is_saga = match snapshot.branches.first() {
-            Some(first) => first.branch_type == BranchType::Saga,
-            None => snapshot.transaction.name.starts_with("$Saga_"),
-        };
-        // What is decided stays decided, whoever reports the opposite.
-        let decided = snapshot.status;
-        let is_reversal =
-            decided.is_commit() && status.is_rollback() || decided.is_rollback() && status.is_commit();
-        if !is_saga || is_reversal {
-            return Ok(decided);
-        }
-        match status {
-            Committed | Rollbacked | TimeoutRollbacked | Finished => {
-                let _changes = self.shared.lock_queue.changes(id);
-                self.shared.store.finish(id, status, self.shared.now()).await?;
-                self.shared.tell_finished(&snapshot.transaction, status);
-                Ok(status)
-            }
-            CommitRetrying => self.settle(xid, Decision::Commit).await,
-            RollbackRetrying | TimeoutRollbackRetrying | Unknown => {
-                self.settle(xid, Decision::Rollback).await
-            }
-            other => {
-                self.shared.store.set_status(id, other).await?;
-                Ok(other)
-            }
-        }
-    }
-
     /// Tells that a resource can be reached (again): phase two that waits for it goes on.
     pub fn resource_available(&self, resource: &ResourceId) {
         self.shared.arrived.lock().expect("nothing panics under it").insert(resource.clone());
         self.shared.arrival.notify_one();
-    }
-
-    /// Tries a parked transaction again, at an operator's wish. Returns whether it was parked.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when the runner has ended.
-    pub async fn retry(&self, xid: &Xid) -> Result<bool, Unavailable> {
-        let Some(id) = self.own(xid).await? else { return Ok(false) };
-        self.ask(|reply| Command::Retry { id, reply }).await
-    }
-
-    /// Up to `limit` transactions that are not finished, from the oldest, with what keeps them.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when the store or the runner is.
-    pub async fn transactions(&self, limit: usize) -> Result<Vec<TransactionView>, Unavailable> {
-        let page = self.shared.store.page(None, limit).await?;
-        self.ask(|reply| Command::View { page, reply }).await
-    }
-
-    /// Those of them that no further try happens for until an operator asks for one.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when the store or the runner is.
-    pub async fn parked(&self) -> Result<Vec<TransactionView>, Unavailable> {
-        let mut all = self.transactions(usize::MAX).await?;
-        all.retain(|view| view.is_parked());
-        Ok(all)
-    }
-
-    /// Up to `limit` row locks that are held, each with its holder.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when the store is.
-    pub async fn locks(&self, limit: usize) -> Result<Vec<HeldLock>, Unavailable> {
-        Ok(self.shared.store.locks(limit).await?)
     }
 
     /// What it has in hand, in numbers. Cheap, however much that is.
@@ -445,7 +373,13 @@ impl<S: Store, C: Clock> Driver<S, C> {
     }
 
     /// From here on the transaction is decided or is being decided, whoever drops this future.
-    async fn settle(&self, xid: &Xid, decision: Decision) -> Result<GlobalStatus, Unavailable> {
+    /// A note is kept with its outcome.
+    async fn settle(
+        &self,
+        xid: &Xid,
+        decision: Decision,
+        note: Option<Arc<str>>,
+    ) -> Result<GlobalStatus, Unavailable> {
         self.check_running()?;
         let Some(id) = self.own(xid).await? else { return Ok(GlobalStatus::Finished) };
         let Ok(permit) = self.inbox.reserve().await else { return Err(self.why_ended().await) };
@@ -456,7 +390,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
             shared.store.decide(id, decision, shared.now()).await
         };
         let snapshot = match decided {
-            Ok(Decided::Now(snapshot)) => snapshot,
+            Ok(Decided::Now(snapshot)) => Snapshot { parked: note, ..snapshot },
             Ok(decided) => {
                 hand_over.cancel();
                 return Ok(match decided {

@@ -17,9 +17,12 @@ use std::{
 use seata_protocol::{BranchId, BranchStatus, GlobalStatus, RowLock, TransactionId};
 
 use crate::{
-    record::{Branch, HeldLock, Millis, Snapshot, Transaction},
+    record::{Branch, Ended, HeldLock, Millis, Snapshot, Transaction},
     session::Decision,
-    store::{Conflict, Counts, Decided, Found, Registered, Reported, Store, StoreError},
+    store::{
+        Conflict, Counts, Decided, Found, LockCursor, LockFilter, LockPage, Noted, Registered, Reported,
+        Store, StoreError,
+    },
 };
 
 pub use open::{OpenError, Recovery};
@@ -210,9 +213,24 @@ impl Store for JournalStore {
         &self,
         transaction: TransactionId,
         status: GlobalStatus,
+        reason: Option<Arc<str>>,
         now: Millis,
     ) -> Result<(), StoreError> {
-        self.step(Wait::Room, |state| state.tables.finish(transaction, status, now, &mut state.batch)).await
+        self.step(Wait::Room, |state| state.tables.finish(transaction, status, reason, now, &mut state.batch))
+            .await
+    }
+
+    async fn release(&self, transaction: TransactionId) -> Result<usize, StoreError> {
+        self.step(Wait::Room, |state| state.tables.release(transaction, &mut state.batch)).await
+    }
+
+    async fn note(
+        &self,
+        transaction: TransactionId,
+        report: GlobalStatus,
+        now: Millis,
+    ) -> Result<Noted, StoreError> {
+        self.step(Wait::Settled, |state| state.tables.note(transaction, report, now, &mut state.batch)).await
     }
 
     async fn find(&self, transaction: TransactionId) -> Result<Found, StoreError> {
@@ -237,6 +255,19 @@ impl Store for JournalStore {
 
     async fn locks(&self, limit: usize) -> Result<Vec<HeldLock>, StoreError> {
         self.step(Wait::Settled, |state| state.tables.locks(limit)).await
+    }
+
+    async fn locks_after(
+        &self,
+        after: Option<LockCursor>,
+        filter: LockFilter,
+        limit: usize,
+    ) -> Result<LockPage, StoreError> {
+        self.step(Wait::Settled, |state| state.tables.locks_after(after, &filter, limit)).await
+    }
+
+    async fn ended(&self, after: Option<TransactionId>, limit: usize) -> Result<Vec<Ended>, StoreError> {
+        self.step(Wait::Settled, |state| state.tables.ended(after, limit)).await
     }
 
     fn counts(&self) -> Counts {

@@ -1,6 +1,6 @@
 //! What a store keeps: global transactions, branches, and the rows they lock.
 
-use std::{collections::HashSet, fmt, sync::Arc};
+use std::{borrow::Cow, collections::HashSet, fmt, sync::Arc};
 
 use seata_protocol::{
     BranchId, BranchStatus, BranchType, GlobalStatus, ResourceId, RowKey, RowLock, TransactionId, Xid,
@@ -134,6 +134,23 @@ impl LockSet {
         })
     }
 
+    /// The same, each with its place for [`row_at`](Self::row_at).
+    pub(crate) fn rows_at(&self) -> impl Iterator<Item = (u32, &str)> {
+        let mut offset = 0;
+        self.rows().map(move |row| {
+            let here = offset as u32;
+            offset += 4 + row.len();
+            (here, row)
+        })
+    }
+
+    /// The row at this place.
+    pub(crate) fn row_at(&self, offset: u32) -> &str {
+        let rest = &self.bytes[offset as usize..];
+        let (length, tail) = rest.split_first_chunk::<4>().expect("a row begins there");
+        str::from_utf8(&tail[..u32::from_le_bytes(*length) as usize]).expect("rows are text")
+    }
+
     /// A compact form, for a store to write.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
@@ -182,7 +199,7 @@ pub struct Snapshot {
     pub transaction: Arc<Transaction>,
     /// Where it stands.
     pub status: GlobalStatus,
-    /// Why it was parked, for one that a person has to look at.
+    /// Why it was parked, for one that a person has to look at; of any other what an operator did to it.
     pub parked: Option<Arc<str>>,
     /// Its branches that are not done, in the order of their registration.
     pub branches: Vec<Arc<Branch>>,
@@ -191,10 +208,31 @@ pub struct Snapshot {
 /// What is still known of a global transaction that ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
+    /// What was said at its begin.
+    pub transaction: Arc<Transaction>,
     /// How it ended.
     pub status: GlobalStatus,
     /// When.
     pub at: Millis,
+    /// What the status does not tell, such as an operator's reason. [`why`](Self::why) has a text for all.
+    pub reason: Option<Arc<str>>,
+}
+
+impl Ended {
+    /// Why it ended so, in words.
+    pub fn why(&self) -> Cow<'_, str> {
+        if let Some(reason) = &self.reason {
+            return Cow::Borrowed(reason);
+        }
+        match self.status {
+            GlobalStatus::Committed => Cow::Borrowed("committed by its starter"),
+            GlobalStatus::Rollbacked => Cow::Borrowed("rolled back by its starter"),
+            status if status.is_timeout() => {
+                Cow::Owned(format!("timed out after {} ms", self.transaction.timeout))
+            }
+            status => Cow::Owned(format!("ended as {status}")),
+        }
+    }
 }
 
 /// A row that is locked.
@@ -206,6 +244,8 @@ pub struct HeldLock {
     pub holder: Xid,
     /// The branch through which it does.
     pub branch: BranchId,
+    /// When that branch was registered.
+    pub since: Millis,
 }
 
 #[cfg(test)]

@@ -14,11 +14,13 @@ use crate::{
 
 #[cfg(feature = "journal")]
 pub use any::AnyStore;
+pub use listing::{InvalidCursor, LockCursor, LockFilter, LockPage};
 pub use memory::MemoryStore;
 pub use tables::{Changes, NoChanges, Tables};
 
 #[cfg(feature = "journal")]
 mod any;
+mod listing;
 mod locks;
 mod memory;
 #[cfg(any(test, feature = "test-suite"))]
@@ -99,13 +101,28 @@ pub trait Store: Send + Sync + 'static {
         reason: Arc<str>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Removes a transaction with all its branches and locks, and keeps its outcome for a while. *Lazy.*
+    /// Removes a transaction with all its branches and locks, and keeps its outcome for a while, with what
+    /// there is to say of it. *Lazy.*
     fn finish(
         &self,
         transaction: TransactionId,
         status: GlobalStatus,
+        reason: Option<Arc<str>>,
         now: Millis,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Frees all row locks of a transaction for good and leaves the rest of it. Says how many rows it held.
+    /// *Lazy.*
+    fn release(&self, transaction: TransactionId) -> impl Future<Output = Result<usize, StoreError>> + Send;
+
+    /// Applies what the starter of a Saga reports, as [`session::reported`](crate::session::reported) has it.
+    /// *Durable.* A transaction of another kind stays as it is.
+    fn note(
+        &self,
+        transaction: TransactionId,
+        report: GlobalStatus,
+        now: Millis,
+    ) -> impl Future<Output = Result<Noted, StoreError>> + Send;
 
     /// What is known of a transaction.
     fn find(&self, transaction: TransactionId) -> impl Future<Output = Result<Found, StoreError>> + Send;
@@ -133,6 +150,23 @@ pub trait Store: Send + Sync + 'static {
 
     /// Up to `limit` locks that are held, in no particular order.
     fn locks(&self, limit: usize) -> impl Future<Output = Result<Vec<HeldLock>, StoreError>> + Send;
+
+    /// A part of the list of locks that `filter` allows: up to `limit` of them behind `after`. One step does
+    /// not look at more than some thousands, so that others go on.
+    fn locks_after(
+        &self,
+        after: Option<LockCursor>,
+        filter: LockFilter,
+        limit: usize,
+    ) -> impl Future<Output = Result<LockPage, StoreError>> + Send;
+
+    /// Up to `limit` of the transactions that ended and are remembered, from the one that ended last, or from
+    /// the one that ended before `after`. Nothing when `after` is not remembered.
+    fn ended(
+        &self,
+        after: Option<TransactionId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Ended>, StoreError>> + Send;
 
     /// How much there is. Cheap, however much there is; nothing is promised of its durability.
     fn counts(&self) -> Counts;
@@ -260,6 +294,20 @@ pub enum Decided {
     /// It was made now. A status that [`is_complete`](GlobalStatus::is_complete) says that nothing is left to do.
     Now(Snapshot),
     /// It stood before, or there was nothing to decide; the transaction is there.
+    Unchanged(GlobalStatus),
+    /// The transaction ended before.
+    Ended(Ended),
+    /// There is no such transaction (any more).
+    Unknown,
+}
+
+/// What became of the report of a Saga's starter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Noted {
+    /// It changed where the transaction stands. A status that is neither of a commit nor of a rollback, or that
+    /// [`is_complete`](GlobalStatus::is_complete), says that the transaction has ended; its branches are gone.
+    Now(Snapshot),
+    /// It changed nothing: the transaction is no Saga, or stands there already, or the report means nothing.
     Unchanged(GlobalStatus),
     /// The transaction ended before.
     Ended(Ended),

@@ -1,9 +1,15 @@
 //! What is handed to the runner.
 
+use std::sync::Arc;
+
 use seata_protocol::{GlobalStatus, TransactionId};
 use tokio::sync::{mpsc::Permit, oneshot};
 
-use crate::{driver::TransactionView, record::Snapshot, session::Decision};
+use crate::{
+    driver::TransactionView,
+    record::Snapshot,
+    session::{Decision, Phase},
+};
 
 #[derive(Debug)]
 pub(super) enum Command {
@@ -17,15 +23,42 @@ pub(super) enum Command {
         id: TransactionId,
         decision: Decision,
     },
-    Retry {
+    /// An operator wants something of a decided transaction.
+    Operate {
         id: TransactionId,
-        reply: oneshot::Sender<bool>,
+        wish: Wish,
+        reply: oneshot::Sender<Operated>,
+    },
+    /// The store knows more of a transaction than its session: the starter of a Saga has reported, or was
+    /// dropped while it did.
+    Follow {
+        id: TransactionId,
     },
     View {
         page: Vec<Snapshot>,
         reply: oneshot::Sender<Vec<TransactionView>>,
     },
     Stop,
+}
+
+/// What an operator wants.
+#[derive(Clone, Debug)]
+pub(super) enum Wish {
+    Retry,
+    Park(Arc<str>),
+    /// Give up the branches that are left, if this is their direction.
+    GiveUp(Phase, Arc<str>),
+    Release,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operated {
+    /// It stands there now, and so many rows were freed.
+    Done(GlobalStatus, usize),
+    Refused(GlobalStatus, &'static str),
+    /// The runner has no such session.
+    NoSession,
 }
 
 /// A place in the inbox, taken before a decision is made, so that handing it over cannot fail and cannot
@@ -50,6 +83,31 @@ impl<'a> HandOver<'a> {
     /// There is nothing to carry out.
     pub(super) fn cancel(mut self) {
         self.permit = None;
+    }
+}
+
+/// The same for a report: whatever becomes of its caller, the runner looks at what the store then has.
+pub(super) struct FollowUp<'a> {
+    permit: Option<Permit<'a, Command>>,
+    id: TransactionId,
+}
+
+impl<'a> FollowUp<'a> {
+    pub(super) fn new(permit: Permit<'a, Command>, id: TransactionId) -> Self {
+        Self { permit: Some(permit), id }
+    }
+
+    /// There is nothing to look at.
+    pub(super) fn cancel(mut self) {
+        self.permit = None;
+    }
+}
+
+impl Drop for FollowUp<'_> {
+    fn drop(&mut self) {
+        if let Some(permit) = self.permit.take() {
+            permit.send(Command::Follow { id: self.id });
+        }
     }
 }
 

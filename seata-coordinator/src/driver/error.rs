@@ -136,6 +136,39 @@ pub enum LocksError {
     Unavailable(#[from] Unavailable),
 }
 
+/// Why an operator's wish was not carried out. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OperatorError {
+    /// There is no such transaction (any more).
+    #[error("global transaction {xid} is unknown: it ended long ago or never was this coordinator's")]
+    Unknown {
+        /// The transaction.
+        xid: Xid,
+    },
+    /// It has ended.
+    #[error("global transaction {xid} has ended: it is {status}")]
+    Ended {
+        /// The transaction.
+        xid: Xid,
+        /// Its outcome.
+        status: GlobalStatus,
+    },
+    /// Where it stands does not allow it.
+    #[error("global transaction {xid} is {status}: {why}")]
+    NotAllowed {
+        /// The transaction.
+        xid: Xid,
+        /// Where it stands.
+        status: GlobalStatus,
+        /// What is in the way, and what to do.
+        why: &'static str,
+    },
+    /// No request can be carried out.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
 macro_rules! from_store_error {
     ($($error:ident)+) => {$(
         impl From<StoreError> for $error {
@@ -146,4 +179,4 @@ macro_rules! from_store_error {
     )+};
 }
 
-from_store_error!(BeginError RegisterError ReportError LocksError);
+from_store_error!(BeginError RegisterError ReportError LocksError OperatorError);

@@ -51,7 +51,10 @@ pub enum EventKind {
     BranchFinished {
         /// The branch.
         branch: BranchId,
-        /// Committed or rolled back; `PhaseOneFailed` for one that had nothing to do.
+        /// Where.
+        resource: ResourceId,
+        /// Committed or rolled back; for one that had nothing to do how its phase one ended, as in
+        /// `PhaseOneFailed`.
         status: BranchStatus,
     },
     /// Phase two waits until this resource is available.
@@ -101,7 +104,9 @@ impl fmt::Display for EventKind {
                 };
                 write!(f, "decided by {decision}: {status}")
             }
-            Self::BranchFinished { branch, status } => write!(f, "branch {branch} finished: {status}"),
+            Self::BranchFinished { branch, resource, status } => {
+                write!(f, "branch {branch} on {resource} finished: {status}")
+            }
             Self::Waiting { branch, resource } => write!(f, "branch {branch} waits for {resource}"),
             Self::Retrying { failures, reason } => write!(f, "try {failures} failed: {reason}"),
             Self::Parked { status, reason } => write!(f, "parked as {status}: {reason}"),

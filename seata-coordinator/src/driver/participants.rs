@@ -41,12 +41,18 @@ pub enum Reached {
         /// What was tried.
         reason: String,
     },
-    /// Nobody has this resource now. It is asked again when
-    /// [`resource_available`](crate::driver::Driver::resource_available) names it.
+    /// Nobody has this resource now: all calls on it wait, and are made when
+    /// [`resource_available`](crate::driver::Driver::resource_available) names it. For a resource that somebody
+    /// has who may not be asked for this branch, answer [`Unreachable`](Self::Unreachable).
     NoSuchResource,
 }
 
 /// How resource managers are reached. A call may be dropped when it takes too long, and comes again then.
+///
+/// A resource gets [`calls_per_resource`](crate::settings::Settings::calls_per_resource) calls at a time, and
+/// one that does not answer gives its place up after
+/// [`call_limit`](crate::settings::Settings::call_limit): that bounds what a slow client costs the others of its
+/// resource. Phase two of a Saga is one call, on [`SAGA_BRANCH`](crate::session::SAGA_BRANCH).
 pub trait Participants: Send + Sync + 'static {
     /// Makes a branch final.
     fn commit(&self, task: BranchTask) -> impl Future<Output = Reached> + Send;
@@ -54,8 +60,9 @@ pub trait Participants: Send + Sync + 'static {
     /// Undoes a branch.
     fn rollback(&self, task: BranchTask) -> impl Future<Output = Reached> + Send;
 
-    /// Makes AT branches of one resource final, which deletes their undo logs. One answer for each, in the
-    /// same order; a missing one counts as unreachable.
+    /// Makes AT branches of one resource final, which deletes their undo logs. They may be of different
+    /// clients: each task names its own. One answer for each, in the same order, and each is taken for itself; a
+    /// missing one counts as unreachable.
     fn commit_many(&self, tasks: Vec<BranchTask>) -> impl Future<Output = Vec<Reached>> + Send {
         async move {
             let mut answers = Vec::with_capacity(tasks.len());

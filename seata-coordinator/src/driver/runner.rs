@@ -16,8 +16,12 @@ use seata_protocol::{BranchId, BranchStatus, GlobalStatus, ResourceId, Transacti
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    driver::{Clock, EventKind, Participants, Reached, Shared, command::Command, lock_queue::Closes},
-    record::{Millis, Snapshot, Transaction},
+    driver::{
+        Clock, EventKind, Participants, Reached, Shared,
+        command::{Command, Operated, Wish},
+        lock_queue::Closes,
+    },
+    record::{Branch, Millis, Snapshot, Transaction},
     session::{Answer, Decision, Effect, Input, Phase, Session, Timer, answer_for, is_parked},
     store::{Decided, Found, Store, StoreError},
 };
@@ -74,7 +78,13 @@ pub struct Runner<S, P, C> {
 struct Active {
     session: Session,
     outcome: Vec<oneshot::Sender<GlobalStatus>>,
+    /// A durable step is under way, and what comes meanwhile waits for its end.
+    is_keeping: bool,
+    later: VecDeque<(Input, Option<Reply>)>,
 }
+
+/// Where an operator waits.
+type Reply = oneshot::Sender<Operated>;
 
 type Job = Pin<Box<dyn Future<Output = Done> + Send>>;
 
@@ -82,7 +92,7 @@ type Job = Pin<Box<dyn Future<Output = Done> + Send>>;
 enum Done {
     Asked { resource: ResourceId, generation: u64, calls: Vec<Call>, answers: Vec<Reached> },
     Decided { id: TransactionId, decision: Decision, decided: Result<Decided, StoreError> },
-    Parked { id: TransactionId, rest: Vec<Effect>, parked: Result<(), StoreError> },
+    Kept { id: TransactionId, rest: Vec<Effect>, reply: Option<Reply>, kept: Result<(), StoreError> },
 }
 
 /// How many decisions of the coordinator's own are made at a time: enough to share flushes.
@@ -189,13 +199,8 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         match command {
             Command::Start { snapshot, outcome } => self.start(snapshot, outcome).await?,
             Command::Settle { id, decision } => self.undecided.push_back((id, decision)),
-            Command::Retry { id, reply } => {
-                let is_parked = self.sessions.get(&id).is_some_and(|active| active.session.is_parked());
-                if is_parked {
-                    self.feed(id, Input::Retry).await?;
-                }
-                let _ = reply.send(is_parked);
-            }
+            Command::Operate { id, wish, reply } => self.operate(id, wish, reply).await?,
+            Command::Follow { id } => self.follow(id).await?,
             Command::View { page, reply } => {
                 let _ = reply.send(page.into_iter().map(|snapshot| self.view(snapshot)).collect());
             }
@@ -208,6 +213,15 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         &mut self,
         snapshot: Snapshot,
         outcome: Option<oneshot::Sender<GlobalStatus>>,
+    ) -> Result<(), StoreError> {
+        self.start_with(snapshot, outcome, Some(Input::Resume)).await
+    }
+
+    async fn start_with(
+        &mut self,
+        snapshot: Snapshot,
+        outcome: Option<oneshot::Sender<GlobalStatus>>,
+        first: Option<Input>,
     ) -> Result<(), StoreError> {
         let id = snapshot.transaction.id;
         if is_parked(snapshot.status) {
@@ -222,53 +236,184 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
             }
             Entry::Vacant(entry) => {
                 let session = Session::new(snapshot, limits);
-                entry.insert(Active { session, outcome: outcome.into_iter().collect() });
+                let outcome = outcome.into_iter().collect();
+                entry.insert(Active { session, outcome, is_keeping: false, later: VecDeque::new() });
             }
         }
-        self.feed(id, Input::Resume).await
+        match first {
+            Some(input) => self.feed(id, input).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn operate(&mut self, id: TransactionId, wish: Wish, reply: Reply) -> Result<(), StoreError> {
+        let Some(active) = self.sessions.get_mut(&id) else {
+            let _ = reply.send(Operated::NoSession);
+            return Ok(());
+        };
+        let (status, is_parked) = (active.session.status(), active.session.is_parked());
+        let input = match wish {
+            Wish::Retry => {
+                // Whoever says that nobody has the resource is asked once more.
+                let resources: Vec<ResourceId> = active.session.resources().cloned().collect();
+                self.feed_for(id, Input::Retry, Some(reply)).await?;
+                self.try_again(resources);
+                return Ok(());
+            }
+            Wish::Park(_) if is_parked => {
+                let _ = reply.send(Operated::Refused(status, "it is not tried any more already"));
+                return Ok(());
+            }
+            Wish::Park(reason) => Input::Park { reason },
+            Wish::GiveUp(phase, _) if phase != active.session.phase() => {
+                let _ = reply.send(Operated::Refused(status, "the opposite is decided, and stays so"));
+                return Ok(());
+            }
+            Wish::GiveUp(_, reason) => Input::GiveUp { reason },
+            Wish::Release if !is_parked => {
+                let _ = reply.send(Operated::Refused(status, "it is still tried; park it first"));
+                return Ok(());
+            }
+            Wish::Release => {
+                let freed = self.shared.store.release(id).await?;
+                self.shared.lock_queue.changed(id);
+                let _ = reply.send(Operated::Done(status, freed));
+                return Ok(());
+            }
+        };
+        self.feed_for(id, input, Some(reply)).await
+    }
+
+    fn try_again(&mut self, resources: Vec<ResourceId>) {
+        for resource in resources {
+            if let Some(queue) = self.queues.get_mut(&resource) {
+                queue.become_available();
+                self.call(&resource);
+            }
+        }
+    }
+
+    /// Brings a session to where the store says that its transaction stands.
+    async fn follow(&mut self, id: TransactionId) -> Result<(), StoreError> {
+        match self.shared.store.find(id).await? {
+            Found::Open(snapshot) if snapshot.status == GlobalStatus::Begin => Ok(()),
+            Found::Open(snapshot) => {
+                let status = snapshot.status;
+                if !self.sessions.contains_key(&id) {
+                    self.start_with(snapshot, None, None).await?;
+                }
+                self.feed(id, Input::Reported(status)).await
+            }
+            Found::Ended(ended) => {
+                self.withdraw(id);
+                for outcome in self.sessions.remove(&id).into_iter().flat_map(|active| active.outcome) {
+                    let _ = outcome.send(ended.status);
+                }
+                Ok(())
+            }
+            Found::Unknown => Ok(()),
+        }
+    }
+
+    /// Calls that are not on their way yet do not go.
+    fn withdraw(&mut self, id: TransactionId) {
+        let Some(active) = self.sessions.get_mut(&id) else { return };
+        let resources: Vec<ResourceId> = active.session.resources().cloned().collect();
+        for resource in resources {
+            let Some(queue) = self.queues.get_mut(&resource) else { continue };
+            let withdrawn = queue.withdraw(id);
+            self.shared.gauges.queued.take(withdrawn.len());
+            if let Some(active) = self.sessions.get_mut(&id) {
+                withdrawn.into_iter().for_each(|branch| active.session.take_back(branch));
+            }
+            self.prune(&resource);
+        }
+    }
+
+    /// Resource ids come from strangers: nothing is kept for one that nobody waits for.
+    fn prune(&mut self, resource: &ResourceId) {
+        if self.queues.get(resource).is_some_and(Queue::is_idle) {
+            self.queues.remove(resource);
+        }
+    }
+
+    async fn feed(&mut self, id: TransactionId, input: Input) -> Result<(), StoreError> {
+        self.feed_for(id, input, None).await
     }
 
     /// One step of the state machine, and what follows from it.
-    async fn feed(&mut self, id: TransactionId, input: Input) -> Result<(), StoreError> {
-        let Some(active) = self.sessions.get_mut(&id) else { return Ok(()) };
+    async fn feed_for(
+        &mut self,
+        id: TransactionId,
+        input: Input,
+        reply: Option<Reply>,
+    ) -> Result<(), StoreError> {
+        let Some(active) = self.sessions.get_mut(&id) else {
+            if let Some(reply) = reply {
+                let _ = reply.send(Operated::NoSession);
+            }
+            return Ok(());
+        };
+        if active.is_keeping {
+            active.later.push_back((input, reply));
+            return Ok(());
+        }
         let mut effects = std::mem::take(&mut self.effects);
-        active.session.handle(self.shared.now(), input, &mut effects);
-        let result = self.carry_out(id, &mut effects).await;
+        if matches!(input, Input::GiveUp { .. }) {
+            // Before it forgets which branches they are for.
+            self.withdraw(id);
+        }
+        if let Some(active) = self.sessions.get_mut(&id) {
+            active.session.handle(self.shared.now(), input, &mut effects);
+        }
+        let result = self.carry_out(id, &mut effects, reply).await;
         effects.clear();
         self.effects = effects;
         result
     }
 
-    async fn carry_out(&mut self, id: TransactionId, effects: &mut Vec<Effect>) -> Result<(), StoreError> {
+    async fn carry_out(
+        &mut self,
+        id: TransactionId,
+        effects: &mut Vec<Effect>,
+        reply: Option<Reply>,
+    ) -> Result<(), StoreError> {
         let finishes = matches!(effects.last(), Some(Effect::Finish(_)));
+        let mut outcome = None;
         let mut rest = effects.drain(..);
         while let Some(effect) = rest.next() {
-            let Some(active) = self.sessions.get_mut(&id) else { return Ok(()) };
+            let Some(active) = self.sessions.get_mut(&id) else { break };
             let transaction = Arc::clone(active.session.transaction());
             match effect {
                 Effect::DropBranch(branch) => {
                     let phase = active.session.phase();
-                    self.emit_finished_branch(&transaction, branch, phase);
+                    self.emit_finished_branch(&transaction, &branch, phase);
                     // The whole transaction goes in the same breath.
                     if !finishes {
-                        self.shared.store.drop_branch(id, branch).await?;
+                        self.shared.store.drop_branch(id, branch.id).await?;
                         self.shared.lock_queue.changed(id);
                     }
                 }
+                Effect::Release => {
+                    self.shared.store.release(id).await?;
+                    self.shared.lock_queue.changed(id);
+                }
+                Effect::Withdraw => self.withdraw(id),
                 Effect::SetStatus(status) | Effect::Unpark(status) => {
                     self.shared.forget_parking(id);
                     self.shared.store.set_status(id, status).await?;
                 }
                 Effect::Park { status, reason } => {
                     let rest = rest.collect();
+                    active.is_keeping = true;
                     tracing::warn!(xid = %transaction.xid, %status, %reason, "parked: a person has to look");
                     let shared = Arc::clone(&self.shared);
                     self.jobs.push(Box::pin(async move {
-                        let parked = shared.store.park(id, status, Arc::clone(&reason)).await;
-                        if parked.is_ok() {
+                        let kept = shared.store.park(id, status, Arc::clone(&reason)).await;
+                        if kept.is_ok() {
                             shared.tell_parked(&transaction, status, reason);
                         }
-                        Done::Parked { id, rest, parked }
+                        Done::Kept { id, rest, reply, kept }
                     }));
                     return Ok(());
                 }
@@ -298,15 +443,22 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                 }
                 Effect::Finish(status) => {
                     let ended = self.sessions.remove(&id);
-                    self.shared.store.finish(id, status, self.shared.now()).await?;
+                    let note = ended.as_ref().and_then(|active| active.session.note().cloned());
+                    outcome = Some(status);
+                    self.shared.store.finish(id, status, note, self.shared.now()).await?;
                     self.shared.lock_queue.changed(id);
                     tracing::debug!(xid = %transaction.xid, %status, "finished");
                     self.shared.tell_finished(&transaction, status);
-                    for outcome in ended.into_iter().flat_map(|active| active.outcome) {
+                    let Some(ended) = ended else { continue };
+                    for outcome in ended.outcome {
                         let _ = outcome.send(status);
                     }
                 }
             }
+        }
+        if let Some(reply) = reply {
+            let status = outcome.or_else(|| Some(self.sessions.get(&id)?.session.status()));
+            let _ = reply.send(status.map_or(Operated::NoSession, |status| Operated::Done(status, 0)));
         }
         Ok(())
     }
@@ -378,9 +530,18 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                 }
                 Ok(())
             }
-            Done::Parked { id, mut rest, parked } => {
-                parked?;
-                self.carry_out(id, &mut rest).await
+            Done::Kept { id, mut rest, reply, kept } => {
+                kept?;
+                if let Some(active) = self.sessions.get_mut(&id) {
+                    active.is_keeping = false;
+                }
+                self.carry_out(id, &mut rest, reply).await?;
+                while let Some(active) = self.sessions.get_mut(&id).filter(|active| !active.is_keeping)
+                    && let Some((input, reply)) = active.later.pop_front()
+                {
+                    self.feed_for(id, input, reply).await?;
+                }
+                Ok(())
             }
         }
     }
@@ -409,7 +570,14 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                     reason: "the resource manager gave fewer answers than asked for".into(),
                 },
             };
-            self.feed(call.transaction.id, Input::Answer { branch: call.branch.id, answer }).await?;
+            let (id, branch) = (call.transaction.id, call.branch.id);
+            // A Saga may have turned meanwhile; what it was asked before says nothing then.
+            let turned = |active: &Active| active.session.phase() != call.phase;
+            let answer = match self.sessions.get(&id).is_some_and(turned) {
+                true => Answer::Unreachable { reason: "it was asked for the opposite before".into() },
+                false => answer,
+            };
+            self.feed(id, Input::Answer { branch, answer }).await?;
         }
         let Some(queue) = self.queues.get_mut(&resource) else { return Ok(()) };
         self.shared.gauges.queued.add(missing.len());
@@ -420,6 +588,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
             }
         }
         self.call(&resource);
+        self.prune(&resource);
         Ok(())
     }
 
@@ -491,20 +660,27 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         self.shared.emit(transaction, || EventKind::Retrying { failures, reason });
     }
 
-    fn emit_finished_branch(&self, transaction: &Transaction, branch: BranchId, phase: Phase) {
+    fn emit_finished_branch(&self, transaction: &Transaction, branch: &Branch, phase: Phase) {
         let status = match phase {
+            Phase::Commit if branch.is_idle_on_commit() => branch.status,
+            Phase::Rollback if branch.is_idle_on_rollback() => branch.status,
             Phase::Commit => BranchStatus::PhaseTwoCommitted,
             Phase::Rollback => BranchStatus::PhaseTwoRollbacked,
         };
-        self.shared.emit(transaction, || EventKind::BranchFinished { branch, status });
+        let (branch, resource) = (branch.id, &branch.resource);
+        self.shared.emit(transaction, || EventKind::BranchFinished {
+            branch,
+            resource: resource.clone(),
+            status,
+        });
     }
 
     fn view(&self, snapshot: Snapshot) -> TransactionView {
         let session = self.sessions.get(&snapshot.transaction.id).map(|active| &active.session);
         let mut waits_for: Vec<ResourceId> = Vec::new();
-        if session.is_some() {
-            let missing = |resource: &ResourceId| self.queues.get(resource).is_some_and(Queue::is_missing);
-            waits_for.extend(snapshot.branches.iter().map(|branch| branch.resource.clone()).filter(missing));
+        if let Some(session) = session {
+            let missing = |resource: &&ResourceId| self.queues.get(*resource).is_some_and(Queue::is_missing);
+            waits_for.extend(session.resources().filter(missing).cloned());
             waits_for.sort_unstable();
             waits_for.dedup();
         }

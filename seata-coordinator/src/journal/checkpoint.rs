@@ -102,7 +102,7 @@ impl TablesOnDisk {
         let needed = &batch.ended[batch.ended.len().saturating_sub(self.history)..];
         if !needed.is_empty() {
             self.buffer.clear();
-            needed.iter().for_each(|(id, ended)| rows::put_ended(&mut self.buffer, *id, ended));
+            needed.iter().for_each(|(_, ended)| rows::put_ended(&mut self.buffer, ended));
             let row = table.last()?.map_or(0, |(row, _)| row.value() + 1);
             let count = u32::try_from(needed.len()).map_err(io::Error::other)?;
             table.insert(row, (count, self.buffer.as_slice()))?;

@@ -359,7 +359,7 @@ fn meta(database: &Database) -> Result<HashMap<String, String>, redb::Error> {
 struct Image {
     transactions: BTreeMap<TransactionId, TransactionRecord>,
     branches: HashMap<BranchId, Arc<Branch>, RandomState>,
-    ended: Vec<(TransactionId, Ended)>,
+    ended: Vec<Ended>,
 }
 
 impl Image {
@@ -422,8 +422,10 @@ impl Image {
                 changes.change_branch(id, Change::Remove);
             }
             Step::NextId(next_id) => changes.next_id = Some(next_id),
-            Step::Ended(id, ended) => {
-                self.ended.push((id, ended.clone()));
+            Step::Ended { id, status, at, reason } => {
+                let transaction = Arc::clone(&self.transactions.get(&id)?.transaction);
+                let ended = Ended { transaction, status, at, reason };
+                self.ended.push(ended.clone());
                 changes.ended.push((id, ended));
             }
         }
@@ -444,7 +446,7 @@ impl Image {
         }
         let mut tables = Tables::new(history);
         snapshots.into_values().for_each(|snapshot| tables.restore(snapshot));
-        self.ended.into_iter().for_each(|(id, ended)| tables.restore_ended(id, ended));
+        self.ended.into_iter().for_each(|ended| tables.restore_ended(ended));
         Ok(tables)
     }
 }

@@ -7,7 +7,7 @@ use seata_protocol::{BranchId, BranchStatus, BranchType, GlobalStatus, Transacti
 
 use crate::{
     journal::batch::{Batch, Change, TransactionRecord},
-    record::{Branch, Ended, LockSet, Transaction},
+    record::{Branch, Ended, LockSet, Millis, Transaction},
 };
 
 /// The version of everything below and of the log's records. A journal of another one is refused.
@@ -39,11 +39,19 @@ pub(super) enum Step {
     Branch(Branch),
     BranchGone(BranchId),
     NextId(i64),
-    Ended(TransactionId, Ended),
+    Ended { id: TransactionId, status: GlobalStatus, at: Millis, reason: Option<Arc<str>> },
 }
 
 /// Appends all changes of a batch.
 pub(super) fn put_batch(out: &mut Vec<u8>, batch: &Batch) {
+    // Before its transaction goes, which tells the rest of it.
+    for (id, ended) in &batch.ended {
+        out.push(6);
+        put_number(out, id.0);
+        out.push(ended.status.code());
+        out.extend_from_slice(&ended.at.to_le_bytes());
+        put_optional(out, ended.reason.as_deref());
+    }
     for (id, change) in &batch.transactions {
         match change {
             Change::Add(record) => {
@@ -79,10 +87,6 @@ pub(super) fn put_batch(out: &mut Vec<u8>, batch: &Batch) {
         out.push(5);
         put_number(out, next_id);
     }
-    for (id, ended) in &batch.ended {
-        out.push(6);
-        put_ended(out, *id, ended);
-    }
 }
 
 /// Calls `each` for every change that [`put_batch`] wrote. `None` for bytes that it cannot have written, or
@@ -101,10 +105,12 @@ pub(super) fn read_batch(bytes: &[u8], mut each: impl FnMut(Step) -> Option<()>)
             3 => Step::Branch(input.branch()?),
             4 => Step::BranchGone(BranchId(input.number()?)),
             5 => Step::NextId(input.number()?),
-            6 => {
-                let (id, ended) = input.ended()?;
-                Step::Ended(id, ended)
-            }
+            6 => Step::Ended {
+                id: TransactionId(input.number()?),
+                status: GlobalStatus::from_code(input.byte()?),
+                at: input.unsigned()?,
+                reason: input.optional()?,
+            },
             _ => return None,
         };
         each(step)?;
@@ -139,9 +145,9 @@ pub(super) fn put_branch(out: &mut Vec<u8>, branch: &Branch) {
     put_bytes(out, branch.locks.as_bytes());
 }
 
-pub(super) fn put_ended(out: &mut Vec<u8>, id: TransactionId, ended: &Ended) {
-    put_number(out, id.0);
-    out.push(ended.status.code());
+pub(super) fn put_ended(out: &mut Vec<u8>, ended: &Ended) {
+    let Ended { transaction, status, reason, .. } = ended.clone();
+    put_transaction(out, &TransactionRecord { transaction, status, parked: reason });
     out.extend_from_slice(&ended.at.to_le_bytes());
 }
 
@@ -158,7 +164,7 @@ pub(super) fn to_branch(row: &[u8]) -> Option<Branch> {
 }
 
 /// What [`put_ended`] wrote, several times.
-pub(super) fn to_ended(row: &[u8]) -> Option<Vec<(TransactionId, Ended)>> {
+pub(super) fn to_ended(row: &[u8]) -> Option<Vec<Ended>> {
     let (mut input, mut all) = (Input(row), Vec::new());
     while !input.0.is_empty() {
         all.push(input.ended()?);
@@ -257,8 +263,8 @@ impl<'a> Input<'a> {
         })
     }
 
-    fn ended(&mut self) -> Option<(TransactionId, Ended)> {
-        let id = TransactionId(self.number()?);
-        Some((id, Ended { status: GlobalStatus::from_code(self.byte()?), at: self.unsigned()? }))
+    fn ended(&mut self) -> Option<Ended> {
+        let TransactionRecord { transaction, status, parked } = self.transaction()?;
+        Some(Ended { transaction, status, at: self.unsigned()?, reason: parked })
     }
 }

@@ -62,8 +62,8 @@ fn rollback(branch: &Arc<Branch>) -> Effect {
     Effect::Ask { phase: Phase::Rollback, branch: branch.clone() }
 }
 
-fn dropped(id: i64) -> Effect {
-    Effect::DropBranch(BranchId(id))
+fn dropped(branch: &Arc<Branch>) -> Effect {
+    Effect::DropBranch(branch.clone())
 }
 
 #[test]
@@ -104,8 +104,11 @@ fn at_branches_are_committed_all_at_once_and_nobody_waits() {
     let mut session = session(AsyncCommitting, &branches);
     let out = feed(&mut session, Input::Resume);
     assert_eq!(out, [commit(&branches[0]), commit(&branches[1]), Effect::Tell(Committed)]);
-    assert_eq!(feed(&mut session, answered(2, PhaseTwoCommitted)), [dropped(2)]);
-    assert_eq!(feed(&mut session, answered(1, PhaseTwoCommitted)), [dropped(1), Effect::Finish(Committed)]);
+    assert_eq!(feed(&mut session, answered(2, PhaseTwoCommitted)), [dropped(&branches[1])]);
+    assert_eq!(
+        feed(&mut session, answered(1, PhaseTwoCommitted)),
+        [dropped(&branches[0]), Effect::Finish(Committed)]
+    );
 }
 
 #[test]
@@ -114,19 +117,23 @@ fn tcc_branches_of_one_resource_are_committed_in_their_order_and_resources_at_th
         [branch(1, Tcc, "a", Registered), branch(2, Tcc, "a", Registered), branch(3, Tcc, "b", Registered)];
     let mut session = session(Committing, &branches);
     assert_eq!(feed(&mut session, Input::Resume), [commit(&branches[0]), commit(&branches[2])]);
-    assert_eq!(feed(&mut session, answered(1, PhaseTwoCommitted)), [dropped(1), commit(&branches[1])]);
-    assert_eq!(feed(&mut session, answered(2, PhaseTwoCommitted)), [dropped(2)]);
+    assert_eq!(
+        feed(&mut session, answered(1, PhaseTwoCommitted)),
+        [dropped(&branches[0]), commit(&branches[1])]
+    );
+    assert_eq!(feed(&mut session, answered(2, PhaseTwoCommitted)), [dropped(&branches[1])]);
     let out = feed(&mut session, answered(3, PhaseTwoCommitted));
-    assert_eq!(out, [dropped(3), Effect::Finish(Committed)]);
+    assert_eq!(out, [dropped(&branches[2]), Effect::Finish(Committed)]);
 }
 
 #[test]
 fn a_mixed_commit_is_told_when_only_at_branches_are_left() {
     let branches = [branch(1, At, "a", Registered), branch(2, Tcc, "b", Registered)];
     let mut session = session(Committing, &branches);
-    feed(&mut session, Input::Resume);
+    assert_eq!(feed(&mut session, Input::Resume), [commit(&branches[1])], "the undo log is for later");
     let out = feed(&mut session, answered(2, PhaseTwoCommitted));
-    assert_eq!(out, [dropped(2), Effect::SetStatus(AsyncCommitting), Effect::Tell(Committed)]);
+    let [set, tell] = [Effect::SetStatus(AsyncCommitting), Effect::Tell(Committed)];
+    assert_eq!(out, [dropped(&branches[1]), set, commit(&branches[0]), tell]);
 }
 
 #[test]
@@ -134,19 +141,22 @@ fn rollback_asks_the_youngest_first_and_the_next_when_it_is_done() {
     let branches = [branch(1, At, "a", Registered), branch(2, Tcc, "b", Registered)];
     let mut session = session(Rollbacking, &branches);
     assert_eq!(feed(&mut session, Input::Resume), [rollback(&branches[1])]);
-    assert_eq!(feed(&mut session, answered(2, PhaseTwoRollbacked)), [dropped(2), rollback(&branches[0])]);
+    assert_eq!(
+        feed(&mut session, answered(2, PhaseTwoRollbacked)),
+        [dropped(&branches[1]), rollback(&branches[0])]
+    );
     let out = feed(&mut session, answered(1, PhaseTwoRollbacked));
-    assert_eq!(out, [dropped(1), Effect::Finish(Rollbacked)]);
+    assert_eq!(out, [dropped(&branches[0]), Effect::Finish(Rollbacked)]);
 }
 
 #[test]
 fn branches_without_work_are_dropped_unasked() {
     let branches = [branch(1, At, "a", Registered), branch(2, At, "a", PhaseOneFailed)];
     let mut rolling_back = session(TimeoutRollbacking, &branches);
-    assert_eq!(feed(&mut rolling_back, Input::Resume), [dropped(2), rollback(&branches[0])]);
+    assert_eq!(feed(&mut rolling_back, Input::Resume), [dropped(&branches[1]), rollback(&branches[0])]);
     let read_only = [branch(1, Xa, "a", PhaseOneReadOnly)];
     let out = feed(&mut session(Committing, &read_only), Input::Resume);
-    assert_eq!(out, [dropped(1), Effect::Finish(Committed)]);
+    assert_eq!(out, [dropped(&read_only[0]), Effect::Finish(Committed)]);
     assert_eq!(feed(&mut session(Rollbacking, &read_only), Input::Resume), [rollback(&read_only[0])]);
 }
 
@@ -205,9 +215,12 @@ fn a_branch_that_never_will_parks_the_transaction_until_an_operator_retries() {
         assert_eq!(out, [Effect::Park { status: parked, reason }, Effect::Tell(parked)]);
         assert_eq!(feed(&mut session, Input::Timer(Timer::Retry)), []);
         assert_eq!(feed(&mut session, Input::Retry), [Effect::Unpark(retried), rollback(&branches[1])]);
-        assert_eq!(feed(&mut session, Input::Retry), [], "only a parked one can be retried");
+        assert_eq!(feed(&mut session, Input::Retry), [], "all is under way");
         feed(&mut session, answered(2, PhaseTwoRollbacked));
-        assert_eq!(feed(&mut session, answered(1, PhaseTwoRollbacked)), [dropped(1), Effect::Finish(ended)]);
+        assert_eq!(
+            feed(&mut session, answered(1, PhaseTwoRollbacked)),
+            [dropped(&branches[0]), Effect::Finish(ended)]
+        );
     }
 }
 
@@ -219,7 +232,7 @@ fn a_commit_that_one_branch_refuses_goes_on_with_the_others() {
     let out = feed(&mut session, answered(1, PhaseTwoCommitFailedUnretryable));
     let reason = "branch 1 on a: because".into();
     assert_eq!(out, [Effect::Park { status: CommitFailed, reason }, Effect::Tell(CommitFailed)]);
-    assert_eq!(feed(&mut session, answered(2, PhaseTwoCommitted)), [dropped(2)]);
+    assert_eq!(feed(&mut session, answered(2, PhaseTwoCommitted)), [dropped(&branches[1])]);
     assert_eq!(feed(&mut session, Input::Retry), [Effect::Unpark(CommitRetrying), commit(&branches[0])]);
 }
 
@@ -232,7 +245,7 @@ fn past_the_retry_limit_a_transaction_is_parked() {
         parked: None,
         branches: branches.to_vec(),
     };
-    let limits = RetryLimits { rollback: Some(Duration::from_millis(5)), commit: None };
+    let limits = RetryLimits { rollback: Some(Duration::from_millis(5)), ..RetryLimits::default() };
     let mut session = Session::new(snapshot, limits);
     feed(&mut session, Input::Resume);
     let out = feed(&mut session, answered(1, PhaseTwoRollbackFailedRetryable));
@@ -267,7 +280,7 @@ fn an_xa_branch_that_its_database_does_not_know_is_done_when_it_is_long_over() {
     feed(&mut session, Input::Timer(Timer::Retry));
     let mut out = Vec::new();
     session.handle(BEGUN + TIMEOUT + 60_001, nota(), &mut out);
-    assert_eq!(out, [dropped(1), Effect::Finish(Committed)]);
+    assert_eq!(out, [dropped(&branches[0]), Effect::Finish(Committed)]);
 }
 
 /// A status that parks without a reason of its own, as a Saga starter may have set it.

@@ -6,9 +6,12 @@ use seata_protocol::{BranchId, BranchStatus, GlobalStatus, RowLock, TransactionI
 
 use crate::{
     journal::JournalStore,
-    record::{Branch, HeldLock, Millis, Snapshot, Transaction},
+    record::{Branch, Ended, HeldLock, Millis, Snapshot, Transaction},
     session::Decision,
-    store::{Conflict, Counts, Decided, Found, MemoryStore, Registered, Reported, Store, StoreError},
+    store::{
+        Conflict, Counts, Decided, Found, LockCursor, LockFilter, LockPage, MemoryStore, Noted, Registered,
+        Reported, Store, StoreError,
+    },
 };
 
 /// A store that is chosen when a coordinator is opened.
@@ -72,7 +75,11 @@ impl Store for AnyStore {
         async fn drop_branch(&self, transaction: TransactionId, branch: BranchId) -> ();
         async fn set_status(&self, transaction: TransactionId, status: GlobalStatus) -> ();
         async fn park(&self, transaction: TransactionId, status: GlobalStatus, reason: Arc<str>) -> ();
-        async fn finish(&self, transaction: TransactionId, status: GlobalStatus, now: Millis) -> ();
+        async fn finish(&self, transaction: TransactionId, status: GlobalStatus, reason: Option<Arc<str>>, now: Millis) -> ();
+        async fn release(&self, transaction: TransactionId) -> usize;
+        async fn note(&self, transaction: TransactionId, report: GlobalStatus, now: Millis) -> Noted;
+        async fn locks_after(&self, after: Option<LockCursor>, filter: LockFilter, limit: usize) -> LockPage;
+        async fn ended(&self, after: Option<TransactionId>, limit: usize) -> Vec<Ended>;
         async fn find(&self, transaction: TransactionId) -> Found;
         async fn conflict(&self, except: Option<TransactionId>, locks: &[RowLock]) -> Option<Conflict>;
         async fn undecided(&self, transactions: Vec<TransactionId>) -> Vec<TransactionId>;

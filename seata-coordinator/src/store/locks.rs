@@ -1,60 +1,78 @@
 //! The lock table: who holds which row.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    hash::{BuildHasher, Hasher},
+    sync::Arc,
+};
 
 use foldhash::fast::RandomState;
-use seata_protocol::{BranchId, ResourceId, TransactionId};
+use hashbrown::hash_table::{Entry, HashTable};
+use seata_protocol::{ResourceId, TransactionId};
 
 use crate::record::Branch;
 
-/// Rows by resource. A row is held by one transaction, through the first of its branches that took it.
+/// Rows of all resources. A row is held by one transaction, through one of its branches that have it.
+///
+/// A place in the table has no text of its own: it points at the row within its branch.
 #[derive(Debug, Default)]
 pub(super) struct LockTable {
-    resources: HashMap<ResourceId, HashMap<Box<str>, Holder, RandomState>, RandomState>,
-    len: usize,
+    rows: HashTable<Place>,
+    hash: RandomState,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Holder {
-    pub(super) transaction: TransactionId,
-    pub(super) branch: BranchId,
+#[derive(Debug)]
+struct Place {
+    holder: Arc<Branch>,
+    /// Where the row stands in the holder's [`LockSet`](crate::record::LockSet).
+    offset: u32,
     /// How many branches of the transaction have the row.
     branches: u32,
 }
 
-impl LockTable {
-    pub(super) fn len(&self) -> usize {
-        self.len
+impl Place {
+    fn row(&self) -> &str {
+        self.holder.locks.row_at(self.offset)
     }
 
-    /// The first of `rows` that a transaction other than `except` holds.
+    fn is(&self, resource: &ResourceId, row: &str) -> bool {
+        self.row() == row && self.holder.resource == *resource
+    }
+}
+
+impl LockTable {
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The first of `rows` that a transaction other than `except` holds, and the branch through which it does.
     pub(super) fn conflict<'a>(
         &self,
         resource: &ResourceId,
-        rows: impl Iterator<Item = &'a str>,
+        mut rows: impl Iterator<Item = &'a str>,
         except: Option<TransactionId>,
-    ) -> Option<(&'a str, Holder)> {
-        let held = self.resources.get(resource)?;
-        rows.filter_map(|row| held.get(row).map(|holder| (row, *holder)))
-            .find(|(_, holder)| Some(holder.transaction) != except)
+    ) -> Option<(&'a str, &Branch)> {
+        rows.find_map(|row| {
+            let holder = &*self.find(resource, row)?.holder;
+            (Some(holder.transaction) != except).then_some((row, holder))
+        })
+    }
+
+    /// Whether the row is held, and through this branch.
+    pub(super) fn is_held_through(&self, branch: &Branch, row: &str) -> bool {
+        self.find(&branch.resource, row).is_some_and(|place| place.holder.id == branch.id)
     }
 
     /// Gives `branch` all its rows. The caller has made sure that no other transaction holds one.
-    pub(super) fn acquire(&mut self, branch: &Branch) {
-        if branch.locks.is_empty() {
-            return;
-        }
-        let holder = Holder { transaction: branch.transaction, branch: branch.id, branches: 1 };
-        let held = match self.resources.get_mut(&branch.resource) {
-            Some(held) => held,
-            None => self.resources.entry(branch.resource.clone()).or_default(),
-        };
-        for row in branch.locks.rows() {
-            if let Some(holder) = held.get_mut(row) {
-                holder.branches += 1;
-            } else {
-                held.insert(row.into(), holder);
-                self.len += 1;
+    pub(super) fn acquire(&mut self, branch: &Arc<Branch>) {
+        let hash = &self.hash;
+        let rehash = |place: &Place| hash_row(hash, &place.holder.resource, place.row());
+        for (offset, row) in branch.locks.rows_at() {
+            let wanted = hash_row(hash, &branch.resource, row);
+            match self.rows.entry(wanted, |place| place.is(&branch.resource, row), rehash) {
+                Entry::Occupied(mut place) => place.get_mut().branches += 1,
+                Entry::Vacant(free) => {
+                    free.insert(Place { holder: Arc::clone(branch), offset, branches: 1 });
+                }
             }
         }
     }
@@ -62,31 +80,32 @@ impl LockTable {
     /// Frees the rows of `branch`, once. One that other branches of its transaction changed too passes to the
     /// first of `others` that has it.
     pub(super) fn release(&mut self, branch: &Branch, others: &[Arc<Branch>]) {
-        if branch.locks.is_empty() {
-            return;
-        }
-        let Some(held) = self.resources.get_mut(&branch.resource) else { return };
         for row in branch.locks.rows() {
-            let Some(holder) = held.get_mut(row).filter(|holder| holder.transaction == branch.transaction)
-            else {
+            let hash = hash_row(&self.hash, &branch.resource, row);
+            let Ok(mut place) = self.rows.find_entry(hash, |place| place.is(&branch.resource, row)) else {
                 continue;
             };
-            if holder.branches == 1 {
-                held.remove(row);
-                self.len -= 1;
+            if place.get().holder.transaction != branch.transaction {
                 continue;
             }
-            holder.branches -= 1;
-            if holder.branch != branch.id {
+            if place.get().branches == 1 {
+                place.remove();
                 continue;
             }
-            let has_it = |other: &&Arc<Branch>| {
-                other.id != branch.id
-                    && other.resource == branch.resource
-                    && other.locks.rows().any(|other| other == row)
+            let place = place.get_mut();
+            place.branches -= 1;
+            if place.holder.id != branch.id {
+                continue;
+            }
+            let has_it = |other: &Arc<Branch>| {
+                if other.id == branch.id || other.resource != branch.resource {
+                    return None;
+                }
+                let (offset, _) = other.locks.rows_at().find(|(_, theirs)| *theirs == row)?;
+                Some((Arc::clone(other), offset))
             };
-            if let Some(heir) = others.iter().find(has_it) {
-                holder.branch = heir.id;
+            if let Some((heir, offset)) = others.iter().find_map(has_it) {
+                (place.holder, place.offset) = (heir, offset);
             }
         }
     }
@@ -94,28 +113,39 @@ impl LockTable {
     /// Frees all rows of all branches of one transaction.
     pub(super) fn release_all(&mut self, branches: &[Arc<Branch>]) {
         for branch in branches {
-            let Some(held) = self.resources.get_mut(&branch.resource) else { continue };
             for row in branch.locks.rows() {
-                if held.get(row).is_some_and(|holder| holder.transaction == branch.transaction) {
-                    held.remove(row);
-                    self.len -= 1;
+                let hash = hash_row(&self.hash, &branch.resource, row);
+                if let Ok(place) = self.rows.find_entry(hash, |place| place.is(&branch.resource, row))
+                    && place.get().holder.transaction == branch.transaction
+                {
+                    place.remove();
                 }
             }
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&ResourceId, &str, Holder)> {
-        self.resources
-            .iter()
-            .flat_map(|(resource, held)| held.iter().map(move |(row, holder)| (resource, &**row, *holder)))
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Branch, &str)> {
+        self.rows.iter().map(|place| (&*place.holder, place.row()))
     }
+
+    fn find(&self, resource: &ResourceId, row: &str) -> Option<&Place> {
+        self.rows.find(hash_row(&self.hash, resource, row), |place| place.is(resource, row))
+    }
+}
+
+/// With a key of its own in each process, since rows are named by strangers.
+fn hash_row(hash: &RandomState, resource: &ResourceId, row: &str) -> u64 {
+    let mut hasher = hash.build_hasher();
+    hasher.write(resource.as_str().as_bytes());
+    hasher.write(row.as_bytes());
+    hasher.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
 
-    use seata_protocol::{BranchStatus, BranchType, RowKey, RowLock};
+    use seata_protocol::{BranchId, BranchStatus, BranchType, RowKey, RowLock};
 
     use super::*;
     use crate::record::LockSet;
@@ -141,7 +171,7 @@ mod tests {
     }
 
     fn holder(table: &LockTable, branch: &Branch) -> Option<i64> {
-        table.conflict(&branch.resource, branch.locks.rows(), None).map(|(_, holder)| holder.branch.0)
+        table.conflict(&branch.resource, branch.locks.rows(), None).map(|(_, holder)| holder.id.0)
     }
 
     #[test]

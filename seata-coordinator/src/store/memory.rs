@@ -8,9 +8,12 @@ use std::{
 use seata_protocol::{BranchId, BranchStatus, GlobalStatus, RowLock, TransactionId};
 
 use crate::{
-    record::{Branch, HeldLock, Millis, Snapshot, Transaction},
+    record::{Branch, Ended, HeldLock, Millis, Snapshot, Transaction},
     session::Decision,
-    store::{Conflict, Counts, Decided, Found, NoChanges, Registered, Reported, Store, StoreError, Tables},
+    store::{
+        Conflict, Counts, Decided, Found, LockCursor, LockFilter, LockPage, NoChanges, Noted, Registered,
+        Reported, Store, StoreError, Tables,
+    },
 };
 
 /// A [`Store`] in memory: for tests, and where losing every open transaction with the process is
@@ -126,10 +129,24 @@ impl Store for MemoryStore {
         &self,
         transaction: TransactionId,
         status: GlobalStatus,
+        reason: Option<Arc<str>>,
         now: Millis,
     ) -> Result<(), StoreError> {
-        self.lock().tables.finish(transaction, status, now, &mut NoChanges);
+        self.lock().tables.finish(transaction, status, reason, now, &mut NoChanges);
         Ok(())
+    }
+
+    async fn release(&self, transaction: TransactionId) -> Result<usize, StoreError> {
+        Ok(self.lock().tables.release(transaction, &mut NoChanges))
+    }
+
+    async fn note(
+        &self,
+        transaction: TransactionId,
+        report: GlobalStatus,
+        now: Millis,
+    ) -> Result<Noted, StoreError> {
+        Ok(self.lock().tables.note(transaction, report, now, &mut NoChanges))
     }
 
     async fn find(&self, transaction: TransactionId) -> Result<Found, StoreError> {
@@ -154,6 +171,19 @@ impl Store for MemoryStore {
 
     async fn locks(&self, limit: usize) -> Result<Vec<HeldLock>, StoreError> {
         Ok(self.lock().tables.locks(limit))
+    }
+
+    async fn locks_after(
+        &self,
+        after: Option<LockCursor>,
+        filter: LockFilter,
+        limit: usize,
+    ) -> Result<LockPage, StoreError> {
+        Ok(self.lock().tables.locks_after(after, &filter, limit))
+    }
+
+    async fn ended(&self, after: Option<TransactionId>, limit: usize) -> Result<Vec<Ended>, StoreError> {
+        Ok(self.lock().tables.ended(after, limit))
     }
 
     fn counts(&self) -> Counts {

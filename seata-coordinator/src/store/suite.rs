@@ -339,7 +339,7 @@ async fn finishing_leaves_nothing<S: Subject>(mut case: Case<'_, S>) {
     case.decide(1, Decision::Rollback, NOW).await;
     for _ in 0..2 {
         let store = case.next().await;
-        store.finish(TransactionId(1), GlobalStatus::Rollbacked, NOW).await.expect("finish");
+        store.finish(TransactionId(1), GlobalStatus::Rollbacked, None, NOW).await.expect("finish");
         assert_eq!(case.lock_count().await, 0);
         assert_eq!(case.next().await.page(None, 10).await.expect("page"), []);
     }
@@ -357,7 +357,7 @@ async fn what_never_was_is_unknown<S: Subject>(mut case: Case<'_, S>) {
     case.begin(7).await;
     assert_eq!(case.next().await.report(id, BranchId(1), done, None).await, Ok(Reported::UnknownBranch));
     case.next().await.drop_branch(id, BranchId(1)).await.expect("drop_branch");
-    case.next().await.finish(TransactionId(8), GlobalStatus::Committed, NOW).await.expect("finish");
+    case.next().await.finish(TransactionId(8), GlobalStatus::Committed, None, NOW).await.expect("finish");
     assert_eq!(case.next().await.find(TransactionId(8)).await, Ok(Found::Unknown));
 }
 

@@ -7,14 +7,14 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
-use seata_protocol::{BranchId, BranchStatus, GlobalStatus, RowLock, TransactionId};
+use seata_protocol::{BranchId, BranchStatus, BranchType, GlobalStatus, RowLock, TransactionId};
 
 use crate::{
     record::{Branch, Ended, HeldLock, Millis, Snapshot, Transaction, row_lock, row_text},
     session::{self, Decision},
     store::{
-        Conflict, ConflictReason, Counts, Decided, Found, Registered, Reported,
-        locks::{Holder, LockTable},
+        Conflict, ConflictReason, Counts, Decided, Found, LockCursor, LockFilter, LockPage, Noted,
+        Registered, Reported, locks::LockTable,
     },
 };
 
@@ -66,6 +66,9 @@ struct Entry {
     branches: Vec<Arc<Branch>>,
 }
 
+/// At how many rows and transactions one listing looks before others may go on.
+const ROWS_AT_A_TIME: usize = 8192;
+
 /// How many transactions stand where. There are few statuses, and fewer in use.
 #[derive(Debug, Default)]
 struct ByStatus(Vec<(GlobalStatus, usize)>);
@@ -74,8 +77,11 @@ struct ByStatus(Vec<(GlobalStatus, usize)>);
 #[derive(Debug)]
 struct History {
     limit: usize,
-    order: VecDeque<TransactionId>,
-    ended: HashMap<TransactionId, Ended, RandomState>,
+    order: VecDeque<Ended>,
+    /// How many came before the first in `order`.
+    forgotten: u64,
+    /// Each one's number since the beginning.
+    numbers: HashMap<TransactionId, u64, RandomState>,
 }
 
 impl Tables {
@@ -85,7 +91,12 @@ impl Tables {
             transactions: BTreeMap::new(),
             by_status: ByStatus::default(),
             locks: LockTable::default(),
-            history: History { limit: history, order: VecDeque::new(), ended: HashMap::default() },
+            history: History {
+                limit: history,
+                order: VecDeque::new(),
+                forgotten: 0,
+                numbers: HashMap::default(),
+            },
         }
     }
 
@@ -102,8 +113,8 @@ impl Tables {
     }
 
     /// Puts an outcome back that was read from disk; the oldest comes first.
-    pub fn restore_ended(&mut self, id: TransactionId, ended: Ended) {
-        self.history.push(id, ended);
+    pub fn restore_ended(&mut self, ended: Ended) {
+        self.history.push(ended);
     }
 
     /// How many transactions are not finished.
@@ -130,7 +141,7 @@ impl Tables {
     /// See [`Store::begin`](crate::store::Store::begin).
     pub fn begin(&mut self, transaction: Arc<Transaction>, changes: &mut impl Changes) {
         let id = transaction.id;
-        if self.transactions.contains_key(&id) || self.history.ended.contains_key(&id) {
+        if self.transactions.contains_key(&id) || self.history.find(id).is_some() {
             return;
         }
         changes.add_transaction(&transaction);
@@ -142,7 +153,7 @@ impl Tables {
     /// See [`Store::register`](crate::store::Store::register).
     pub fn register(&mut self, branch: Branch, changes: &mut impl Changes) -> Registered {
         let Some(entry) = self.transactions.get_mut(&branch.transaction) else {
-            return match self.history.ended.get(&branch.transaction) {
+            return match self.history.find(branch.transaction) {
                 Some(ended) => Registered::NotActive(ended.status),
                 None => Registered::Unknown,
             };
@@ -150,16 +161,18 @@ impl Tables {
         if entry.position(branch.id).is_some() {
             return Registered::Done(Arc::clone(&entry.transaction));
         }
-        if entry.status != GlobalStatus::Begin {
+        // The compensation of a Saga registers branches too; nobody asks them one by one.
+        let joins_late = branch.branch_type == BranchType::Saga && entry.is_saga();
+        if entry.status != GlobalStatus::Begin && !joins_late {
             return Registered::NotActive(entry.status);
         }
         let rows = branch.locks.rows();
         if let Some((row, holder)) = self.locks.conflict(&branch.resource, rows, Some(branch.transaction)) {
-            let lock = row_lock(&branch.resource, row);
+            let (lock, holder) = (row_lock(&branch.resource, row), holder.transaction);
             return Registered::Conflict(self.conflict_with(lock, holder));
         }
-        self.locks.acquire(&branch);
         let branch = Arc::new(branch);
+        self.locks.acquire(&branch);
         changes.add_branch(&branch);
         let at = entry.branches.partition_point(|earlier| earlier.id < branch.id);
         entry.branches.insert(at, branch);
@@ -201,7 +214,7 @@ impl Tables {
         changes: &mut impl Changes,
     ) -> Decided {
         let Some(entry) = self.transactions.get_mut(&transaction) else {
-            return match self.history.ended.get(&transaction) {
+            return match self.history.find(transaction) {
                 Some(ended) => Decided::Ended(ended.clone()),
                 None => Decided::Unknown,
             };
@@ -215,7 +228,7 @@ impl Tables {
         if status.is_complete() {
             let mut snapshot = entry.snapshot();
             snapshot.branches.clear();
-            self.finish(transaction, status, now, changes);
+            self.finish(transaction, status, None, now, changes);
             return Decided::Now(snapshot);
         }
         if status.is_commit() {
@@ -260,6 +273,7 @@ impl Tables {
         &mut self,
         transaction: TransactionId,
         status: GlobalStatus,
+        reason: Option<Arc<str>>,
         now: Millis,
         changes: &mut impl Changes,
     ) {
@@ -269,12 +283,57 @@ impl Tables {
         for branch in &entry.branches {
             changes.remove_branch(branch.id);
         }
-        let ended = Ended { status, at: now };
+        let ended = Ended { transaction: entry.transaction, status, at: now, reason };
         if self.history.limit > 0 {
             changes.ended(transaction, &ended);
         }
         changes.remove_transaction(transaction);
-        self.history.push(transaction, ended);
+        self.history.push(ended);
+    }
+
+    /// See [`Store::release`](crate::store::Store::release).
+    pub fn release(&mut self, transaction: TransactionId, changes: &mut impl Changes) -> usize {
+        let Some(entry) = self.transactions.get_mut(&transaction) else { return 0 };
+        let held = self.locks.len();
+        self.locks.release_all(&entry.branches);
+        for branch in entry.branches.iter_mut().filter(|branch| !branch.locks.is_empty()) {
+            Arc::make_mut(branch).locks = Default::default();
+            changes.put_branch(branch);
+        }
+        held - self.locks.len()
+    }
+
+    /// See [`Store::note`](crate::store::Store::note).
+    pub fn note(
+        &mut self,
+        transaction: TransactionId,
+        report: GlobalStatus,
+        now: Millis,
+        changes: &mut impl Changes,
+    ) -> Noted {
+        let Some(entry) = self.transactions.get_mut(&transaction) else {
+            return match self.history.find(transaction) {
+                Some(ended) => Noted::Ended(ended.clone()),
+                None => Noted::Unknown,
+            };
+        };
+        let becomes = if entry.is_saga() { session::reported(entry.status, report) } else { None };
+        let Some(status) = becomes else { return Noted::Unchanged(entry.status) };
+        if status.is_complete() || !(status.is_commit() || status.is_rollback()) {
+            let mut snapshot = Snapshot { status, ..entry.snapshot() };
+            snapshot.branches.clear();
+            let reason = format!("reported by its starter: {status}");
+            self.finish(transaction, status, Some(reason.into()), now, changes);
+            return Noted::Now(snapshot);
+        }
+        if status.is_commit() {
+            self.locks.release_all(&entry.branches);
+        }
+        self.by_status.change(entry.status, status);
+        entry.status = status;
+        entry.parked = session::is_parked(status).then(|| "reported by its starter".into());
+        changes.put_transaction(&entry.transaction, status, entry.parked.as_ref());
+        Noted::Now(entry.snapshot())
     }
 
     /// See [`Store::find`](crate::store::Store::find).
@@ -282,7 +341,7 @@ impl Tables {
         if let Some(entry) = self.transactions.get(&transaction) {
             return Found::Open(entry.snapshot());
         }
-        match self.history.ended.get(&transaction) {
+        match self.history.find(transaction) {
             Some(ended) => Found::Ended(ended.clone()),
             None => Found::Unknown,
         }
@@ -293,6 +352,7 @@ impl Tables {
         locks.iter().find_map(|lock| {
             let row = row_text(&lock.table, lock.key.as_str());
             let (_, holder) = self.locks.conflict(&lock.resource, std::iter::once(&*row), except)?;
+            let holder = holder.transaction;
             Some(self.conflict_with(lock.clone(), holder))
         })
     }
@@ -316,11 +376,71 @@ impl Tables {
 
     /// See [`Store::locks`](crate::store::Store::locks).
     pub fn locks(&self, limit: usize) -> Vec<HeldLock> {
-        let held = |(resource, row, holder): (_, &str, Holder)| {
-            let transaction = &self.transactions[&holder.transaction].transaction;
-            HeldLock { lock: row_lock(resource, row), holder: transaction.xid.clone(), branch: holder.branch }
-        };
+        let held = |(branch, row): (&Branch, &str)| self.held(branch, row);
         self.locks.iter().take(limit).map(held).collect()
+    }
+
+    /// See [`Store::locks_after`](crate::store::Store::locks_after).
+    pub fn locks_after(&self, after: Option<LockCursor>, filter: &LockFilter, limit: usize) -> LockPage {
+        let mut page = LockPage::default();
+        let first = filter.transaction.into_iter().chain(after.map(|after| after.transaction)).max();
+        let start = first.map_or(Bound::Unbounded, Bound::Included);
+        let end = filter.transaction.map_or(Bound::Unbounded, Bound::Included);
+        if first.is_some_and(|first| filter.transaction.is_some_and(|wanted| wanted < first)) {
+            return page;
+        }
+        let mut looked = 0;
+        for (id, entry) in self.transactions.range((start, end)) {
+            looked += 1;
+            // It holds none, or they are others' by now.
+            if entry.status.is_commit() {
+                continue;
+            }
+            for branch in &entry.branches {
+                if filter.resource.as_ref().is_some_and(|wanted| *wanted != branch.resource) {
+                    continue;
+                }
+                for (row, text) in branch.locks.rows().enumerate() {
+                    let cursor = LockCursor { transaction: *id, branch: branch.id, row: row as u32 };
+                    if after.is_some_and(|after| cursor <= after) {
+                        continue;
+                    }
+                    looked += 1;
+                    if filter.allows(text) && self.locks.is_held_through(branch, text) {
+                        page.locks.push(self.held(branch, text));
+                    }
+                    if page.locks.len() >= limit.max(1) || looked >= ROWS_AT_A_TIME {
+                        page.next = Some(cursor);
+                        return page;
+                    }
+                }
+            }
+            if looked >= ROWS_AT_A_TIME {
+                let branch = entry.branches.last().map_or(BranchId(0), |branch| branch.id);
+                page.next = Some(LockCursor { transaction: *id, branch, row: u32::MAX });
+                return page;
+            }
+        }
+        page
+    }
+
+    /// See [`Store::ended`](crate::store::Store::ended).
+    pub fn ended(&self, after: Option<TransactionId>, limit: usize) -> Vec<Ended> {
+        let end = match after {
+            None => self.history.order.len(),
+            Some(after) => self.history.position(after).unwrap_or(0),
+        };
+        self.history.order.range(..end).rev().take(limit).cloned().collect()
+    }
+
+    fn held(&self, branch: &Branch, row: &str) -> HeldLock {
+        let holder = &self.transactions[&branch.transaction].transaction;
+        HeldLock {
+            lock: row_lock(&branch.resource, row),
+            holder: holder.xid.clone(),
+            branch: branch.id,
+            since: branch.registered_at,
+        }
     }
 
     fn show(
@@ -337,8 +457,8 @@ impl Tables {
         changes.put_transaction(&entry.transaction, status, entry.parked.as_ref());
     }
 
-    fn conflict_with(&self, lock: RowLock, holder: Holder) -> Conflict {
-        let holder = &self.transactions[&holder.transaction];
+    fn conflict_with(&self, lock: RowLock, holder: TransactionId) -> Conflict {
+        let holder = &self.transactions[&holder];
         Conflict {
             lock,
             holder: holder.transaction.xid.clone(),
@@ -351,6 +471,10 @@ impl Tables {
 impl Entry {
     fn position(&self, branch: BranchId) -> Option<usize> {
         self.branches.binary_search_by_key(&branch, |branch| branch.id).ok()
+    }
+
+    fn is_saga(&self) -> bool {
+        session::is_saga(&self.transaction, self.branches.first().map(|branch| branch.branch_type))
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -387,17 +511,26 @@ impl ByStatus {
 }
 
 impl History {
-    fn push(&mut self, id: TransactionId, ended: Ended) {
+    fn push(&mut self, ended: Ended) {
         if self.limit == 0 {
             return;
         }
         if self.order.len() >= self.limit
             && let Some(oldest) = self.order.pop_front()
         {
-            self.ended.remove(&oldest);
+            self.forgotten += 1;
+            self.numbers.remove(&oldest.transaction.id);
         }
-        self.order.push_back(id);
-        self.ended.insert(id, ended);
+        self.numbers.insert(ended.transaction.id, self.forgotten + self.order.len() as u64);
+        self.order.push_back(ended);
+    }
+
+    fn position(&self, id: TransactionId) -> Option<usize> {
+        self.numbers.get(&id).map(|number| (number - self.forgotten) as usize)
+    }
+
+    fn find(&self, id: TransactionId) -> Option<&Ended> {
+        self.position(id).map(|position| &self.order[position])
     }
 }
 

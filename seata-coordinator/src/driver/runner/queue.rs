@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use seata_protocol::{BranchId, BranchType};
+use seata_protocol::{BranchId, BranchType, TransactionId};
 
 use crate::{
     driver::BranchTask,
@@ -73,6 +73,24 @@ impl Queue {
         }
         self.under_way += 1;
         Some((calls, self.generation))
+    }
+
+    /// Nobody has anything to do with it: it need not be kept.
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.under_way == 0
+    }
+
+    /// Takes the calls for one transaction back that are not on their way.
+    pub(super) fn withdraw(&mut self, transaction: TransactionId) -> Vec<BranchId> {
+        let mut withdrawn = Vec::new();
+        self.waiting.retain(|call| {
+            let is_its = call.transaction.id == transaction;
+            if is_its {
+                withdrawn.push(call.branch.id);
+            }
+            !is_its
+        });
+        withdrawn
     }
 
     /// A call has come back; `missing` are those for which nobody had the resource. Returns who waits for it

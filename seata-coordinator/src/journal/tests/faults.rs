@@ -77,7 +77,7 @@ impl Step {
             Self::Park(id) => {
                 store.park(TransactionId(id), GlobalStatus::RollbackFailed, "dirty".into()).await
             }
-            Self::Finish(id) => store.finish(TransactionId(id), GlobalStatus::Committed, 1).await,
+            Self::Finish(id) => store.finish(TransactionId(id), GlobalStatus::Committed, None, 1).await,
         }
     }
 
