@@ -147,7 +147,7 @@ impl fmt::Display for Life {
                 // Seen or not, depending on how soon it was listened to after the start.
                 EventKind::Decided { .. } if self.resumed.is_some() => {}
                 EventKind::Decided { status, .. } => writeln!(f, "  decision  {status}")?,
-                EventKind::BranchFinished { branch, status } => {
+                EventKind::BranchFinished { branch, status, .. } => {
                     writeln!(f, "  phase two {:<9} {status}", self.name(*branch))?;
                 }
                 EventKind::Finished { status } => writeln!(f, "  end       {status}")?,
