@@ -543,8 +543,11 @@ impl Session {
             if is_at && is_first_pass {
                 continue;
             }
-            let is_next =
-                is_at || before.iter().all(|earlier| earlier.branch.resource != slot.branch.resource);
+            let goes_first = |earlier: &Slot| {
+                earlier.branch.branch_type != BranchType::At
+                    && earlier.branch.resource == slot.branch.resource
+            };
+            let is_next = is_at || !before.iter().any(goes_first);
             if slot.progress == Progress::Waiting && is_next {
                 slot.progress = Progress::Asked;
                 out.push(Effect::Ask { phase: Phase::Commit, branch: Arc::clone(&slot.branch) });

@@ -292,3 +292,136 @@ fn a_status_that_parks_is_enough_to_ask_nobody() {
     let out = feed(&mut session, Input::Retry);
     assert_eq!(out, [Effect::Unpark(RollbackRetrying), rollback(&branches[0])]);
 }
+
+#[test]
+fn a_branch_waits_for_no_undo_log_of_its_resource() {
+    let branches = [branch(1, At, "a", Registered), branch(2, Tcc, "a", Registered)];
+    let mut session = session(Committing, &branches);
+    assert_eq!(feed(&mut session, Input::Resume), [commit(&branches[1])]);
+    let out = feed(&mut session, answered(2, PhaseTwoCommitFailedRetryable));
+    let [set, arm] = [Effect::SetStatus(CommitRetrying), Effect::Arm(Timer::Retry, 1)];
+    assert_eq!(out, [set, arm, commit(&branches[0])], "a retry asks all");
+}
+
+#[test]
+fn an_operator_stops_and_resumes_a_transaction() {
+    for (status, stopped, retried) in [
+        (Rollbacking, StopRollbackOrRollbackRetry, RollbackRetrying),
+        (TimeoutRollbacking, StopRollbackOrRollbackRetry, RollbackRetrying),
+        (Committing, StopCommitOrCommitRetry, CommitRetrying),
+    ] {
+        let branches = [branch(1, Tcc, "a", Registered), branch(2, Tcc, "a", Registered)];
+        let mut session = session(status, &branches);
+        let asked = feed(&mut session, Input::Resume);
+        let reason: Arc<str> = "stopped by operator: maintenance".into();
+        let out = feed(&mut session, Input::Park { reason: "maintenance".into() });
+        let park = Effect::Park { status: stopped, reason: Arc::clone(&reason) };
+        assert_eq!(out, [Effect::Withdraw, park, Effect::Tell(answer_for(stopped))]);
+        assert_eq!(feed(&mut session, Input::Park { reason }), [], "it is stopped already");
+        assert_eq!(feed(&mut session, Input::Timer(Timer::Retry)), []);
+        let Effect::Ask { branch, .. } = &asked[0] else { panic!("{asked:?}") };
+        session.take_back(branch.id);
+        assert_eq!(feed(&mut session, Input::Retry), [vec![Effect::Unpark(retried)], asked].concat());
+    }
+}
+
+#[test]
+fn a_stopped_transaction_takes_answers_and_asks_nobody() {
+    let branches = [branch(1, At, "a", Registered), branch(2, At, "a", Registered)];
+    let mut stopped = session(Rollbacking, &branches);
+    feed(&mut stopped, Input::Resume);
+    feed(&mut stopped, Input::Park { reason: "maintenance".into() });
+    assert_eq!(feed(&mut stopped, answered(2, PhaseTwoRollbacked)), [dropped(&branches[1])]);
+    assert_eq!(feed(&mut session(StopRollbackOrRollbackRetry, &branches), Input::Resume), []);
+}
+
+#[test]
+fn what_an_operator_gives_up_is_finished_unasked() {
+    for (status, ended) in [(RollbackFailed, Rollbacked), (CommitRetrying, Committed)] {
+        let mut session = session(status, &[branch(1, At, "a", Registered)]);
+        let out = feed(&mut session, Input::GiveUp { reason: "by hand".into() });
+        assert_eq!(out, [Effect::Withdraw, Effect::Finish(ended)]);
+        assert_eq!(session.note().map(|note| &**note), Some("forced by operator: by hand"));
+    }
+}
+
+#[test]
+fn locks_are_freed_when_rolling_back_is_given_up_if_so_set() {
+    let limits = RetryLimits {
+        rollback: Some(Duration::from_millis(5)),
+        unlock_rollback: true,
+        unlock_failed: true,
+        ..RetryLimits::default()
+    };
+    for answer in [PhaseTwoRollbackFailedRetryable, PhaseTwoRollbackFailedUnretryable] {
+        let branches = vec![branch(1, At, "a", Registered)];
+        let snapshot = Snapshot { transaction: transaction(), status: Rollbacking, parked: None, branches };
+        let mut session = Session::new(snapshot, limits);
+        feed(&mut session, Input::Resume);
+        assert_eq!(feed(&mut session, answered(1, answer))[1], Effect::Release);
+    }
+}
+
+#[test]
+fn an_asynchronous_commit_has_no_retry_limit() {
+    let branches = vec![branch(1, At, "a", Registered)];
+    let snapshot = Snapshot { transaction: transaction(), status: AsyncCommitting, parked: None, branches };
+    let limits = RetryLimits { commit: Some(Duration::from_millis(5)), ..RetryLimits::default() };
+    let mut session = Session::new(snapshot, limits);
+    feed(&mut session, Input::Resume);
+    assert_eq!(
+        feed(&mut session, answered(1, PhaseTwoCommitFailedRetryable)),
+        [Effect::Arm(Timer::Retry, 1)]
+    );
+}
+
+fn saga(status: GlobalStatus) -> Session {
+    session(
+        status,
+        &[branch(1, BranchType::Saga, "m#s", Registered), branch(2, BranchType::Saga, "m#t", Registered)],
+    )
+}
+
+#[test]
+fn a_saga_is_one_call_that_names_its_status() {
+    let out = feed(&mut saga(TimeoutRollbacking), Input::Resume);
+    let [Effect::Ask { phase: Phase::Rollback, branch }] = &out[..] else { panic!("{out:?}") };
+    assert_eq!((branch.id, branch.resource.as_str()), (SAGA_BRANCH, "shop#default_tx_group"));
+    assert_eq!(&*branch.application_data, "TimeoutRollbacking");
+}
+
+#[test]
+fn a_saga_ends_or_turns_as_its_state_machine_answers() {
+    for (status, answer, expected) in [
+        (Committing, PhaseTwoCommitted, Effect::Finish(Committed)),
+        (Committing, PhaseTwoRollbacked, Effect::Finish(Rollbacked)),
+        (Committing, PhaseOneFailed, Effect::Finish(Finished)),
+        (Committing, PhaseTwoRollbackFailedRetryable, Effect::SetStatus(RollbackRetrying)),
+        (Committing, PhaseTwoCommitFailedRetryable, Effect::SetStatus(CommitRetrying)),
+        (Rollbacking, PhaseTwoRollbacked, Effect::Finish(Rollbacked)),
+        (TimeoutRollbacking, PhaseTwoRollbacked, Effect::Finish(TimeoutRollbacked)),
+        (TimeoutRollbacking, PhaseTwoCommitFailedRetryable, Effect::SetStatus(CommitRetrying)),
+        (Rollbacking, PhaseTwoRollbackFailedRetryable, Effect::SetStatus(RollbackRetrying)),
+    ] {
+        let mut session = saga(status);
+        feed(&mut session, Input::Resume);
+        assert_eq!(feed(&mut session, answered(-1, answer))[0], expected, "{answer} in {status}");
+    }
+}
+
+#[test]
+fn a_report_takes_a_saga_where_the_table_says() {
+    for (status, report, expected) in [
+        (Begin, Committed, Some(Committed)),
+        (Begin, CommitRetrying, Some(CommitRetrying)),
+        (Begin, GlobalStatus::Unknown, Some(RollbackRetrying)),
+        (Rollbacking, TimeoutRollbackRetrying, Some(TimeoutRollbacking)),
+        (Begin, CommitFailed, Some(CommitFailed)),
+        (CommitRetrying, Finished, Some(Finished)),
+        (CommitRetrying, CommitRetrying, None),
+        (CommitRetrying, Rollbacked, None),
+        (Begin, Deleting, None),
+    ] {
+        assert_eq!(reported(status, report), expected, "{report} of one in {status}");
+    }
+}
