@@ -129,6 +129,8 @@ struct Connection<S, F> {
     load: Weight,
     parts: Parts,
     names: Names,
+    /// Reading has stopped because too much is under way.
+    is_blocked: bool,
     /// What of its bytes is counted among those of all.
     counted: usize,
     since: Instant,
@@ -164,6 +166,7 @@ where
             load: Weight::default(),
             parts: Parts::default(),
             names: Names::default(),
+            is_blocked: false,
             counted: 0,
             since: now,
             last_read: now,
@@ -190,11 +193,11 @@ where
         let is_last = self.desk.stage() == Stage::Closing;
         for turn in 1.. {
             let has_read = !is_last && self.read(context)?;
-            let has_answered = self.collect(context);
+            self.collect(context);
             if self.out.len() < MUCH_TO_WRITE {
                 self.peer.take_outgoing(&mut self.out);
             }
-            if !has_read && !(has_answered && self.has_waiting_frames()) {
+            if !has_read && (is_last || !self.can_go_on()) {
                 break;
             }
             if turn >= READS_IN_A_ROW {
@@ -212,7 +215,8 @@ where
     /// Takes in what has come. Returns whether there may be more.
     fn read(&mut self, context: &mut Context<'_>) -> Result<bool, End> {
         self.take_frames()?;
-        if !self.takes_more() {
+        self.is_blocked = !self.takes_more();
+        if self.is_blocked {
             return Ok(false);
         }
         let read = SCRATCH.with_borrow_mut(|scratch| {
@@ -242,9 +246,10 @@ where
         self.load.requests < self.desk.settings.max_requests_per_connection && self.out.len() < MUCH_TO_WRITE
     }
 
-    /// Whether something was left in the buffer because too much was under way.
-    fn has_waiting_frames(&self) -> bool {
-        !self.incoming.is_empty() && self.takes_more()
+    /// Whether reading stopped because too much was under way, which it is no longer: nothing else would wake
+    /// the reader again.
+    fn can_go_on(&self) -> bool {
+        self.is_blocked && self.takes_more()
     }
 
     fn take_frames(&mut self) -> Result<(), End> {
@@ -380,11 +385,9 @@ where
         self.work.push((self.carry_out)(Arc::clone(&self.desk), asker, job));
     }
 
-    /// Goes on with what is under way. Returns whether something was done.
-    fn collect(&mut self, context: &mut Context<'_>) -> bool {
-        let mut has_answered = false;
+    /// Goes on with what is under way.
+    fn collect(&mut self, context: &mut Context<'_>) {
         while let Poll::Ready(Some(done)) = self.work.poll_next_unpin(context) {
-            has_answered = true;
             let Done { header, part, answer, weight } = done;
             self.load.requests -= weight.requests;
             self.load.bytes -= weight.bytes;
@@ -398,7 +401,6 @@ where
             self.answer(&header, &answer);
         }
         self.parts = parts;
-        has_answered
     }
 
     fn answer(&mut self, header: &Header, answer: &Message) {
@@ -430,7 +432,7 @@ where
         if self.out.capacity() > KEPT {
             self.out = BytesMut::new();
         }
-        if !self.takes_more() || self.has_waiting_frames() {
+        if self.can_go_on() {
             context.waker().wake_by_ref();
         }
         match Pin::new(&mut self.stream).poll_flush(context) {
@@ -468,7 +470,7 @@ where
             }
             let now = Instant::now();
             if now >= at {
-                if !(matches!(end, End::Silent(_)) && !self.takes_more()) {
+                if !matches!(end, End::Silent(_)) || self.takes_more() {
                     return Err(end);
                 }
                 // It may have spoken: nobody listened.

@@ -137,3 +137,20 @@ async fn a_thousand_connections_are_served_and_more_than_allowed_are_not() {
     Peer::tm(address, "2.6.0").await.begin().await;
     stop(server).await;
 }
+
+#[tokio::test]
+async fn more_requests_than_are_worked_on_at_a_time_are_answered_in_turn() {
+    let (server, address) = server(|settings| settings.front.max_requests_per_connection = 2).await;
+    let mut tm = Peer::tm(address, "2.6.0").await;
+    let mut bytes = BytesMut::new();
+    for id in 1_000..1_500 {
+        frame::write(&mut bytes, &Header::new(Kind::Request, id), &begin()).unwrap();
+    }
+    for half in bytes.chunks(bytes.len() / 2 + 7) {
+        tm.write(half).await;
+    }
+    for id in 1_000..1_500 {
+        tm.answer_to(id).await;
+    }
+    stop(server).await;
+}

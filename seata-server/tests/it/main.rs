@@ -1,5 +1,6 @@
 //! The Seata port, as clients see it: a server in this process, and clients that write frames.
 
+mod conversations;
 mod hostile;
 mod merged;
 mod peer;
@@ -7,6 +8,7 @@ mod phase_two;
 #[cfg(unix)]
 mod process;
 mod registration;
+mod secure;
 mod transactions;
 
 use std::{net::SocketAddr, time::Duration};
