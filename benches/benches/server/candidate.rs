@@ -123,6 +123,14 @@ impl Process {
         }
     }
 
+    fn has_ended(&mut self) -> bool {
+        match self {
+            Self::Ours(child) => child.try_wait().expect("it is ours").is_some(),
+            #[cfg(feature = "interop")]
+            Self::Java(_) => false,
+        }
+    }
+
     fn kill(&mut self) {
         match self {
             Self::Ours(child) => {
@@ -175,9 +183,8 @@ fn ours(kind: Kind, address: SocketAddr, directory: TempDir) -> Candidate {
         .unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
     let mut process = Process::Ours(child);
     while TcpStream::connect(address).is_err() {
-        let Process::Ours(child) = &mut process else { unreachable!("it is ours") };
         let log = || std::fs::read_to_string(directory.path().join("log")).unwrap_or_default();
-        assert!(child.try_wait().expect("it is ours").is_none(), "the server has ended:\n{}", log());
+        assert!(!process.has_ended(), "the server has ended:\n{}", log());
         assert!(start.elapsed() < START_LIMIT, "no server after {START_LIMIT:?}:\n{}", log());
         std::thread::sleep(Duration::from_micros(200));
     }
