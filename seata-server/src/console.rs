@@ -25,12 +25,15 @@ use crate::{
 
 use auth::Auth;
 
+mod actions;
 mod auth;
 mod health;
 mod http;
 mod java;
 mod reply;
+mod rest;
 mod token;
+mod view;
 
 /// Sockets of the HTTP port that listen already and accept nothing yet.
 pub(crate) struct BoundConsole {

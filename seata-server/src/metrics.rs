@@ -26,6 +26,7 @@ use applications::Applications;
 
 mod applications;
 mod process;
+mod state;
 
 /// All counters of this server.
 #[derive(Debug)]
@@ -241,8 +242,9 @@ impl Metrics {
     }
 
     /// Everything in Prometheus' text format 0.0.4.
-    pub(crate) fn render(&self, _tc: &Tc, _clients: &Clients) -> String {
+    pub(crate) fn render(&self, tc: &Tc, clients: &Clients) -> String {
         let mut families = self.registry.gather();
+        families.extend(state::families(&tc.stats(), &clients.counts(), now()));
         families.extend(self.transactions.collect(self.exceptions()));
         families.extend(self.process.collect(self.started));
         families.sort_by(|a, b| a.name().cmp(b.name()));

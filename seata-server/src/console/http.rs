@@ -61,7 +61,8 @@ pub(super) fn router(state: ConsoleState, auth: Arc<Auth>) -> Router {
     let open = open.merge(super::java::open()).with_state(state.clone());
     let guarded = Router::new()
         .merge(super::java::guarded())
-        .layer(middleware::from_fn_with_state(Arc::clone(&auth), super::java::guard))
+        .merge(super::rest::routes())
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&auth), super::java::guard))
         .with_state(state);
     open.merge(guarded)
         .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "there is nothing under this path") })

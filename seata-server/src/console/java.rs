@@ -20,6 +20,7 @@ use super::{
     ConsoleState,
     auth::{Auth, LoginError},
     http::{Guard, address},
+    reply::Refusal,
 };
 
 /// Paths without a token.
@@ -29,12 +30,15 @@ pub(super) fn open() -> Router<ConsoleState> {
 
 /// Paths with one.
 pub(super) fn guarded() -> Router<ConsoleState> {
-    Router::new()
+    Router::new().merge(query::routes()).merge(operations::routes())
 }
+
+mod operations;
+mod query;
 
 /// Java's answer with one value.
 #[derive(Debug, Serialize)]
-pub(super) struct Single<T> {
+struct Single<T> {
     code: &'static str,
     message: String,
     data: Option<T>,
@@ -42,13 +46,24 @@ pub(super) struct Single<T> {
 }
 
 impl<T> Single<T> {
-    pub(super) fn success(data: T) -> Self {
+    fn success(data: T) -> Self {
         Self { code: "200", message: "success".to_owned(), data: Some(data), success: true }
     }
 
-    pub(super) fn failure(code: &'static str, message: impl Into<String>) -> Self {
+    fn failure(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), data: None, success: false }
     }
+}
+
+/// A refusal in Java's shape.
+fn failure(refusal: &Refusal) -> Response {
+    let code = match refusal.status() {
+        StatusCode::BAD_REQUEST => "400",
+        StatusCode::NOT_FOUND => "404",
+        StatusCode::CONFLICT => "409",
+        _ => "500",
+    };
+    (refusal.status(), Json(Single::<String>::failure(code, refusal.text()))).into_response()
 }
 
 #[derive(Deserialize)]

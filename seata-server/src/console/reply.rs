@@ -1,10 +1,15 @@
-//! Errors of our own REST API, and how a page of JSON is answered.
+//! How our own REST API answers and refuses.
 
 use axum::{
     Json,
+    extract::{
+        Path, Query,
+        rejection::{PathRejection, QueryRejection},
+    },
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use seata_coordinator::driver::{OperatorError, Unavailable};
 use serde::Serialize;
 
 /// An error that says what to do: `{"error": "…"}` with its status.
@@ -13,6 +18,15 @@ pub(super) struct Refusal {
     status: StatusCode,
     text: String,
 }
+
+/// What a handler of our own API gives.
+pub(super) type Reply<T> = Result<Json<T>, Refusal>;
+
+/// Parameters behind the question mark, or why they cannot be read.
+pub(super) type Parameters<T> = Result<Query<T>, QueryRejection>;
+
+/// A part of the path, decoded.
+pub(super) type PathOf<T> = Result<Path<T>, PathRejection>;
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -27,10 +41,47 @@ impl Refusal {
     pub(super) fn bad_request(text: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, text)
     }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         (self.status, Json(Body { error: &self.text })).into_response()
+    }
+}
+
+impl From<QueryRejection> for Refusal {
+    fn from(error: QueryRejection) -> Self {
+        Self::bad_request(error.body_text())
+    }
+}
+
+impl From<PathRejection> for Refusal {
+    fn from(error: PathRejection) -> Self {
+        Self::bad_request(error.body_text())
+    }
+}
+
+impl From<Unavailable> for Refusal {
+    fn from(error: Unavailable) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+impl From<OperatorError> for Refusal {
+    fn from(error: OperatorError) -> Self {
+        let status = match error {
+            OperatorError::Unknown { .. } => StatusCode::NOT_FOUND,
+            OperatorError::Ended { .. } | OperatorError::NotAllowed { .. } => StatusCode::CONFLICT,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, error.to_string())
     }
 }

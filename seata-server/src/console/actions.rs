@@ -1,0 +1,155 @@
+//! What an operator can do, and the line that tells of it.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use seata_coordinator::{driver::Known, session::Decision};
+use seata_protocol::{GlobalStatus, Xid};
+
+use super::{ConsoleState, reply::Refusal};
+
+/// What can be done with one transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Try it again now.
+    Retry,
+    /// Stop trying.
+    Park,
+    /// Decide to commit, or give up what is left of a commit.
+    Commit,
+    /// Decide to roll back, or give up what is left of a rollback.
+    Rollback,
+    /// Free the rows of a parked one.
+    Release,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct Acted {
+    pub(super) status: GlobalStatus,
+    pub(super) message: String,
+}
+
+/// The longest reason, in bytes.
+const MAX_REASON: usize = 1_024;
+
+impl Action {
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "retry" => Self::Retry,
+            "park" => Self::Park,
+            "commit" => Self::Commit,
+            "rollback" => Self::Rollback,
+            "release" => Self::Release,
+            _ => return None,
+        })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Park => "park",
+            Self::Commit => "commit",
+            Self::Rollback => "rollback",
+            Self::Release => "release",
+        }
+    }
+
+    /// It may leave data behind that nobody repairs, so somebody has to say why.
+    fn needs_reason(self) -> bool {
+        matches!(self, Self::Commit | Self::Rollback | Self::Release)
+    }
+}
+
+/// Does it, and writes the audit line, also when the caller goes away meanwhile.
+pub(super) async fn act(
+    state: &ConsoleState,
+    user: &str,
+    action: Action,
+    xid: &str,
+    reason: &str,
+) -> Result<Acted, Refusal> {
+    let reason = reason.trim();
+    let mut line = AuditLine { user, action: action.name(), xid, reason, outcome: None };
+    let acted = carry_out(state, user, action, xid, reason).await;
+    line.outcome = Some(match &acted {
+        Ok(acted) => acted.message.clone(),
+        Err(refusal) => format!("refused: {}", refusal.text()),
+    });
+    acted
+}
+
+async fn carry_out(
+    state: &ConsoleState,
+    user: &str,
+    action: Action,
+    xid: &str,
+    reason: &str,
+) -> Result<Acted, Refusal> {
+    if reason.len() > MAX_REASON {
+        let length = reason.len();
+        let text = format!("the reason is {length} bytes long, at most {MAX_REASON} are allowed");
+        return Err(Refusal::bad_request(text));
+    }
+    if reason.is_empty() && action.needs_reason() {
+        let text = format!(r#"{} needs a reason: send {{"reason": "…"}}"#, action.name());
+        return Err(Refusal::bad_request(text));
+    }
+    let xid: Xid = parse_xid(xid)?;
+    let reason: Arc<str> =
+        if reason.is_empty() { format!("by {user}").into() } else { format!("{reason} ({user})").into() };
+    let tc = &state.tc;
+    let (status, message) = match action {
+        Action::Retry => {
+            let status = tc.retry(&xid).await?;
+            (status, "it is tried again".to_owned())
+        }
+        Action::Park => {
+            let status = tc.park(&xid, reason).await?;
+            (status, "it is not tried again until somebody asks for it; its locks stay".to_owned())
+        }
+        Action::Commit => {
+            let status = tc.force(&xid, Decision::Commit, reason).await?;
+            (status, format!("committed by force: {status}"))
+        }
+        Action::Rollback => {
+            let status = tc.force(&xid, Decision::Rollback, reason).await?;
+            (status, format!("rolled back by force: {status}"))
+        }
+        Action::Release => {
+            let rows = tc.release(&xid, reason).await?;
+            let status = match tc.find(&xid).await? {
+                Some(Known::Open(view)) => view.snapshot.status,
+                Some(Known::Ended(ended)) => ended.status,
+                None => GlobalStatus::Finished,
+            };
+            (status, format!("{rows} rows are free; it stays parked"))
+        }
+    };
+    Ok(Acted { status, message })
+}
+
+/// The XID of a path or a parameter.
+pub(super) fn parse_xid(text: &str) -> Result<Xid, Refusal> {
+    text.parse().map_err(|error: seata_protocol::InvalidXid| {
+        Refusal::new(StatusCode::BAD_REQUEST, error.to_string())
+    })
+}
+
+/// Written when it is dropped.
+struct AuditLine<'a> {
+    user: &'a str,
+    action: &'static str,
+    xid: &'a str,
+    reason: &'a str,
+    outcome: Option<String>,
+}
+
+impl Drop for AuditLine<'_> {
+    fn drop(&mut self) {
+        let Self { user, action, xid, reason, .. } = *self;
+        let outcome = self.outcome.as_deref().unwrap_or("not known: the caller went away before the answer");
+        // As texts, which the log escapes: none of them can look like another line.
+        tracing::info!(target: "seata::audit", user, action, xid, reason, outcome);
+    }
+}
