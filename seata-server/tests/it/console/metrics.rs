@@ -1,0 +1,59 @@
+//! What a scraper and a supervisor see.
+
+use std::collections::BTreeMap;
+
+use crate::stop;
+
+use super::{browser::request, console, parked, prometheus::parse};
+
+#[tokio::test]
+async fn the_metrics_are_well_formed_and_count_what_happened() {
+    let (server, address, browser) = console(|_| {}).await;
+    let (mut tm, _rm, _) = parked(address).await;
+    let xid = tm.begin().await;
+    tm.commit(&xid).await;
+    let answer = request(browser.address, "GET", "/metrics", "", "").await;
+    assert!(answer.head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{}", answer.head);
+    assert!(answer.head.contains("content-length"), "{}", answer.head);
+    let samples = parse(&answer.body);
+    let value = |name: &str, labels: &[(&str, &str)]| {
+        let wanted = |have: &BTreeMap<String, String>| labels.iter().all(|(key, value)| have.get(*key).is_some_and(|have| have == value));
+        let all = samples.get(name).unwrap_or_else(|| panic!("{name} is missing"));
+        let found: Vec<f64> = all.iter().filter(|(have, _)| wanted(have)).map(|(_, value)| *value).collect();
+        assert_eq!(found.len(), 1, "{name} {labels:?}");
+        found[0]
+    };
+    assert_eq!(value("seata_transactions_begun_total", &[]), 2.0);
+    assert_eq!(value("seata_transactions_parked_total", &[]), 1.0);
+    assert_eq!(value("seata_transactions_parked", &[]), 1.0);
+    assert_eq!(value("seata_transactions_open", &[("status", "RollbackFailed")]), 1.0);
+    assert_eq!(value("seata_locks_held", &[]), 2.0);
+    assert_eq!(value("seata_connections", &[("role", "any")]), 2.0);
+    assert_eq!(value("seata_request_duration_seconds_count", &[("request", "GlobalBeginRequest")]), 2.0);
+    assert_eq!(value("seata_phase_two_call_duration_seconds_count", &[("phase", "rollback")]), 1.0);
+    assert_eq!(value("seata_transaction_duration_seconds_count", &[("outcome", "committed")]), 1.0);
+    let java = |meter, statistic, status| value("seata_transaction", &[("role", "tc"), ("meter", meter), ("statistic", statistic), ("status", status)]);
+    assert_eq!(java("counter", "", "active"), 1.0);
+    assert_eq!(java("counter", "", "committed"), 1.0);
+    assert_eq!(java("counter", "", "rollbacked"), 1.0);
+    assert_eq!(java("summary", "count", "failed"), 1.0);
+    assert_eq!(java("timer", "count", "AfterCommitted"), 1.0);
+    let (labels, _) = &samples["seata_transaction"][0];
+    let keys: Vec<&str> = labels.keys().map(String::as_str).collect();
+    assert_eq!(keys, ["applicationId", "group", "meter", "role", "statistic", "status"]);
+    for name in ["seata_build_info", "seata_oldest_parked_age_seconds", "seata_lock_waiters", "seata_inbox_depth", "seata_phase_two_queue_depth", "seata_buffered_bytes", "process_resident_memory_bytes", "process_cpu_seconds_total"] {
+        assert!(samples.contains_key(name), "{name}");
+    }
+    stop(server).await;
+}
+
+#[tokio::test]
+async fn health_and_readiness_are_told_apart() {
+    let (server, _, browser) = console(|_| {}).await;
+    let health = request(browser.address, "GET", "/health", "", "").await;
+    assert_eq!((health.status, health.body.as_str()), (200, "ok"));
+    let ready = request(browser.address, "GET", "/ready", "", "").await;
+    assert_eq!((ready.status, ready.body.as_str()), (200, "ready\n"));
+    stop(server).await;
+    assert!(tokio::net::TcpStream::connect(browser.address).await.is_err(), "the port is closed");
+}
