@@ -1,5 +1,6 @@
 //! The Seata port, as clients see it: a server in this process, and clients that write frames.
 
+mod console;
 mod conversations;
 mod hostile;
 mod merged;
