@@ -144,7 +144,7 @@ impl Applications {
             }
         }
         let mut families = family.collect();
-        families.extend(exception_family(&exceptions, elapsed));
+        families.extend(exception_family(&exceptions));
         families.retain(|family| !family.get_metric().is_empty());
         families
     }
@@ -257,7 +257,7 @@ impl Times {
     }
 }
 
-fn exception_family(exceptions: &[(&'static str, u64)], _elapsed: Duration) -> Vec<MetricFamily> {
+fn exception_family(exceptions: &[(&'static str, u64)]) -> Vec<MetricFamily> {
     let family = GaugeVec::new(
         Opts::new("seata_exception", "Requests that failed, as Java Seata counts them."),
         &["applicationId", "meter", "role", "statistic"],
@@ -269,4 +269,83 @@ fn exception_family(exceptions: &[(&'static str, u64)], _elapsed: Duration) -> V
         }
     }
     family.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use seata_protocol::TransactionId;
+
+    use super::*;
+
+    fn transaction(application: String) -> Transaction {
+        Transaction {
+            id: TransactionId(1),
+            xid: "a:1:1".parse().expect("an XID"),
+            application: application.into(),
+            group: "group".into(),
+            name: "name".into(),
+            begun_at: 1_000,
+            timeout: 1_000,
+            incarnation: None,
+        }
+    }
+
+    /// The values of one series by the application.
+    fn series(applications: &Applications, meter: &str, statistic: &str, status: &str) -> Vec<(String, f64)> {
+        let families = applications.collect(Vec::new());
+        let family = families.iter().find(|family| family.name() == "seata_transaction");
+        let mut found = Vec::new();
+        for metric in family.expect("there is one").get_metric() {
+            let labels: HashMap<_, _> =
+                metric.get_label().iter().map(|label| (label.name(), label.value())).collect();
+            if [labels["meter"], labels["statistic"], labels["status"]] == [meter, statistic, status] {
+                found.push((labels["applicationId"].to_owned(), metric.get_gauge().value()));
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn names_that_somebody_makes_up_are_counted_as_other() {
+        let applications = Applications::new(0);
+        for number in 0..MAX_PAIRS + 50 {
+            applications.of(&transaction(format!("application {number}"))).begun();
+        }
+        applications.of(&transaction("application 0".to_owned())).begun();
+        let active = series(&applications, "counter", "", "active");
+        assert_eq!(active.len(), MAX_PAIRS + 1);
+        let of = |name: &str| active.iter().find(|(found, _)| found == name).expect("counted").1;
+        assert_eq!((of("other"), of("application 0"), of("application 1")), (50.0, 2.0, 1.0));
+    }
+
+    #[test]
+    fn counts_never_go_back_and_rates_do() {
+        let applications = Applications::new(0);
+        let counts = applications.of(&transaction("a".to_owned()));
+        counts.begun();
+        counts.decided(GlobalStatus::Committed, 40);
+        counts.finished(GlobalStatus::Committed, 60, true);
+        let one = |meter, statistic, status| series(&applications, meter, statistic, status)[0].1;
+        for _ in 0..3 {
+            assert_eq!(one("counter", "", "active"), 0.0);
+            assert_eq!(one("summary", "count", "committed"), 1.0, "whoever asked before");
+            assert_eq!(one("timer", "total", "committed"), 40.0);
+            assert_eq!(one("timer", "max", "AfterCommitted"), 60.0);
+        }
+        for _ in 0..2 {
+            counts.ends.iter().for_each(Times::turn);
+        }
+        assert_eq!(one("timer", "max", "committed"), 0.0);
+        assert_eq!(one("timer", "average", "committed"), 0.0);
+        assert_eq!(one("timer", "total", "committed"), 40.0);
+    }
+
+    #[test]
+    fn the_end_of_what_began_in_an_earlier_life_leaves_the_active_ones_alone() {
+        let applications = Applications::new(5_000);
+        let old = transaction("a".to_owned());
+        assert!(!applications.saw_begin_of(&old));
+        applications.of(&old).finished(GlobalStatus::Committed, 1, applications.saw_begin_of(&old));
+        assert_eq!(series(&applications, "counter", "", "active")[0].1, 0.0);
+    }
 }

@@ -170,7 +170,9 @@ async fn sessions(
         });
         let found: Vec<Snapshot> = found.await?.into_iter().map(|view| view.snapshot).collect();
         if is_plain {
-            total = state.tc.stats().open.max(place.start() + found.len());
+            // Some may have begun or ended since.
+            let seen = if found.is_empty() { 0 } else { place.start() + found.len() };
+            total = state.tc.stats().open.max(seen);
         }
         found
     } else {

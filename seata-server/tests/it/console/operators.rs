@@ -92,8 +92,9 @@ async fn java_s_console_stops_and_starts_a_transaction() {
     assert_eq!((stopped.status, &stopped.json()["success"]), (200, &json!(true)), "{stopped:?}");
     assert_eq!(tm.status(&xid).await, GlobalStatus::StopRollbackOrRollbackRetry);
     let mut rm = Peer::rm(address, "2.6.0", "tcc").await;
+    let start = path("startGlobalSession");
     let (started, _) = tokio::join!(
-        browser.send("PUT", &path("startGlobalSession"), ""),
+        browser.send("PUT", &start, ""),
         rm.serve_phase_two(BranchStatus::PhaseTwoRollbackFailedUnretryable)
     );
     assert_eq!(started.status, 200, "{started:?}");
