@@ -131,9 +131,8 @@ async fn carry_out(
 
 /// The XID of a path or a parameter.
 pub(super) fn parse_xid(text: &str) -> Result<Xid, Refusal> {
-    text.parse().map_err(|error: seata_protocol::InvalidXid| {
-        Refusal::new(StatusCode::BAD_REQUEST, error.to_string())
-    })
+    text.parse()
+        .map_err(|error: seata_protocol::InvalidXid| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))
 }
 
 /// Written when it is dropped.

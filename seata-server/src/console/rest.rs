@@ -246,7 +246,8 @@ fn limit_of(limit: Option<usize>) -> Result<usize, Refusal> {
 async fn transaction(State(state): State<ConsoleState>, xid: PathOf<String>) -> Reply<TransactionBody> {
     let xid = parse_xid(&xid?.0)?;
     let known = state.tc.find(&xid).await?.ok_or_else(|| {
-        let text = format!("global transaction {xid} is unknown: it ended long ago or never was this server's");
+        let text =
+            format!("global transaction {xid} is unknown: it ended long ago or never was this server's");
         Refusal::new(StatusCode::NOT_FOUND, text)
     })?;
     Ok(Json(TransactionBody::of(&known, now())))
@@ -279,9 +280,8 @@ async fn action(
     let Why { reason } = if body.is_empty() {
         Why::default()
     } else {
-        serde_json::from_slice(&body).map_err(|error| {
-            Refusal::bad_request(format!(r#"the body is not {{"reason": "…"}}: {error}"#))
-        })?
+        serde_json::from_slice(&body)
+            .map_err(|error| Refusal::bad_request(format!(r#"the body is not {{"reason": "…"}}: {error}"#)))?
     };
     let acted = act(&state, &user, action, &xid, &reason).await?;
     Ok(Json(ActedBody { xid, status: acted.status.to_string(), message: acted.message }))

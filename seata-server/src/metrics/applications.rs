@@ -299,7 +299,7 @@ mod tests {
             let labels: HashMap<_, _> =
                 metric.get_label().iter().map(|label| (label.name(), label.value())).collect();
             if [labels["meter"], labels["statistic"], labels["status"]] == [meter, statistic, status] {
-                found.push((labels["applicationId"].to_owned(), metric.get_gauge().value()));
+                found.push((labels["applicationId"].to_owned(), metric.get_gauge().get_value()));
             }
         }
         found

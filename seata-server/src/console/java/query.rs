@@ -17,7 +17,10 @@ use seata_coordinator::{
 use seata_protocol::{GlobalStatus, ResourceId, TransactionId, Xid};
 use serde::{Deserialize, Serialize};
 
-use super::super::{ConsoleState, reply::{Parameters, Refusal}};
+use super::super::{
+    ConsoleState,
+    reply::{Parameters, Refusal},
+};
 
 pub(super) fn routes() -> Router<ConsoleState> {
     Router::new()

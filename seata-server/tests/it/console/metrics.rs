@@ -13,11 +13,17 @@ async fn the_metrics_are_well_formed_and_count_what_happened() {
     let xid = tm.begin().await;
     tm.commit(&xid).await;
     let answer = request(browser.address, "GET", "/metrics", "", "").await;
-    assert!(answer.head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{}", answer.head);
+    assert!(
+        answer.head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"),
+        "{}",
+        answer.head
+    );
     assert!(answer.head.contains("content-length"), "{}", answer.head);
     let samples = parse(&answer.body);
     let value = |name: &str, labels: &[(&str, &str)]| {
-        let wanted = |have: &BTreeMap<String, String>| labels.iter().all(|(key, value)| have.get(*key).is_some_and(|have| have == value));
+        let wanted = |have: &BTreeMap<String, String>| {
+            labels.iter().all(|(key, value)| have.get(*key).is_some_and(|have| have == value))
+        };
         let all = samples.get(name).unwrap_or_else(|| panic!("{name} is missing"));
         let found: Vec<f64> = all.iter().filter(|(have, _)| wanted(have)).map(|(_, value)| *value).collect();
         assert_eq!(found.len(), 1, "{name} {labels:?}");
@@ -32,7 +38,12 @@ async fn the_metrics_are_well_formed_and_count_what_happened() {
     assert_eq!(value("seata_request_duration_seconds_count", &[("request", "GlobalBeginRequest")]), 2.0);
     assert_eq!(value("seata_phase_two_call_duration_seconds_count", &[("phase", "rollback")]), 1.0);
     assert_eq!(value("seata_transaction_duration_seconds_count", &[("outcome", "committed")]), 1.0);
-    let java = |meter, statistic, status| value("seata_transaction", &[("role", "tc"), ("meter", meter), ("statistic", statistic), ("status", status)]);
+    let java = |meter, statistic, status| {
+        value(
+            "seata_transaction",
+            &[("role", "tc"), ("meter", meter), ("statistic", statistic), ("status", status)],
+        )
+    };
     assert_eq!(java("counter", "", "active"), 1.0);
     assert_eq!(java("counter", "", "committed"), 1.0);
     assert_eq!(java("counter", "", "rollbacked"), 1.0);
@@ -41,7 +52,16 @@ async fn the_metrics_are_well_formed_and_count_what_happened() {
     let (labels, _) = &samples["seata_transaction"][0];
     let keys: Vec<&str> = labels.keys().map(String::as_str).collect();
     assert_eq!(keys, ["applicationId", "group", "meter", "role", "statistic", "status"]);
-    for name in ["seata_build_info", "seata_oldest_parked_age_seconds", "seata_lock_waiters", "seata_inbox_depth", "seata_phase_two_queue_depth", "seata_buffered_bytes", "process_resident_memory_bytes", "process_cpu_seconds_total"] {
+    for name in [
+        "seata_build_info",
+        "seata_oldest_parked_age_seconds",
+        "seata_lock_waiters",
+        "seata_inbox_depth",
+        "seata_phase_two_queue_depth",
+        "seata_buffered_bytes",
+        "process_resident_memory_bytes",
+        "process_cpu_seconds_total",
+    ] {
         assert!(samples.contains_key(name), "{name}");
     }
     stop(server).await;

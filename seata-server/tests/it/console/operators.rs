@@ -11,10 +11,8 @@ use super::{console, parked};
 async fn a_parked_transaction_is_tried_again_and_ends() {
     let (server, address, browser) = console(|_| {}).await;
     let (mut tm, mut rm, xid) = parked(address).await;
-    let (answer, _) = tokio::join!(
-        browser.act(&xid, "retry", ""),
-        rm.serve_phase_two(BranchStatus::PhaseTwoRollbacked)
-    );
+    let (answer, _) =
+        tokio::join!(browser.act(&xid, "retry", ""), rm.serve_phase_two(BranchStatus::PhaseTwoRollbacked));
     assert_eq!((answer.status, &answer.json()["xid"]), (200, &json!(xid)), "{answer:?}");
     while tm.status(&xid).await != GlobalStatus::Rollbacked {
         tokio::task::yield_now().await;

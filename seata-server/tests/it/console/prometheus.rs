@@ -23,7 +23,8 @@ pub(crate) fn parse(text: &str) -> HashMap<String, Vec<Sample>> {
         } else {
             let (name, labels, value) = sample(line);
             assert!(seen.insert(line.rsplit_once(' ').unwrap().0.to_owned()), "{line} stands twice");
-            let of_family = ["", "_bucket", "_sum", "_count"].iter().any(|suffix| name == format!("{family}{suffix}"));
+            let of_family =
+                ["", "_bucket", "_sum", "_count"].iter().any(|suffix| name == format!("{family}{suffix}"));
             assert!(of_family, "{line} stands under {family}");
             if types[&family] == "counter" {
                 assert!(value >= 0.0 && name.ends_with("_total"), "{line}");

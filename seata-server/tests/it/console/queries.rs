@@ -83,7 +83,12 @@ async fn sessions_are_filtered_and_paged() {
     }
     let query = async |filter: &str| {
         let page = browser.get(&format!("{SESSIONS}?{filter}")).await;
-        let found: Vec<String> = page["data"].as_array().unwrap().iter().map(|one| one["xid"].as_str().unwrap().to_owned()).collect();
+        let found: Vec<String> = page["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["xid"].as_str().unwrap().to_owned())
+            .collect();
         (page["total"].as_u64().unwrap(), page["pages"].as_u64().unwrap(), found)
     };
     assert_eq!(query("pageNum=1&pageSize=3").await, (7, 3, xids[..3].to_vec()));
@@ -96,10 +101,12 @@ async fn sessions_are_filtered_and_paged() {
     assert_eq!(query("applicationId=nobody&transactionName=").await, (0, 0, vec![]));
     let all = browser.get(&format!("{SESSIONS}?withBranch=false")).await;
     let first = &all["data"][0];
-    let (application, name) = (first["applicationId"].as_str().unwrap(), first["transactionName"].as_str().unwrap());
+    let (application, name) =
+        (first["applicationId"].as_str().unwrap(), first["transactionName"].as_str().unwrap());
     assert_eq!(query(&format!("applicationId={application}&transactionName={name}")).await.0, 7);
 
-    let times: Vec<u64> = all["data"].as_array().unwrap().iter().map(|one| one["beginTime"].as_u64().unwrap()).collect();
+    let times: Vec<u64> =
+        all["data"].as_array().unwrap().iter().map(|one| one["beginTime"].as_u64().unwrap()).collect();
     let (begin, end) = (times[0], times[6]);
     assert_eq!(query(&format!("timeStart={begin}&timeEnd={end}")).await.0, 7);
     assert_eq!(query(&format!("timeStart={}", end + 1)).await.0, 0, "nothing began later");
@@ -185,7 +192,13 @@ async fn transactions_are_shown_while_open_parked_and_ended() {
     let (mut all, mut after) = (Vec::new(), String::new());
     loop {
         let page = browser.get(&format!("/v1/transactions?state=all&limit=1&after={after}")).await;
-        all.extend(page["transactions"].as_array().unwrap().iter().map(|one| one["xid"].as_str().unwrap().to_owned()));
+        all.extend(
+            page["transactions"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|one| one["xid"].as_str().unwrap().to_owned()),
+        );
         match page["next"].as_str() {
             Some(next) => next.clone_into(&mut after),
             None => break,
@@ -197,17 +210,41 @@ async fn transactions_are_shown_while_open_parked_and_ended() {
     assert_eq!(
         keys(&one),
         BTreeSet::from([
-            "xid", "id", "status", "application", "group", "name", "begun_at", "timeout_ms", "age_ms",
-            "parked", "reason", "failures", "waits_for", "ended_at", "locks", "branches",
+            "xid",
+            "id",
+            "status",
+            "application",
+            "group",
+            "name",
+            "begun_at",
+            "timeout_ms",
+            "age_ms",
+            "parked",
+            "reason",
+            "failures",
+            "waits_for",
+            "ended_at",
+            "locks",
+            "branches",
         ])
     );
-    assert_eq!((&one["status"], &one["parked"], &one["locks"]), (&json!("RollbackFailed"), &json!(true), &json!(2)));
+    assert_eq!(
+        (&one["status"], &one["parked"], &one["locks"]),
+        (&json!("RollbackFailed"), &json!(true), &json!(2))
+    );
     assert!(one["reason"].as_str().is_some_and(|reason| !reason.is_empty()));
     let branch = &one["branches"][0];
     assert_eq!(
         keys(branch),
         BTreeSet::from([
-            "id", "type", "resource", "status", "client", "registered_at", "locks", "lock_count",
+            "id",
+            "type",
+            "resource",
+            "status",
+            "client",
+            "registered_at",
+            "locks",
+            "lock_count",
             "application_data",
         ])
     );
@@ -257,7 +294,16 @@ async fn the_overview_and_the_clients_are_counted() {
     for client in clients {
         assert_eq!(
             keys(client),
-            BTreeSet::from(["application", "group", "address", "version", "roles", "resources", "since", "in_flight"])
+            BTreeSet::from([
+                "application",
+                "group",
+                "address",
+                "version",
+                "roles",
+                "resources",
+                "since",
+                "in_flight"
+            ])
         );
     }
     let rm = clients.iter().find(|client| client["roles"] == json!(["RM"])).expect("the RM");
