@@ -235,12 +235,6 @@ impl Metrics {
         self.buffered.add(bytes);
     }
 
-    /// The journal was flushed.
-    pub(crate) fn flushed(&self, took: Duration, records: usize) {
-        self.flush.observe(took.as_secs_f64());
-        self.flush_records.observe(records as f64);
-    }
-
     /// Everything in Prometheus' text format 0.0.4.
     pub(crate) fn render(&self, tc: &Tc, clients: &Clients) -> String {
         let mut families = self.registry.gather();
@@ -325,6 +319,11 @@ impl Observer for Metrics {
         };
         self.phase_two[at].observe(took.as_secs_f64());
         self.phase_two_branches.observe(branches as f64);
+    }
+
+    fn flushed(&self, took: Duration, records: usize) {
+        self.flush.observe(took.as_secs_f64());
+        self.flush_records.observe(records as f64);
     }
 
     fn waited(&self, took: Duration, granted: bool) {

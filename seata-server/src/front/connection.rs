@@ -450,10 +450,12 @@ where
         let all = &self.desk.buffered;
         if held < self.counted {
             all.fetch_sub(self.counted - held, Ordering::Relaxed);
+            self.desk.metrics.buffered(held as i64 - self.counted as i64);
             self.counted = held;
             return Ok(());
         }
         let before = all.fetch_add(held - self.counted, Ordering::Relaxed);
+        self.desk.metrics.buffered((held - self.counted) as i64);
         let total = before + held - self.counted;
         self.counted = held;
         if total > self.desk.settings.max_buffered_bytes { Err(End::Greedy) } else { Ok(()) }
@@ -519,6 +521,7 @@ impl<S, F> Drop for Connection<S, F> {
     fn drop(&mut self) {
         self.desk.clients.forget(&self.peer);
         self.desk.buffered.fetch_sub(self.counted, Ordering::Relaxed);
+        self.desk.metrics.buffered(-(self.counted as i64));
         self.desk.metrics.connection_closed(self.reason);
     }
 }
