@@ -8,8 +8,8 @@ use std::{
 };
 
 use seata_coordinator::{
-    driver::{Driver, SystemClock},
-    journal::{JournalStore, OpenError},
+    driver::{Driver, Observer, SystemClock},
+    journal::{JournalStore, OpenError, Options},
     store::{AnyStore, MemoryStore, Store, StoreError},
 };
 
@@ -67,8 +67,8 @@ impl Server {
         let mut coordinator = settings.coordinator.clone();
         coordinator.address = addresses.first().map(|at| (host, at.port()));
         let settings = Arc::new(settings);
-        let store = open(&settings.store, coordinator.history).await?;
         let (clients, metrics) = (Clients::default(), Arc::new(Metrics::default()));
+        let store = open(&settings.store, coordinator.history, Arc::clone(&metrics)).await?;
         let jitter = Box::new(rand::random::<f64>);
         let (participants, observer) = (clients.clone(), Arc::clone(&metrics));
         let clock = SystemClock::new();
@@ -135,13 +135,19 @@ impl Server {
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Reading the journal blocks as long as there is much that is open.
-async fn open(settings: &StoreSettings, history: usize) -> Result<AnyStore, StartError> {
+async fn open(
+    settings: &StoreSettings,
+    history: usize,
+    metrics: Arc<Metrics>,
+) -> Result<AnyStore, StartError> {
     if settings.kind == StoreKind::Memory {
         tracing::warn!("store.mode is memory: every transaction is forgotten when this process ends");
         return Ok(AnyStore::Memory(MemoryStore::new("server", history)));
     }
     let directory = settings.directory.clone();
-    let opened = tokio::task::spawn_blocking(move || JournalStore::open(directory, history)).await;
+    let mut options = Options::from(history);
+    options.on_flush = Some(Arc::new(move |took, records| metrics.flushed(took, records)));
+    let opened = tokio::task::spawn_blocking(move || JournalStore::open(directory, options)).await;
     let store = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
     Ok(AnyStore::Journal(Box::new(store)))
 }

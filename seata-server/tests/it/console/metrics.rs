@@ -68,6 +68,21 @@ async fn the_metrics_are_well_formed_and_count_what_happened() {
 }
 
 #[tokio::test]
+async fn flushes_of_the_journal_are_timed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, address, browser) = console(|settings| {
+        settings.store.kind = seata_server::settings::StoreKind::Journal;
+        settings.store.directory = directory.path().to_owned();
+    })
+    .await;
+    let (_tm, _rm, _) = parked(address).await;
+    let samples = parse(&request(browser.address, "GET", "/metrics", "", "").await.body);
+    assert!(samples["seata_journal_flush_duration_seconds_count"][0].1 >= 2.0, "a branch and a decision");
+    assert!(samples["seata_journal_flush_records_sum"][0].1 >= 2.0);
+    stop(server).await;
+}
+
+#[tokio::test]
 async fn health_and_readiness_are_told_apart() {
     let (server, _, browser) = console(|_| {}).await;
     let health = request(browser.address, "GET", "/health", "", "").await;
