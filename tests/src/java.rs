@@ -1,7 +1,6 @@
 //! The Java side of the interoperability suite: its server, a peer on its client, and their processes.
 
 mod peer;
-mod server;
 
 use std::{
     path::{Path, PathBuf},
@@ -11,11 +10,11 @@ use std::{
 
 use tokio::sync::Mutex;
 
-pub use peer::{Ended, Holdings, Peer, PeerProcess, Refused};
-pub use server::Server;
+pub use crate::server::{Make, Server};
+pub use peer::{Ended, Holdings, Loaded, Mode, Peer, PeerProcess, Refused, Release};
 
 /// For a JVM that starts soon and stays small.
-const SMALL: [&str; 2] = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+pub(crate) const SMALL: [&str; 2] = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
 
 /// What is running on the Java side for one test. When the test fails, its logs are shown.
 #[derive(Debug)]
@@ -58,6 +57,11 @@ impl Java {
         self.running.server.address()
     }
 
+    /// Whether the server is of this make.
+    pub fn server_is(&self, make: Make) -> bool {
+        self.running.server.is(make)
+    }
+
     /// Whether a line that the server said holds all these texts.
     ///
     /// # Panics
@@ -77,7 +81,7 @@ impl Drop for Java {
 }
 
 /// The workspace's directory.
-fn workspace() -> &'static Path {
+pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are a member of a workspace")
 }
 

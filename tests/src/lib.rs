@@ -5,12 +5,20 @@
 pub mod bank;
 pub mod books;
 #[cfg(feature = "interop")]
+pub mod go;
+#[cfg(feature = "interop")]
 pub mod java;
+#[cfg(feature = "interop")]
+pub mod line;
+#[cfg(feature = "interop")]
+pub mod mariadb;
 pub mod polls;
 #[cfg(feature = "interop")]
 pub mod process;
 pub mod rest;
 pub mod seed;
+#[cfg(feature = "interop")]
+pub mod server;
 pub mod wait;
 
 /// How much of something a test does: `short` by default, `long` with the feature of that name.

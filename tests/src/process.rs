@@ -12,6 +12,13 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How much of a log is shown.
 const SHOWN_LINES: usize = 80;
 
+/// A command whose process the kernel kills when the thread that starts it ends: for those that do not watch their standard input.
+pub fn owned(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
+}
+
 /// A process that is killed when this is dropped, and then shows its log if a test fails. Its standard input stays open until then: ours end when
 /// it closes, so that nothing is left behind when the owner itself is killed.
 #[derive(Debug)]

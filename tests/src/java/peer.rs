@@ -26,6 +26,38 @@ const CALL_LIMIT: Duration = Duration::from_secs(60);
 /// How long a transaction that the peer begins may be open.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// A release of Java's client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// `org.apache.seata:seata-all:2.6.0`
+    V2_6_0,
+    /// `io.seata:seata-all:2.0.0`
+    V2_0_0,
+}
+
+/// How statements reach a database of the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// As a branch that Seata undoes.
+    At,
+    /// As a branch of the database's own two-phase commit.
+    Xa,
+    /// Past Seata.
+    Plain,
+}
+
+/// What became of the transfers of a load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Loaded {
+    /// Made.
+    pub committed: u64,
+    /// Made in phase one, then given up.
+    pub rolled_back: u64,
+    /// Given up because a row was locked for too long, or for another error.
+    pub refused: u64,
+}
+
 /// The peer's process. Killed when it is dropped.
 #[derive(Debug)]
 pub struct PeerProcess {
@@ -41,11 +73,24 @@ impl PeerProcess {
     /// # Panics
     /// When it does not start.
     pub async fn start(server: &str) -> Self {
+        Self::start_on(Release::V2_6_0, "java-peer", server).await
+    }
+
+    /// As [`start`](Self::start), on this release of the client, under this name of an application.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_on(release: Release, name: &str, server: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let mut command = jvm("peer");
+        let mut command = jvm(match release {
+            Release::V2_6_0 => "peer",
+            Release::V2_0_0 => "peer-2.0.0",
+        });
         command
-            .arg("-Xmx128m")
+            .arg("-Xmx192m")
             .args(SMALL)
+            .arg(format!("-Dpeer.name={name}"))
+            .arg("-Dlog.level=WARN")
             .arg(format!("-Dservice.default.grouplist={server}"))
             .arg("interop.Peer");
         let mut process = Process::start("Java peer", &mut command, directory.path().join("peer.log"));
@@ -129,11 +174,16 @@ impl Peer {
 
     /// Begins a transaction as Java's client does, and returns its XID.
     pub async fn begin(&self, name: &str) -> Result<String, Refused> {
+        self.begin_for(name, TRANSACTION_TIMEOUT).await
+    }
+
+    /// As [`begin`](Self::begin), with this time-out.
+    pub async fn begin_for(&self, name: &str, timeout: Duration) -> Result<String, Refused> {
         #[derive(Deserialize)]
         struct Begun {
             xid: String,
         }
-        let timeout = u64::try_from(TRANSACTION_TIMEOUT.as_millis()).expect("a minute");
+        let timeout = u64::try_from(timeout.as_millis()).expect("it is short");
         let begun: Begun = self.ask(None, "/begin", json!({ "name": name, "timeout": timeout })).await?;
         Ok(begun.xid)
     }
@@ -151,6 +201,80 @@ impl Peer {
     /// The name of a transaction's status.
     pub async fn status(&self, xid: &str) -> Result<String, Refused> {
         self.decide("/status", xid).await
+    }
+
+    /// Tells how a state machine of Saga ended. Returns the name of the transaction's status.
+    pub async fn report(&self, xid: &str, status: &str) -> Result<String, Refused> {
+        #[derive(Deserialize)]
+        struct Reported {
+            status: String,
+        }
+        let reported: Reported = self.ask(None, "/report", json!({ "xid": xid, "status": status })).await?;
+        Ok(reported.status)
+    }
+
+    /// A branch of a state machine of Saga.
+    pub async fn saga_branch(&self, xid: &str) -> Result<String, Refused> {
+        #[derive(Deserialize)]
+        struct Registered {
+            branch: String,
+        }
+        let branch: Registered = self.ask(Some(xid), "/saga/branch", json!({ "data": "{}" })).await?;
+        Ok(branch.branch)
+    }
+
+    /// Tells how the service of a branch of Saga ended, by the name of a branch status.
+    pub async fn report_branch(&self, xid: &str, branch: &str, status: &str) -> Result<(), Refused> {
+        let report = json!({ "branch": branch, "status": status, "data": "{}" });
+        self.ask::<Value>(Some(xid), "/saga/report", report).await.map(drop)
+    }
+
+    /// Makes a database known, as a resource of AT and of XA.
+    pub async fn open_database(&self, name: &str, url: &str) -> Result<(), Refused> {
+        self.ask::<Value>(None, "/database/open", json!({ "name": name, "url": url })).await.map(drop)
+    }
+
+    /// Runs statements in one local transaction. Returns the rows of the last, columns apart by `|`.
+    pub async fn run(
+        &self,
+        xid: Option<&str>,
+        database: &str,
+        mode: Mode,
+        statements: &[&str],
+    ) -> Result<Vec<String>, Refused> {
+        #[derive(Deserialize)]
+        struct Ran {
+            rows: Vec<String>,
+        }
+        let mode = match mode {
+            Mode::At => "AT",
+            Mode::Xa => "XA",
+            Mode::Plain => "PLAIN",
+        };
+        let run = json!({ "name": database, "mode": mode, "statements": statements });
+        let ran: Ran = self.ask(xid, "/database/run", run).await?;
+        Ok(ran.rows)
+    }
+
+    /// Makes so many transfers in each of so many threads, from one database to another.
+    pub async fn load(
+        &self,
+        (threads, times): (usize, usize),
+        merging: bool,
+        [left, right]: [&str; 2],
+        accounts: usize,
+    ) -> Result<Loaded, Refused> {
+        let load = json!({
+            "threads": threads, "times": times, "merging": merging,
+            "left": left, "right": right, "accounts": accounts,
+        });
+        self.ask(None, "/load", load).await
+    }
+
+    /// Has this many of the next commits of an account fail.
+    pub async fn fail_commits(&self, account: &str, times: u64) -> Result<(), Refused> {
+        let fail = json!({ "account": account, "times": times });
+        self.ask::<Value>(None, "/account/fail", fail).await.map(drop)
     }
 
     /// Makes an account, a TCC resource.
@@ -299,7 +423,7 @@ where
 
 impl Refused {
     /// The call itself failed.
-    fn call(reason: impl fmt::Display) -> Self {
+    pub(crate) fn call(reason: impl fmt::Display) -> Self {
         Self { error: reason.to_string(), code: None }
     }
 }

@@ -20,6 +20,8 @@ public final class Account {
     private long balance;
     private long commits;
     private long rollbacks;
+    /** How many more commits are to fail. */
+    private long failures;
 
     /** What an account holds. {@code commits} and {@code rollbacks} count the branches that ended so. */
     public record Holdings(long balance, long reserved, long commits, long rollbacks) {
@@ -82,6 +84,10 @@ public final class Account {
 
     /** Phase two. {@code false} has the server ask again. */
     public synchronized boolean commit(BusinessActionContext context) {
+        if (failures > 0) {
+            failures -= 1;
+            return false;
+        }
         if (reservations.remove(context.getBranchId()) != null) {
             commits += 1;
         }
@@ -96,6 +102,10 @@ public final class Account {
             rollbacks += 1;
         }
         return true;
+    }
+
+    synchronized void failCommits(long times) {
+        failures = times;
     }
 
     synchronized Holdings holdings() {

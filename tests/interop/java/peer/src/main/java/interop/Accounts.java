@@ -9,6 +9,7 @@ import java.util.concurrent.ConcurrentHashMap;
  * <table>
  * <tr><td>/account/open account, balance</td><td>makes an account, and registers it as a TCC resource</td></tr>
  * <tr><td>/account/reserve account, amount</td><td>phase one, in the transaction of the header TX_XID</td></tr>
+ * <tr><td>/account/fail account, times</td><td>so many of its commits will fail</td></tr>
  * <tr><td>/account account</td><td>what it holds, see {@link Account.Holdings}</td></tr>
  * </table>
  */
@@ -23,6 +24,10 @@ final class Accounts {
         });
         http.on("/account/reserve",
                 request -> reserve(request.text("account"), request.number("amount")).holdings());
+        http.on("/account/fail", request -> {
+            account(request.text("account")).failCommits(request.number("times"));
+            return Map.of();
+        });
         http.on("/account", request -> account(request.text("account")).holdings());
     }
 

@@ -76,16 +76,16 @@ final class HttpFront {
         RootContext.bind(exchange.getRequestHeaders().getFirst(RootContext.KEY_XID));
         try {
             write(exchange, 200, handler.handle(new Request(JSON.parseObject(body))));
-        } catch (Exception error) {
+        } catch (Exception | LinkageError error) {
             write(exchange, 500, failure(error));
         } finally {
             RootContext.unbind();
         }
     }
 
-    private static Map<String, Object> failure(Exception error) {
+    private static Map<String, Object> failure(Throwable error) {
         Map<String, Object> failure = new HashMap<>();
-        failure.put("error", String.valueOf(error.getMessage()));
+        failure.put("error", error.toString());
         failure.put("code", error instanceof TransactionException known ? known.getCode().name() : null);
         return failure;
     }

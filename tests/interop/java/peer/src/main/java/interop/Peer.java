@@ -36,6 +36,10 @@ public final class Peer {
         accounts.serve(http);
         rows.serve(http);
         Calls.serve(http);
+        Databases databases = new Databases();
+        databases.serve(http);
+        new Load(databases).serve(http);
+        Sagas.serve(http, name + "#" + GROUP);
         int grpc = GrpcFront.start(accounts);
 
         System.out.println("http " + http.port() + " grpc " + grpc);

@@ -1,5 +1,6 @@
 package interop;
 
+import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
@@ -13,7 +14,7 @@ import org.apache.seata.rm.datasource.DataSourceManager;
 
 /**
  * AT branches without a database: they lock rows as any Java data source does, and count how they end. Those that lock
- * or ask for locks do so in the transaction of the header TX_XID.
+ * or ask for locks do so in the transaction of the header TX_XID. Branches of real data sources end as they always do.
  *
  * <table>
  * <tr><td>/rows/open resource</td><td>registers the resource</td></tr>
@@ -75,24 +76,40 @@ final class Rows extends DataSourceManager {
 
     @Override
     public void registerResource(Resource resource) {
+        if (!(resource instanceof Table)) {
+            super.registerResource(resource);
+            return;
+        }
         resources.put(resource.getResourceId(), resource);
         RmNettyRemotingClient.getInstance().registerResource(GROUP, resource.getResourceId());
     }
 
     @Override
     public Map<String, Resource> getManagedResources() {
+        Map<String, Resource> all = new HashMap<>(super.getManagedResources());
         // Called by the constructor of the superclass as well.
-        return resources == null ? Map.of() : resources;
+        if (resources != null) {
+            all.putAll(resources);
+        }
+        return all;
     }
 
     @Override
-    public BranchStatus branchCommit(BranchType type, String xid, long branch, String resource, String data) {
+    public BranchStatus branchCommit(BranchType type, String xid, long branch, String resource, String data)
+            throws TransactionException {
+        if (!resources.containsKey(resource)) {
+            return super.branchCommit(type, xid, branch, resource, data);
+        }
         count(commits, resource).incrementAndGet();
         return BranchStatus.PhaseTwo_Committed;
     }
 
     @Override
-    public BranchStatus branchRollback(BranchType type, String xid, long branch, String resource, String data) {
+    public BranchStatus branchRollback(BranchType type, String xid, long branch, String resource, String data)
+            throws TransactionException {
+        if (!resources.containsKey(resource)) {
+            return super.branchRollback(type, xid, branch, resource, data);
+        }
         count(rollbacks, resource).incrementAndGet();
         return BranchStatus.PhaseTwo_Rollbacked;
     }
