@@ -13,11 +13,11 @@ use tokio::{sync::broadcast, task::JoinHandle};
 
 use crate::{
     driver::{
-        BeginError, BeginRequest, BranchAnswer, BranchRequest, BranchTask, Driver, Event, LocksError,
+        BeginError, BeginRequest, BranchAnswer, BranchRequest, BranchTask, Clock, Driver, Event, LocksError,
         OperatorError, Participants, Reached, RegisterError, ReportError, SystemClock, TransactionView,
-        Unavailable,
+        Unavailable, first_id_at,
     },
-    journal::{JournalStore, OpenError},
+    journal::{JournalStore, OpenError, Options},
     record::HeldLock,
     settings::Settings,
     store::{AnyStore, MemoryStore, Store, StoreError},
@@ -103,8 +103,12 @@ impl Coordinator {
     pub async fn open_with(directory: impl AsRef<Path>, settings: Settings) -> Result<Self, OpenError> {
         let directory = directory.as_ref().to_owned();
         let path = directory.clone();
-        let history = settings.history;
-        let opened = tokio::task::spawn_blocking(move || JournalStore::open(&directory, history)).await;
+        let mut options = Options::from(settings.history);
+        // Behind an address of one's own there may have been another journal; otherwise its name tells them apart.
+        if settings.address.is_some() {
+            options.first_id = first_id_at(SystemClock::new().now());
+        }
+        let opened = tokio::task::spawn_blocking(move || JournalStore::open(&directory, options)).await;
         let failed = |error: &dyn std::error::Error| OpenError::Io {
             path: path.clone(),
             source: std::io::Error::other(error.to_string()),
@@ -127,7 +131,11 @@ impl Coordinator {
     /// Outside a tokio runtime.
     pub fn in_memory_with(settings: Settings) -> Self {
         let identity = format!("{:08x}", rand::random::<u32>());
-        let store = AnyStore::Memory(MemoryStore::new(identity, settings.history));
+        let mut store = MemoryStore::new(identity, settings.history);
+        if settings.address.is_some() {
+            store = store.with_first_id(first_id_at(SystemClock::new().now()));
+        }
+        let store = AnyStore::Memory(store);
         let start = std::pin::pin!(Self::start(store, settings));
         // Nothing in an empty memory store is ever waited for.
         match start.poll_once() {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use seata_coordinator::{
-    driver::{Driver, Observer, SystemClock},
+    driver::{Clock, Driver, Observer, SystemClock, first_id_at},
     journal::{JournalStore, OpenError, Options},
     store::{AnyStore, MemoryStore, Store, StoreError},
 };
@@ -68,10 +68,14 @@ impl Server {
         coordinator.address = addresses.first().map(|at| (host, at.port()));
         let settings = Arc::new(settings);
         let (clients, metrics) = (Clients::default(), Arc::new(Metrics::default()));
-        let store = open(&settings.store, coordinator.history, Arc::clone(&metrics)).await?;
+        let clock = SystemClock::new();
+        let mut options = Options::from(coordinator.history);
+        options.first_id = first_id_at(clock.now());
+        let flushes = Arc::clone(&metrics);
+        options.on_flush = Some(Arc::new(move |took, records| flushes.flushed(took, records)));
+        let store = open(&settings.store, options).await?;
         let jitter = Box::new(rand::random::<f64>);
         let (participants, observer) = (clients.clone(), Arc::clone(&metrics));
-        let clock = SystemClock::new();
         let (tc, runner) =
             Driver::start_observed(store, participants, clock, jitter, coordinator, observer).await?;
         let readiness = Readiness::default();
@@ -135,18 +139,14 @@ impl Server {
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Reading the journal blocks as long as there is much that is open.
-async fn open(
-    settings: &StoreSettings,
-    history: usize,
-    metrics: Arc<Metrics>,
-) -> Result<AnyStore, StartError> {
+async fn open(settings: &StoreSettings, options: Options) -> Result<AnyStore, StartError> {
     if settings.kind == StoreKind::Memory {
         tracing::warn!("store.mode is memory: every transaction is forgotten when this process ends");
-        return Ok(AnyStore::Memory(MemoryStore::new("server", history)));
+        return Ok(AnyStore::Memory(
+            MemoryStore::new("server", options.history).with_first_id(options.first_id),
+        ));
     }
     let directory = settings.directory.clone();
-    let mut options = Options::from(history);
-    options.on_flush = Some(Arc::new(move |took, records| metrics.flushed(took, records)));
     let opened = tokio::task::spawn_blocking(move || JournalStore::open(directory, options)).await;
     let store = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
     Ok(AnyStore::Journal(Box::new(store)))

@@ -10,6 +10,7 @@ mod phase_two;
 mod process;
 mod registration;
 mod secure;
+mod store;
 mod transactions;
 
 use std::{net::SocketAddr, time::Duration};
