@@ -215,3 +215,106 @@ impl<'a> Record<'a> {
 fn header_generation(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at + 8..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+
+    const GENERATION: u64 = 1_001;
+    /// Some records of `GENERATION` in the second file, some of the next one in the first, and some of the one
+    /// after it over the first ones in the second.
+    const RECORDS: [u64; 3] = [10, 3, 4];
+
+    fn in_memory(bytes: &[u8]) -> Arc<dyn StorageBackend> {
+        let file = InMemoryBackend::new();
+        file.set_len(bytes.len() as u64).unwrap();
+        file.write(0, bytes).unwrap();
+        Arc::new(file)
+    }
+
+    /// Each record has a content of its own, and all have the same length.
+    fn append(log: &mut Log) {
+        let content = [log.sequence() as u8; 44];
+        log.append(|out| out.extend_from_slice(&content)).unwrap();
+    }
+
+    fn written() -> Log {
+        let mut log = Log::new([in_memory(&[]), in_memory(&[])], GENERATION, 0).unwrap();
+        for (index, records) in RECORDS.into_iter().enumerate() {
+            if index > 0 {
+                log.turn();
+            }
+            (0..records).for_each(|_| append(&mut log));
+        }
+        log
+    }
+
+    /// The first bytes of the records that are found.
+    fn found(files: &Files, generation: u64, sequence: u64) -> Result<(Vec<u8>, bool), ReadError> {
+        let mut contents = Vec::new();
+        let found = read(files, generation, sequence, |content| {
+            contents.push(content[0]);
+            Some(())
+        })?;
+        Ok((contents, found.is_torn))
+    }
+
+    #[test]
+    fn whole_records_of_an_earlier_generation_behind_the_tail_are_not_read() {
+        let log = written();
+        let bytes = contents(&*log.files[1]).unwrap();
+        assert!(Record::at(&bytes, log.at as usize).is_some_and(|stale| stale.generation == GENERATION));
+        let (later, last) = (RECORDS[0], RECORDS[0] + RECORDS[1]);
+        let all: Vec<u8> = (later as u8..(last + RECORDS[2]) as u8).collect();
+        assert_eq!(found(&log.files, GENERATION + 1, later).unwrap(), (all.clone(), false));
+        assert_eq!(
+            found(&log.files, GENERATION + 2, last).unwrap(),
+            (all[RECORDS[1] as usize..].to_vec(), false)
+        );
+    }
+
+    /// A write that is torn in any way leaves a mixture of a record and the stale one that it was to replace.
+    #[test]
+    fn a_record_torn_over_a_stale_one_is_neither() {
+        let mut log = written();
+        let (start, before) = (log.at as usize, contents(&*log.files[1]).unwrap());
+        append(&mut log);
+        let (end, after) = (log.at as usize, contents(&*log.files[1]).unwrap());
+        let read = |torn: &[u8]| {
+            found(&[Arc::clone(&log.files[0]), in_memory(torn)], GENERATION + 1, RECORDS[0]).unwrap().0.len()
+        };
+        let known = (RECORDS[1] + RECORDS[2]) as usize;
+        assert_eq!((read(&before), read(&after)), (known, known + 1));
+        for cut in start..=end {
+            let (mut front, mut back) = (before.clone(), after.clone());
+            front[start..cut].copy_from_slice(&after[start..cut]);
+            back[start..cut].copy_from_slice(&before[start..cut]);
+            for torn in [front, back] {
+                // Where the two do not differ, nothing is torn.
+                assert_eq!(read(&torn), known + usize::from(torn == after), "cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_record_is_told_from_stale_ones_behind_it() {
+        let log = written();
+        let bytes = contents(&*log.files[1]).unwrap();
+        let length = log.at as usize / RECORDS[2] as usize;
+        for record in 0..RECORDS[2] as usize {
+            let mut damaged = bytes.clone();
+            damaged[record * length + HEADER] ^= 0x55;
+            let files = [Arc::clone(&log.files[0]), in_memory(&damaged)];
+            let found = found(&files, GENERATION + 1, RECORDS[0]);
+            if record + 1 == RECORDS[2] as usize {
+                // Nothing tells it from one that was torn.
+                assert!(matches!(found, Ok((_, true))), "{found:?}");
+            } else {
+                let at = (record * length) as u64;
+                assert!(matches!(found, Err(ReadError::Damaged(1, offset, _)) if offset == at), "{found:?}");
+            }
+        }
+    }
+}
