@@ -18,6 +18,7 @@ pub(crate) struct Console {
     /// The server's console port
     #[arg(
         long = "console",
+        global = true,
         value_name = "URL",
         env = "SEATA_CONSOLE",
         default_value = "http://127.0.0.1:7091"
@@ -25,16 +26,16 @@ pub(crate) struct Console {
     url: String,
 
     /// The console's user
-    #[arg(long, env = "SEATA_CONSOLE_USER", default_value = "seata")]
+    #[arg(long, global = true, env = "SEATA_CONSOLE_USER", default_value = "seata")]
     user: String,
 
     /// A file that holds the password, such as console.password in the server's data directory
     /// [default: the environment variable SEATA_CONSOLE_PASSWORD]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     password_file: Option<PathBuf>,
 
     /// The authorities that signed the console's certificate, in PEM [default: those of the web]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     authorities: Option<PathBuf>,
 }
 

@@ -14,11 +14,11 @@ use crate::{
 pub(crate) struct Lock {
     #[command(subcommand)]
     action: Action,
-    #[command(flatten)]
-    console: Console,
     /// Print the server's JSON instead of a table
     #[arg(long, global = true)]
     json: bool,
+    #[command(flatten)]
+    console: Console,
 }
 
 #[derive(Subcommand)]

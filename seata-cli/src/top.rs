@@ -17,12 +17,10 @@ use crate::{
 /// Rates are those since the last look; the transactions are the oldest that are open, parked ones first.
 #[derive(Args)]
 pub(crate) struct Top {
-    #[command(flatten)]
-    console: Console,
     /// The pause between two looks: 500ms, 2s
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = pause)]
     every: Duration,
-    /// Look so many times, then end [default: until interrupted, once if the output is no terminal]
+    /// Look so many times, then end [default: until interrupted; once if the output is neither a terminal nor JSON]
     #[arg(long, value_name = "COUNT")]
     times: Option<u64>,
     /// How many transactions to list
@@ -31,6 +29,8 @@ pub(crate) struct Top {
     /// Print one line of the server's JSON for each look
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    console: Console,
 }
 
 /// Moves the cursor home and clears what stands behind it.

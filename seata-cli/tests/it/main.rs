@@ -1,8 +1,12 @@
 //! The `seata` command as a user runs it.
 
 mod doctor;
+#[allow(dead_code, reason = "the server's own tests use more of it")]
+#[path = "../../../seata-server/tests/it/peer.rs"]
+mod peer;
 #[path = "../../../seata-client/tests/it/scripted.rs"]
 mod scripted;
+mod server;
 
 use std::process::{Command, Output};
 
