@@ -108,14 +108,19 @@ fn outward(bind: &[IpAddr]) -> Result<String, AddressError> {
         Ok(found) => (found, String::new()),
         Err(error) => (Vec::new(), format!(" ({error})")),
     };
-    // `::` takes IPv4 connections too.
-    let takes_v4 = bind.iter().any(IpAddr::is_unspecified);
-    let takes_v6 = bind.iter().any(IpAddr::is_ipv6);
-    let usable = |address: &IpAddr| match address {
-        IpAddr::V4(address) => takes_v4 && !address.is_loopback() && !address.is_link_local(),
-        IpAddr::V6(address) => takes_v6 && !address.is_loopback() && !address.is_unicast_link_local(),
+    let is_listened_on = |address: &IpAddr| {
+        let of_its_family = |bind: &IpAddr| bind.is_unspecified() && bind.is_ipv4() == address.is_ipv4();
+        bind.iter().any(|bind| bind == address || of_its_family(bind))
     };
-    let mut addresses: Vec<_> = found.iter().map(if_addrs::Interface::ip).filter(usable).collect();
+    let is_outward = |address: &IpAddr| match address {
+        IpAddr::V4(address) => !address.is_loopback() && !address.is_link_local(),
+        IpAddr::V6(address) => !address.is_loopback() && !address.is_unicast_link_local(),
+    };
+    let mut addresses: Vec<_> = found
+        .iter()
+        .map(if_addrs::Interface::ip)
+        .filter(|address| is_listened_on(address) && is_outward(address))
+        .collect();
     addresses.sort_by_key(IpAddr::is_ipv6);
     addresses.first().map(IpAddr::to_string).ok_or(AddressError::NotFound { bind: wildcard, cause })
 }

@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::{
     Tc,
     front::Clients,
+    listen::{ListenError, listen},
     metrics::Metrics,
     settings::{ConsoleSettings, Settings},
     tls,
@@ -99,22 +100,16 @@ impl Console {
     ///
     /// # Errors
     /// [`ConsoleError`] names the cause.
-    pub(crate) async fn bind(settings: &ConsoleSettings) -> Result<BoundConsole, ConsoleError> {
+    pub(crate) fn bind(settings: &ConsoleSettings) -> Result<BoundConsole, ConsoleError> {
         if let Some(secret) = settings.token_secret.as_ref().filter(|secret| secret.len() < MIN_SECRET) {
             return Err(ConsoleError::Secret { length: secret.len() });
         }
         let tls = settings.tls.as_ref().map(|tls| tls::acceptor(tls, &[b"http/1.1"])).transpose()?;
-        let mut listeners: Vec<TcpListener> = Vec::new();
-        if let Some(port) = settings.port {
-            for ip in &settings.bind {
-                // With port 0 the first address finds one, and the others take the same.
-                let port =
-                    listeners.first().and_then(|first| first.local_addr().ok()).map_or(port, |at| at.port());
-                let address = SocketAddr::new(*ip, port);
-                let listener = TcpListener::bind(address).await;
-                listeners.push(listener.map_err(|error| ConsoleError::Bind { address, error })?);
-            }
-        }
+        let listeners = match settings.port {
+            Some(port) => listen(&settings.bind, port)
+                .map_err(|ListenError { address, error }| ConsoleError::Bind { address, error })?,
+            None => Vec::new(),
+        };
         Ok(BoundConsole { listeners, tls })
     }
 

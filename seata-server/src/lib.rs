@@ -19,6 +19,7 @@ pub mod command;
 pub mod config;
 mod console;
 mod front;
+mod listen;
 mod metrics;
 mod server;
 pub mod settings;

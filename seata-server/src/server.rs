@@ -61,8 +61,8 @@ impl Server {
     /// [`StartError`] names the cause.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let host = address::advertised(&settings.front)?;
-        let bound = Bound::bind(settings.front.clone()).await.map_err(StartError::Bind)?;
-        let bound_console = Console::bind(&settings.console).await?;
+        let bound = Bound::bind(settings.front.clone()).map_err(StartError::Bind)?;
+        let bound_console = Console::bind(&settings.console)?;
         let (addresses, console_addresses) = (bound.addresses(), bound_console.addresses());
         let mut coordinator = settings.coordinator.clone();
         coordinator.address = addresses.first().map(|at| (host, at.port()));

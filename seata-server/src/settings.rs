@@ -1,12 +1,10 @@
 //! What can be set, as the parts of the server take it. [`config`](crate::config) reads it.
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use seata_coordinator::settings::Settings as CoordinatorSettings;
+
+use crate::listen;
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -90,7 +88,7 @@ pub struct TlsSettings {
 /// The HTTP port.
 #[derive(Clone)]
 pub struct ConsoleSettings {
-    /// Where to listen. Default: 127.0.0.1.
+    /// Where to listen. Default: 127.0.0.1 and, where there is one, ::1.
     pub bind: Vec<IpAddr>,
     /// The port; 0 for any free one; `None`: no HTTP port. Default: 7091.
     pub port: Option<u16>,
@@ -140,7 +138,7 @@ impl Default for Settings {
 impl Default for FrontSettings {
     fn default() -> Self {
         Self {
-            bind: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
+            bind: listen::loopback(),
             port: 8091,
             host: None,
             tls: None,
@@ -163,7 +161,7 @@ impl Default for FrontSettings {
 impl Default for ConsoleSettings {
     fn default() -> Self {
         Self {
-            bind: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
+            bind: listen::loopback(),
             port: Some(7091),
             tls: None,
             user: "seata".to_owned(),

@@ -13,7 +13,7 @@ use crate::config::Sources;
     version,
     disable_help_flag = true,
     disable_help_subcommand = true,
-    after_help = "Without an argument it listens on 127.0.0.1:8091, its console on 127.0.0.1:7091, and keeps its journal \
+    after_help = "Without an argument it listens on port 8091 of loopback, its console on port 7091, and keeps its journal \
                   in ./seata-data.\nSignals: SIGTERM and SIGINT end in order, the second one at once; SIGHUP reads the \
                   configuration again.\nExit codes: 0 all is well, 1 it could not start or did not end in order, 2 the \
                   arguments or the configuration cannot be used."
@@ -41,7 +41,8 @@ pub(super) enum Command {
 
 #[derive(Args, Debug)]
 struct Flags {
-    /// Where to listen: addresses of this machine, 0.0.0.0 and :: for all [default: 127.0.0.1]
+    /// Where to listen: addresses of this machine; 0.0.0.0 for all of IPv4, :: for all of IPv6
+    /// [default: 127.0.0.1 and ::1]
     #[arg(long, global = true, value_name = "ADDRESS")]
     bind: Vec<String>,
     /// What stands in XIDs: the name or address under which clients reach this server

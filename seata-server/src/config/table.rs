@@ -59,7 +59,8 @@ pub(super) enum Field {
 pub(super) const KEYS: &[Key] = &[
     // The Seata port.
     key("server.bind", Field::Addresses(|draft| &mut draft.settings.front.bind),
-        "Where the Seata port listens: addresses of this machine, several for IPv4 and IPv6; 0.0.0.0 and :: for all."),
+        "Where the Seata port listens: addresses of this machine, several for IPv4 and IPv6; 0.0.0.0 for all of IPv4, :: \
+         for all of IPv6.").otherwise("127.0.0.1 and, where the machine has it, ::1"),
     key("server.host", Field::Text(|draft| &mut draft.settings.front.host),
         "What stands in XIDs: the name or address under which clients reach this server.")
         .variables(&["SEATA_IP"])
@@ -89,6 +90,8 @@ pub(super) const KEYS: &[Key] = &[
     key("server.lockWait", Field::Own { unit: "ms", read: lock_wait, show: |draft| shown_time(draft.settings.front.lock_wait) },
         "How long a registration waits in the queue for rows that others hold before the conflict is told; must stay \
          below the clients' RPC time-out. Zero: not at all, as Java's server.").live(),
+    key("server.maxLockWaiters", Field::Count(|draft| &mut draft.settings.coordinator.max_waiters, 0, 10_000_000),
+        "How many registrations may be in that queue; a further one is told of the conflict at once.").live(),
     key("server.maxLockKeyLength", Field::Bytes(|draft| &mut draft.settings.front.max_lock_key, 1, 8 << 20),
         "The longest lock key text of a branch."),
     key("server.maxResourcesPerClient", Field::Count(|draft| &mut draft.settings.front.max_resources_per_client, 1, 1_000_000),
@@ -119,6 +122,16 @@ pub(super) const KEYS: &[Key] = &[
         "After how long, counted from begin, a transaction that cannot commit is parked; -1 for never.").java().live(),
     key("server.maxRollbackRetryTimeout", Field::Limit(|draft| &mut draft.settings.coordinator.retry_limits.rollback),
         "The same for rolling back.").java().live(),
+    key("server.rollbackRetryTimeoutUnlockEnable",
+        Field::Flag(|draft| &mut draft.settings.coordinator.retry_limits.unlock_rollback),
+        "Whether a rollback that is parked because of server.maxRollbackRetryTimeout frees its row locks; the rows are as \
+         the transaction left them.").java().live(),
+    key("server.rollbackFailedUnlockEnable",
+        Field::Flag(|draft| &mut draft.settings.coordinator.retry_limits.unlock_failed),
+        "The same where a branch said that it will never roll back.").java().live(),
+    key("server.xaerNotaRetryTimeout", Field::Time(|draft| &mut draft.settings.coordinator.retry_limits.xaer_nota_wait),
+        "How long after its transaction's time-out a prepared XA branch that its database does not know counts as done; \
+         at least that time-out once more.").java().live(),
     key("server.answerLimit", Field::Time(|draft| &mut draft.settings.coordinator.answer_limit),
         "How long a commit or rollback request waits for phase two; the transaction goes on either way. Below the 30 s \
          after which clients give a request up.").live(),

@@ -18,11 +18,7 @@ fn sources(path: &Path, variables: &[(&str, &str)], flags: &[(&str, &str)]) -> S
     Sources {
         file: Some(path.to_owned()),
         variables: variables.iter().map(owned).collect(),
-        flags: flags
-            .iter()
-            .map(|pair| owned(pair))
-            .map(|(key, value)| ("--set".into(), key, value))
-            .collect(),
+        flags: flags.iter().map(owned).map(|(key, value)| ("--set".into(), key, value)).collect(),
     }
 }
 

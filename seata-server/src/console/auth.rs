@@ -5,7 +5,6 @@ use std::{
     fs,
     io::{self, Write},
     net::{IpAddr, Ipv6Addr},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Mutex,
     time::{Duration, Instant, SystemTime},
@@ -149,7 +148,12 @@ fn kept(directory: &Path) -> Result<String, PasswordError> {
 fn write_whole(directory: &Path, path: &Path, password: &str) -> io::Result<()> {
     let draft = directory.join("console.password.new");
     let _ = fs::remove_file(&draft);
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    // Elsewhere a file is for whom its directory is.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&draft)?;
     writeln!(file, "{password}")?;
     file.sync_all()?;
     fs::rename(&draft, path)
@@ -198,8 +202,6 @@ fn network(from: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -210,8 +212,12 @@ mod tests {
         let made = kept(directory.path()).expect("made");
         assert_eq!(kept(directory.path()).expect("read"), made);
         assert_eq!(made.len(), 24);
-        let file = fs::metadata(directory.path().join("console.password")).expect("there");
-        assert_eq!(file.permissions().mode() & 0o777, 0o600);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let file = fs::metadata(directory.path().join("console.password")).expect("there");
+            assert_eq!(file.permissions().mode() & 0o777, 0o600);
+        }
         assert_ne!(kept(tempfile::tempdir().expect("a directory").path()).expect("made"), made);
     }
 

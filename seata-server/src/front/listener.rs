@@ -20,6 +20,7 @@ use crate::{
         Clients, connection,
         desk::{Desk, Stage},
     },
+    listen::{ListenError, listen},
     metrics::Metrics,
     settings::FrontSettings,
     tls,
@@ -50,19 +51,11 @@ pub(crate) struct Front {
 }
 
 impl Bound {
-    pub(crate) async fn bind(settings: FrontSettings) -> io::Result<Self> {
+    pub(crate) fn bind(settings: FrontSettings) -> io::Result<Self> {
         let tls = settings.tls.as_ref().map(|tls| tls::acceptor(tls, &[])).transpose();
         let tls = tls.map_err(io::Error::other)?;
-        let mut listeners: Vec<TcpListener> = Vec::new();
-        let mut port = settings.port;
-        for ip in &settings.bind {
-            let address = SocketAddr::new(*ip, port);
-            let told = |error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}"));
-            let listener = TcpListener::bind(address).await.map_err(told)?;
-            // A port that was free for the first address is meant for all of them.
-            port = listener.local_addr()?.port();
-            listeners.push(listener);
-        }
+        let told = |error: ListenError| io::Error::new(error.error.kind(), error.to_string());
+        let listeners = listen(&settings.bind, settings.port).map_err(told)?;
         Ok(Self { listeners, tls, settings })
     }
 

@@ -4,7 +4,10 @@
 //! ways: a report without application data erases none, an ended transaction is answered with its outcome where 2.0.0 says `Finished` or has yet to end it, and the text of a refusal
 //! may say more.
 
-use std::{collections::HashMap, fs};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fs,
+};
 
 use seata_protocol::{BranchId, Frame, FrameDecoder, Header, Kind, Limits, Message, Outcome, Text};
 use serde_json::Value;
@@ -33,10 +36,10 @@ async fn replay(name: &str) {
         let line: Value = serde_json::from_str(line).unwrap();
         let Some(frame) = frame(&line) else { continue };
         let conn = line["conn"].as_i64().unwrap();
-        if !peers.contains_key(&conn) {
-            peers.insert(conn, Peer::connect(address).await);
-        }
-        let peer = peers.get_mut(&conn).unwrap();
+        let peer = match peers.entry(conn) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(Peer::connect(address).await),
+        };
         if matches!(frame.header.kind, Kind::Ping | Kind::Pong) {
             continue;
         }

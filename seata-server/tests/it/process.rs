@@ -3,11 +3,15 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Child, ChildStderr, Command, Output, Stdio},
     time::{Duration, Instant},
 };
+
+use seata_protocol::{BranchStatus, BranchType, GlobalStatus, Message, ResultCode};
+
+use crate::peer::{self, Peer};
 
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,6 +46,12 @@ impl Process {
                 return line;
             }
         }
+    }
+
+    /// Where, once it does.
+    fn listens(&mut self) -> SocketAddr {
+        let line = self.says("listening");
+        address(&line, "addresses=").parse().expect("an address")
     }
 
     fn signal(&self, name: &str) {
@@ -143,25 +153,75 @@ fn an_open_connection_does_not_hold_a_stop_up_beyond_its_limit() {
     assert_eq!(code, Some(0), "{said}");
 }
 
-/// A commit request of a registered client whose answer cannot come yet holds the drain up.
-#[test]
-fn a_second_signal_ends_at_once() {
+/// A registration that waits for rows keeps the drain busy.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_at_once() {
     let directory = directory();
-    let limit = ["--set", "transport.shutdown.wait=1h"];
-    let mut server = Process::start(directory.path(), &[&FREE[..], &limit].concat());
-    let line = server.says("listening");
-    let mut connection = TcpStream::connect(address(&line, "addresses=")).expect("connected");
-    // The head of a frame whose body does not come.
-    connection.write_all(&[0xda, 0xda, 1]).expect("written");
-    std::thread::sleep(Duration::from_millis(100));
+    let limits = ["--set", "transport.shutdown.wait=1h", "--set", "server.lockWait=10s"];
+    let mut server = Process::start(directory.path(), &[&FREE[..], &limits].concat());
+    let at = server.listens();
+    let mut tm = Peer::tm(at, "2.6.0").await;
+    let mut rm = Peer::rm(at, "2.6.0", "jdbc:a").await;
+    let (holder, waiter) = (tm.begin().await, tm.begin().await);
+    rm.branch(&holder, BranchType::At, "jdbc:a", "stock:1").await;
+    rm.send(&peer::branch(&waiter, BranchType::At, "jdbc:a", "stock:1")).await;
+    // Answered later than the registration was taken up.
+    rm.status(&waiter).await;
+
     server.signal("TERM");
     server.says("stopping");
-    server.signal("TERM");
     let started = Instant::now();
+    server.signal("TERM");
     let (code, said) = server.end();
-    // The drain may have been over already: then the first signal ended it in order.
-    assert!(code == Some(1) && said.contains("a second signal") || code == Some(0), "{code:?}: {said}");
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("a second signal"), "{said}");
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_under_way_at_a_stop_is_answered_and_lasts() {
+    let directory = directory();
+    let limits = ["--set", "server.lockWait=2s"];
+    let mut server = Process::start(directory.path(), &[&FREE[..], &limits].concat());
+    let at = server.listens();
+    let mut tm = Peer::tm(at, "2.6.0").await;
+    let mut at_rm = Peer::rm(at, "2.6.0", "jdbc:a").await;
+    let mut tcc_rm = Peer::rm(at, "2.6.0", "pay").await;
+    let (holder, waiter, paid) = (tm.begin().await, tm.begin().await, tm.begin().await);
+    at_rm.branch(&holder, BranchType::At, "jdbc:a", "stock:1").await;
+    tcc_rm.branch(&paid, BranchType::Tcc, "pay", "").await;
+    let registration = at_rm.send(&peer::branch(&waiter, BranchType::At, "jdbc:a", "stock:1")).await;
+    at_rm.status(&waiter).await;
+    let commit = tm.send(&Message::GlobalCommit(peer::global(&paid))).await;
+    let (header, asked) = tcc_rm.asked().await;
+
+    server.signal("TERM");
+    server.says("stopping");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let answer = peer::phase_two_answer(&asked, BranchStatus::PhaseTwoCommitted);
+    tcc_rm.send_as(&header.reply(), &answer).await;
+    assert_eq!(peer::status_of(tm.answer_to(commit).await), GlobalStatus::Committed);
+    let Message::BranchRegisterResponse(refused) = at_rm.answer_to(registration).await else {
+        panic!("a registration is answered as one")
+    };
+    assert_eq!(refused.outcome.result, ResultCode::Failed, "{refused:?}");
+    let (code, said) = server.end();
+    assert_eq!(code, Some(0), "{said}");
+
+    // The address in the XIDs is that of the first life.
+    let port = at.port().to_string();
+    let mut server = Process::start(directory.path(), &["--port", &port, "--console-port", "0"]);
+    let at = server.listens();
+    let mut tm = Peer::tm(at, "2.6.0").await;
+    let mut rm = Peer::rm(at, "2.6.0", "jdbc:a").await;
+    assert_eq!(tm.status(&paid).await, GlobalStatus::Committed);
+    assert_eq!(tm.status(&holder).await, GlobalStatus::Begin);
+    let other = tm.begin().await;
+    let answer = rm.ask(peer::branch(&other, BranchType::At, "jdbc:a", "stock:1")).await;
+    let Message::BranchRegisterResponse(refused) = answer else { panic!("{answer:?}") };
+    assert_eq!(refused.outcome.result, ResultCode::Failed, "the row is held still: {refused:?}");
+    server.signal("TERM");
+    assert_eq!(server.end().0, Some(0));
 }
 
 #[test]
@@ -183,7 +243,10 @@ fn a_port_in_use_ends_the_start() {
         let output = run(directory.path(), &flags);
         assert_eq!(output.status.code(), Some(1));
         let said = text(&output.stderr);
-        assert!(said.contains("cannot be listened on") && said.contains("in use"), "{said}");
+        let address = format!("127.0.0.1:{port}");
+        for part in ["cannot be listened on", &address, "in use"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
     }
 }
 

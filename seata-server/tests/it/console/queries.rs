@@ -182,12 +182,12 @@ async fn transactions_are_shown_while_open_parked_and_ended() {
         xids.map(|one| one["xid"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(list("").await, [stuck.clone(), open.clone()]);
-    assert_eq!(list("state=parked").await, [stuck.clone()]);
-    assert_eq!(list("state=ended").await, [ended.clone()]);
+    assert_eq!(list("state=parked").await, std::slice::from_ref(&stuck));
+    assert_eq!(list("state=ended").await, std::slice::from_ref(&ended));
     assert_eq!(list("state=all").await, [stuck.clone(), open.clone(), ended.clone()]);
-    assert_eq!(list("status=begin").await, [open.clone()]);
-    assert_eq!(list("state=all&status=Committed").await, [ended.clone()]);
-    assert_eq!(list(&format!("xid={open}")).await, [open.clone()]);
+    assert_eq!(list("status=begin").await, std::slice::from_ref(&open));
+    assert_eq!(list("state=all&status=Committed").await, std::slice::from_ref(&ended));
+    assert_eq!(list(&format!("xid={open}")).await, std::slice::from_ref(&open));
     assert_eq!(list(&format!("state=ended&xid={open}")).await, Vec::<String>::new());
     let (mut all, mut after) = (Vec::new(), String::new());
     loop {
