@@ -1,11 +1,12 @@
 //! One client's connection: a task that reads, works and writes.
 //!
 //! Each time it is woken it reads what has come, goes on with the requests that are under way, and writes all
-//! answers that are ready at once. Nothing in it is unbounded: with too many requests under way, or too many
-//! bytes to write, it stops reading; a client that does not read its answers is left.
+//! answers that are ready at once. Nothing in it is unbounded: with too many bytes to write, or too many requests
+//! that wait for others of the same client, it stops reading; a client that does not read its answers is left.
 
 use std::{
     cell::RefCell,
+    collections::VecDeque,
     future::{Future, poll_fn},
     io,
     net::SocketAddr,
@@ -37,8 +38,10 @@ use super::{
 const READ: usize = 64 << 10;
 /// After so many reads others have their turn.
 const READS_IN_A_ROW: usize = 4;
-/// With so many bytes to write no more requests are taken.
+/// With so many bytes to write no more is read.
 const MUCH_TO_WRITE: usize = 1 << 20;
+/// With so many bytes of requests that wait for others of the same client no more is read.
+const MUCH_TO_DO: usize = 4 << 20;
 /// A buffer that is empty keeps this much.
 const KEPT: usize = 64 << 10;
 /// What the memory of a message is counted as, beside its bytes.
@@ -127,10 +130,16 @@ struct Connection<S, F> {
     carry_out: fn(Arc<Desk>, Asker, Job) -> F,
     work: FuturesUnordered<F>,
     load: Weight,
+    /// Requests beyond those that are worked on at a time. What else comes is taken at once, above all the
+    /// answers of phase two, for which a client's own requests may be waiting.
+    parked: VecDeque<Frame>,
+    parked_bytes: usize,
     parts: Parts,
     names: Names,
-    /// Reading has stopped because too much is under way.
+    /// Reading has stopped because too much is kept.
     is_blocked: bool,
+    /// Something in front of the socket keeps bytes back.
+    is_to_flush: bool,
     /// What of its bytes is counted among those of all.
     counted: usize,
     since: Instant,
@@ -164,9 +173,12 @@ where
             carry_out,
             work: FuturesUnordered::new(),
             load: Weight::default(),
+            parked: VecDeque::new(),
+            parked_bytes: 0,
             parts: Parts::default(),
             names: Names::default(),
             is_blocked: false,
+            is_to_flush: false,
             counted: 0,
             since: now,
             last_read: now,
@@ -209,13 +221,14 @@ where
         self.write(context)?;
         self.count()?;
         self.look_at_clock(context)?;
-        Ok(is_last && self.out.is_empty())
+        Ok(is_last && self.out.is_empty() && !self.is_to_flush)
     }
 
     /// Takes in what has come. Returns whether there may be more.
     fn read(&mut self, context: &mut Context<'_>) -> Result<bool, End> {
+        self.take_parked()?;
         self.take_frames()?;
-        self.is_blocked = !self.takes_more();
+        self.is_blocked = !self.reads_on();
         if self.is_blocked {
             return Ok(false);
         }
@@ -242,20 +255,42 @@ where
         }
     }
 
-    fn takes_more(&self) -> bool {
-        self.load.requests < self.desk.settings.max_requests_per_connection && self.out.len() < MUCH_TO_WRITE
+    fn reads_on(&self) -> bool {
+        self.out.len() < MUCH_TO_WRITE && self.parked_bytes < MUCH_TO_DO
     }
 
-    /// Whether reading stopped because too much was under way, which it is no longer: nothing else would wake
-    /// the reader again.
+    fn takes_requests(&self) -> bool {
+        self.out.len() < MUCH_TO_WRITE && self.load.requests < self.desk.settings.max_requests_per_connection
+    }
+
+    /// Whether something that had stopped may go on: nothing else would wake the task for it.
     fn can_go_on(&self) -> bool {
-        self.is_blocked && self.takes_more()
+        self.is_blocked && self.reads_on() || !self.parked.is_empty() && self.takes_requests()
+    }
+
+    fn take_parked(&mut self) -> Result<(), End> {
+        while self.takes_requests()
+            && let Some(frame) = self.parked.pop_front()
+        {
+            self.parked_bytes -= frame.body.len() + MESSAGE;
+            self.take(frame)?;
+        }
+        if self.parked.is_empty() && self.parked.capacity() > 0 {
+            self.parked = VecDeque::new();
+        }
+        Ok(())
     }
 
     fn take_frames(&mut self) -> Result<(), End> {
-        while !self.incoming.is_empty() && self.takes_more() {
+        while !self.incoming.is_empty() && self.reads_on() {
             let Some(frame) = self.decoder.next(&mut self.incoming)? else { break };
-            self.take(frame)?;
+            let is_request = matches!(frame.header.kind, Kind::Request | Kind::Oneway);
+            if is_request && (!self.parked.is_empty() || !self.takes_requests()) {
+                self.parked_bytes += frame.body.len() + MESSAGE;
+                self.parked.push_back(frame);
+            } else {
+                self.take(frame)?;
+            }
         }
         if self.incoming.is_empty() {
             self.incoming = BytesMut::new();
@@ -411,10 +446,12 @@ where
     }
 
     fn write(&mut self, context: &mut Context<'_>) -> Result<(), End> {
-        if self.out.is_empty() {
+        if self.out.is_empty() && !self.is_to_flush {
             return Ok(());
         }
+        let had_much = self.out.len() >= MUCH_TO_WRITE;
         while !self.out.is_empty() {
+            self.is_to_flush = true;
             match Pin::new(&mut self.stream).poll_write(context, &self.out) {
                 Poll::Ready(Ok(0)) => return Err(End::ClosedByClient),
                 Poll::Ready(Ok(written)) => {
@@ -423,8 +460,7 @@ where
                 }
                 Poll::Ready(Err(error)) => return Err(error.into()),
                 Poll::Pending => {
-                    let now = Instant::now();
-                    self.stuck.get_or_insert(now);
+                    self.stuck.get_or_insert_with(Instant::now);
                     return Ok(());
                 }
             }
@@ -432,18 +468,26 @@ where
         if self.out.capacity() > KEPT {
             self.out = BytesMut::new();
         }
-        if self.can_go_on() {
+        // What others want to send waited for the room.
+        if had_much || self.can_go_on() {
             context.waker().wake_by_ref();
         }
         match Pin::new(&mut self.stream).poll_flush(context) {
-            Poll::Ready(Err(error)) => Err(error.into()),
-            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
+            Poll::Ready(Err(error)) => return Err(error.into()),
+            Poll::Ready(Ok(())) => {
+                self.is_to_flush = false;
+                self.stuck = None;
+            }
+            Poll::Pending => {
+                self.stuck.get_or_insert_with(Instant::now);
+            }
         }
+        Ok(())
     }
 
     /// Counts its bytes among those of all connections.
     fn count(&mut self) -> Result<(), End> {
-        let held = (self.incoming.len() + self.out.len() + self.load.bytes) / STEP * STEP;
+        let held = (self.incoming.len() + self.out.len() + self.load.bytes + self.parked_bytes) / STEP * STEP;
         if held == self.counted {
             return Ok(());
         }
@@ -472,7 +516,7 @@ where
             }
             let now = Instant::now();
             if now >= at {
-                if !matches!(end, End::Silent(_)) || self.takes_more() {
+                if !matches!(end, End::Silent(_)) || self.reads_on() {
                     return Err(end);
                 }
                 // It may have spoken: nobody listened.
@@ -525,3 +569,6 @@ impl<S, F> Drop for Connection<S, F> {
         self.desk.metrics.connection_closed(self.reason);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use seata_protocol::{BranchStatus, BranchType, GlobalStatus};
+use seata_protocol::{BranchStatus, BranchType, GlobalStatus, Message};
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    peer::{Peer, phase_two_answer},
+    peer::{Peer, global, phase_two_answer, status_of},
     server, stop,
 };
 
@@ -101,6 +101,31 @@ async fn an_answer_may_come_over_another_connection_of_the_application() {
     };
     let (status, ()) = tokio::join!(tm.commit(&xid), answer);
     assert_eq!(status, GlobalStatus::Committed);
+    stop(server).await;
+}
+
+/// As seata-go does: one connection asks for commits and is asked to carry them out.
+#[tokio::test]
+async fn answers_of_phase_two_are_read_however_many_requests_are_under_way() {
+    let (server, address) = server(|settings| settings.front.max_requests_per_connection = 2).await;
+    let mut go = Peer::tm(address, "1.5.2").await;
+    go.register_rm("1.5.2", "app", "stock").await;
+    let mut commits = Vec::new();
+    for _ in 0..8 {
+        let xid = go.begin().await;
+        go.branch(&xid, BranchType::Tcc, "stock", "").await;
+        commits.push(Message::GlobalCommit(global(&xid)));
+    }
+    let mut ids = Vec::new();
+    for commit in &commits {
+        ids.push(go.send(commit).await);
+    }
+    for _ in 0..8 {
+        go.serve_phase_two(BranchStatus::PhaseTwoCommitted).await;
+    }
+    for id in ids {
+        assert_eq!(status_of(go.answer_to(id).await), GlobalStatus::Committed);
+    }
     stop(server).await;
 }
 

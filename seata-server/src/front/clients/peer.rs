@@ -257,6 +257,13 @@ impl Peer {
         }
     }
 
+    /// Appends a frame to what waits to be written.
+    #[cfg(test)]
+    pub(in crate::front) fn send(&self, frame: &[u8]) {
+        self.outgoing.lock().expect("nothing panics under it").bytes.extend_from_slice(frame);
+        self.wake();
+    }
+
     pub(super) fn forget_request(&self, id: i32) {
         self.outgoing.lock().expect("nothing panics under it").asked.remove(&id);
     }
