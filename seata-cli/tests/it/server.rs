@@ -1,11 +1,12 @@
 //! `seata tx`, `lock` and `top` against a real server.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{fs, net::SocketAddr, time::Duration};
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use seata_protocol::{BranchStatus, BranchType, GlobalStatus};
 use seata_server::{
     Server,
-    settings::{Settings, StoreKind},
+    settings::{Settings, StoreKind, TlsSettings},
 };
 use serde_json::Value;
 
@@ -22,7 +23,13 @@ struct Place {
 
 impl Place {
     async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    async fn start_with(tls: Option<TlsSettings>) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let mut settings = Settings::default();
+        settings.console.tls = tls;
         settings.front.port = 0;
         settings.console.port = Some(0);
         settings.console.password = Some(PASSWORD.to_owned());
@@ -31,7 +38,7 @@ impl Place {
         settings.front.lock_wait = Duration::from_secs(1);
         let server = Server::start(settings).await.expect("a server");
         let address = server.addresses()[0];
-        let console = format!("http://{}", server.console_addresses()[0]);
+        let console = format!("{scheme}://{}", server.console_addresses()[0]);
         Self { server, address, console }
     }
 
@@ -237,9 +244,96 @@ async fn who_may_not_is_told_how() {
 
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("console.password");
-    std::fs::write(&file, format!("{PASSWORD}\n")).expect("a file");
+    fs::write(&file, format!("{PASSWORD}\n")).expect("a file");
     let file = file.to_str().expect("text");
     let right = run(seata(&["tx", "list", "--console", &place.console, "--password-file", file])).await;
     assert_eq!((right.code, right.out.as_str()), (Some(0), "no such transaction\n"), "{}", right.err);
     place.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_console_with_https_is_trusted_by_its_authority_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: String| {
+        let path = directory.path().join(name);
+        fs::write(&path, text).expect("written");
+        path
+    };
+    let mut params = CertificateParams::new(Vec::new()).expect("good");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority =
+        CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("signed");
+    let key = KeyPair::generate().expect("a key");
+    let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("good");
+    let certificate = certificate.signed_by(&key, &authority).expect("signed");
+    let place = Place::start_with(Some(TlsSettings {
+        certificate: write("console.pem", certificate.pem()),
+        key: write("console.key", key.serialize_pem()),
+        client_authorities: None,
+    }))
+    .await;
+
+    let authorities = write("authorities.pem", authority.pem());
+    let authorities = authorities.to_str().expect("text");
+    let trusted = place.seata(&["tx", "list", "--authorities", authorities]).await;
+    assert_eq!((trusted.code, trusted.out.as_str()), (Some(0), "no such transaction\n"), "{}", trusted.err);
+
+    let unknown = place.seata(&["tx", "list"]).await;
+    assert_eq!((unknown.code, unknown.out.as_str()), (Some(1), ""));
+    assert!(unknown.err.contains("certificate"), "{}", unknown.err);
+
+    let no_certificate = write("none.pem", "nothing\n".to_owned());
+    let arguments = ["top", "--authorities", no_certificate.to_str().expect("text")];
+    let none = place.seata(&arguments).await;
+    assert_eq!(none.code, Some(2));
+    assert!(none.err.contains("none.pem holds no certificate"), "{}", none.err);
+    let missing = place.seata(&["lock", "list", "--authorities", "/no/such/file.pem"]).await;
+    assert_eq!(missing.code, Some(2));
+    assert!(missing.err.contains("/no/such/file.pem cannot be read"), "{}", missing.err);
+
+    let plain = place.console.replace("https", "http");
+    let plain = place.seata(&["tx", "list", "--console", &plain]).await;
+    assert_eq!(plain.code, Some(1), "{}", plain.out);
+    assert!(plain.err.starts_with("error: "), "{}", plain.err);
+    place.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_is_parked_by_hand_and_every_command_explains_itself() {
+    let place = Place::start().await;
+    let (mut tm, mut rm, xid) = place.open().await;
+    let undecided = place.seata(&["tx", "park", &xid, "--reason", "too early"]).await;
+    assert_eq!(undecided.code, Some(1));
+    assert!(undecided.err.contains("undecided"), "{}", undecided.err);
+
+    let later = BranchStatus::PhaseTwoRollbackFailedRetryable;
+    let (status, _) = tokio::join!(tm.rollback(&xid), rm.serve_phase_two(later));
+    assert_eq!(status, GlobalStatus::RollbackRetrying);
+    let parked = place.seata(&["tx", "park", &xid, "--reason", "its database is repaired"]).await;
+    assert_eq!(parked.code, Some(0), "{}", parked.err);
+    let shown = place.json(&["tx", "show", &xid, "--json"]).await;
+    assert_eq!(shown["status"], "StopRollbackOrRollbackRetry", "{shown}");
+    assert!(shown["reason"].as_str().is_some_and(|why| why.contains("repaired")), "{shown}");
+    assert_eq!(shown["locks"], 2, "{shown}");
+    place.stop().await;
+
+    for command in [&["tx"][..], &["tx", "list"], &["tx", "release"], &["lock", "who"], &["top"]] {
+        let help = run(seata(&[command, &["--help"]].concat())).await;
+        assert_eq!(help.code, Some(0), "{}", help.err);
+        for part in ["Usage: seata", "--console", "SEATA_CONSOLE", "--password-file", "--authorities"] {
+            assert!(help.out.contains(part), "{command:?}: {}", help.out);
+        }
+    }
+    let nobody = place_that_is_gone().await;
+    assert_eq!((nobody.code, nobody.out.as_str()), (Some(1), ""));
+    assert!(nobody.err.contains("is it the console port"), "{}", nobody.err);
+}
+
+async fn place_that_is_gone() -> Run {
+    let place = Place::start().await;
+    let console = place.console.clone();
+    place.stop().await;
+    let mut command = seata(&["tx", "list", "--console", &console]);
+    command.env("SEATA_CONSOLE_PASSWORD", PASSWORD);
+    run(command).await
 }

@@ -157,6 +157,7 @@ impl Files for Directory<'_> {
 
 /// Creates `path` and what is missing above it, so that their names survive too.
 fn create(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
     let missing: Vec<&Path> = path.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
     fs::create_dir_all(path)?;
     #[cfg(unix)]

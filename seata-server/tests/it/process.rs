@@ -127,6 +127,27 @@ fn it_starts_listens_and_ends_in_order() {
 }
 
 #[test]
+fn it_listens_on_ipv4_and_on_ipv6() {
+    let has_v6 = TcpListener::bind("[::1]:0").is_ok();
+    let everywhere = if has_v6 { "0.0.0.0,::" } else { "0.0.0.0" };
+    for arguments in [&[][..], &["--bind", everywhere, "--host", "tc.example.org"]] {
+        let directory = directory();
+        let mut server = Process::start(directory.path(), &[&FREE[..], arguments].concat());
+        let line = server.says("listening");
+        for port in ["addresses=", "console=\"http://"].map(|name| port(&address(&line, name))) {
+            for ip in ["127.0.0.1", "::1"].iter().take(1 + usize::from(has_v6)) {
+                TcpStream::connect((*ip, port))
+                    .unwrap_or_else(|error| panic!("{ip} {port}: {error}: {line}"));
+            }
+        }
+    }
+}
+
+fn port(address: &str) -> u16 {
+    address.rsplit_once(':').expect("a port").1.parse().expect("a number")
+}
+
+#[test]
 fn health_and_readiness_are_told() {
     let directory = directory();
     let mut server = Process::start(directory.path(), &FREE);
@@ -181,7 +202,9 @@ async fn a_second_signal_ends_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_under_way_at_a_stop_is_answered_and_lasts() {
     let directory = directory();
-    let limits = ["--set", "server.lockWait=2s"];
+    // On Linux a client's own end never has this address, so that none of another test takes the port meanwhile.
+    let bind = ["--bind", if cfg!(target_os = "linux") { "127.0.0.2" } else { "127.0.0.1" }];
+    let limits = ["--set", "server.lockWait=2s", bind[0], bind[1]];
     let mut server = Process::start(directory.path(), &[&FREE[..], &limits].concat());
     let at = server.listens();
     let mut tm = Peer::tm(at, "2.6.0").await;
@@ -210,7 +233,8 @@ async fn what_is_under_way_at_a_stop_is_answered_and_lasts() {
 
     // The address in the XIDs is that of the first life.
     let port = at.port().to_string();
-    let mut server = Process::start(directory.path(), &["--port", &port, "--console-port", "0"]);
+    let again = [&bind[..], &["--port", &port, "--console-port", "0"]].concat();
+    let mut server = Process::start(directory.path(), &again);
     let at = server.listens();
     let mut tm = Peer::tm(at, "2.6.0").await;
     let mut rm = Peer::rm(at, "2.6.0", "jdbc:a").await;
