@@ -68,6 +68,7 @@ impl Server {
         coordinator.address = addresses.first().map(|at| (host, at.port()));
         let settings = Arc::new(settings);
         let (clients, metrics) = (Clients::default(), Arc::new(Metrics::default()));
+        clients.set_call_limit(settings.coordinator.call_limit);
         let clock = SystemClock::new();
         let mut options = Options::from(coordinator.history);
         options.first_id = first_id_at(clock.now());
@@ -108,6 +109,7 @@ impl Server {
     pub fn reconfigure(&self, settings: &Settings) {
         self.tc.reconfigure(settings.coordinator.clone());
         self.front.set_lock_wait(settings.front.lock_wait);
+        self.front.set_call_limit(settings.coordinator.call_limit);
     }
 
     /// What makes it impossible to go on; waits as long as all is well.

@@ -3,6 +3,7 @@
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use seata_coordinator::settings::Settings as CoordinatorSettings;
+use seata_protocol::Limits;
 
 use crate::listen;
 
@@ -15,7 +16,8 @@ pub struct Settings {
     pub console: ConsoleSettings,
     /// Where records live.
     pub store: StoreSettings,
-    /// How the coordinator behaves. Its `address` is filled in from the front.
+    /// How the coordinator behaves. Its `address` is filled in from the front. Application data is not limited
+    /// beside the length of a frame, as on Java's server.
     pub coordinator: CoordinatorSettings,
     /// How long a stop waits for requests under way. Default: 13 s, as Java's.
     pub stop_limit: Duration,
@@ -123,13 +125,18 @@ pub enum StoreKind {
     Memory,
 }
 
+/// The longest application data where no limit is set: what is still a frame with the rest of its message.
+pub(crate) const MAX_APPLICATION_DATA: usize = Limits::MAX_FRAME - (64 << 10);
+
 impl Default for Settings {
     fn default() -> Self {
+        let mut coordinator = CoordinatorSettings::default();
+        coordinator.max_application_data = MAX_APPLICATION_DATA;
         Self {
             front: FrontSettings::default(),
             console: ConsoleSettings::default(),
             store: StoreSettings::default(),
-            coordinator: CoordinatorSettings::default(),
+            coordinator,
             stop_limit: Duration::from_secs(13),
         }
     }

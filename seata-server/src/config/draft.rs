@@ -2,11 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use seata_protocol::Limits;
-
 use crate::{
     address,
-    settings::{Settings, TlsSettings},
+    settings::{MAX_APPLICATION_DATA, Settings, TlsSettings},
 };
 
 use super::{ConfigError, Logging};
@@ -75,7 +73,11 @@ impl Draft {
         let coordinator = &mut settings.coordinator;
         coordinator.retry_period = periods.min().copied().unwrap_or(coordinator.retry_period);
         coordinator.max_retry_period = coordinator.max_retry_period.max(coordinator.retry_period);
-        let limit = if self.application_data_limit_check { self.application_data_limit } else { MAX_FRAME };
+        let limit = if self.application_data_limit_check {
+            self.application_data_limit
+        } else {
+            MAX_APPLICATION_DATA
+        };
         coordinator.max_application_data = limit;
         settings.front.tls = self.server_tls.settings("server.tls")?;
         settings.console.tls = self.console_tls.settings("console.tls")?;
@@ -97,9 +99,6 @@ impl Draft {
         if console.bind.iter().any(meets) { Err(ConfigError::SamePort { port }) } else { Ok(()) }
     }
 }
-
-/// The longest frame, and so the longest of anything in it.
-const MAX_FRAME: usize = Limits::MAX_FRAME;
 
 impl TlsFiles {
     fn settings(&self, keys: &str) -> Result<Option<TlsSettings>, ConfigError> {

@@ -8,20 +8,24 @@ use std::{
         Arc, RwLock,
         atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
+use indexmap::IndexSet;
 use seata_coordinator::{
     driver::{BranchTask, Participants, Reached},
     record::Millis,
     session::Phase,
 };
 use seata_protocol::{BranchType, ResourceId, UndoLogDelete};
+use tokio::time::timeout;
 
-use self::batch::Batch;
+use self::{batch::Batch, holders::Holders};
 
 pub(super) use self::peer::{Answer, Identity, Peer, Role};
 
 mod batch;
+mod holders;
 mod peer;
 
 /// All connected clients. Cloning is cheap, and all clones are the same.
@@ -37,18 +41,20 @@ struct Inner {
     next_request: AtomicI32,
     /// Spreads calls over clients of equal standing.
     turn: AtomicUsize,
+    /// After how many milliseconds the answers to many calls are given back, however many are missing; 0: never.
+    many_limit: AtomicU64,
 }
 
 #[derive(Default)]
 struct Registry {
     peers: HashMap<u64, Entry>,
-    by_client: HashMap<Arc<str>, Arc<Peer>>,
-    by_resource: HashMap<ResourceId, Vec<Arc<Peer>>>,
+    by_resource: HashMap<ResourceId, Holders>,
 }
 
 struct Entry {
     peer: Arc<Peer>,
-    resources: Vec<ResourceId>,
+    /// In the order in which it named them.
+    resources: IndexSet<ResourceId>,
 }
 
 /// One connected client, for people.
@@ -107,12 +113,18 @@ impl Clients {
 }
 
 impl Clients {
+    /// The coordinator gives a call up after `limit`: what has come of many answers by then is not lost with it.
+    pub(crate) fn set_call_limit(&self, limit: Duration) {
+        let limit = (limit - limit / 16).as_millis().try_into().unwrap_or(u64::MAX);
+        self.inner.many_limit.store(limit, Ordering::Relaxed);
+    }
+
     /// A connection has come.
     pub(super) fn welcome(&self, address: SocketAddr) -> Arc<Peer> {
         let id = self.inner.next_peer.fetch_add(1, Ordering::Relaxed);
         let peer = Arc::new(Peer::new(id, address));
         let mut registry = self.inner.registry.write().expect("nothing panics under it");
-        registry.peers.insert(id, Entry { peer: Arc::clone(&peer), resources: Vec::new() });
+        registry.peers.insert(id, Entry { peer: Arc::clone(&peer), resources: IndexSet::new() });
         peer
     }
 
@@ -127,16 +139,14 @@ impl Clients {
     ) -> Vec<ResourceId> {
         peer.take_role(role);
         let mut registry = self.inner.registry.write().expect("nothing panics under it");
-        let Registry { peers, by_client, by_resource } = &mut *registry;
-        let Some(entry) = peers.get_mut(&peer.id) else { return Vec::new() };
-        if let Some(identity) = peer.identity() {
-            by_client.insert(Arc::clone(&identity.client), Arc::clone(peer));
-        }
+        let Registry { peers, by_resource } = &mut *registry;
+        let (Some(entry), Some(identity)) = (peers.get_mut(&peer.id), peer.identity()) else {
+            return Vec::new();
+        };
         let mut new = Vec::new();
         for resource in resources {
-            if entry.resources.len() < limit && !entry.resources.contains(&resource) {
-                by_resource.entry(resource.clone()).or_default().push(Arc::clone(peer));
-                entry.resources.push(resource.clone());
+            if entry.resources.len() < limit && entry.resources.insert(resource.clone()) {
+                by_resource.entry(resource.clone()).or_default().add(identity, peer);
                 new.push(resource);
             }
         }
@@ -146,21 +156,16 @@ impl Clients {
     /// Its connection has ended: who waits for its answers learns it at once.
     pub(super) fn forget(&self, peer: &Arc<Peer>) {
         let mut registry = self.inner.registry.write().expect("nothing panics under it");
-        let Registry { peers, by_client, by_resource } = &mut *registry;
-        if let Some(entry) = peers.remove(&peer.id) {
+        let Registry { peers, by_resource } = &mut *registry;
+        if let (Some(entry), Some(identity)) = (peers.remove(&peer.id), peer.identity()) {
             for resource in entry.resources {
                 if let Some(holders) = by_resource.get_mut(&resource) {
-                    holders.retain(|holder| holder.id != peer.id);
+                    holders.remove(identity, peer);
                     if holders.is_empty() {
                         by_resource.remove(&resource);
                     }
                 }
             }
-        }
-        if let Some(identity) = peer.identity()
-            && by_client.get(&identity.client).is_some_and(|holder| holder.id == peer.id)
-        {
-            by_client.remove(&identity.client);
         }
         drop(registry);
         peer.end();
@@ -192,7 +197,7 @@ impl Clients {
             let by_resource = registry.by_resource.iter();
             by_resource
                 .filter_map(|(resource, holders)| {
-                    let holder = holders.iter().find(|holder| holder.reads_undo_log_delete())?;
+                    let holder = holders.find(Peer::reads_undo_log_delete)?;
                     Some((resource.clone(), Arc::clone(holder)))
                 })
                 .collect()
@@ -214,7 +219,7 @@ impl Clients {
     }
 
     /// Asks all tasks at once; each connection gets its requests in one go.
-    async fn ask(&self, phase: Phase, tasks: &[BranchTask]) -> Vec<Reached> {
+    async fn ask(&self, phase: Phase, tasks: &[BranchTask], limit: Option<Duration>) -> Vec<Reached> {
         let batch = Batch::new(tasks.len());
         let mut asked = Asked { batch: Arc::clone(&batch), requests: Vec::with_capacity(tasks.len()) };
         let mut last: Option<(&BranchTask, Arc<Peer>)> = None;
@@ -251,55 +256,34 @@ impl Clients {
         if let Some((_, peer)) = last {
             peer.wake();
         }
-        batch.answers().await
+        let Some(limit) = limit else { return batch.answers().await };
+        match timeout(limit, batch.answers()).await {
+            Ok(answers) => answers,
+            Err(_) => batch.answers_so_far(&format!("no answer within {limit:?}")),
+        }
     }
 
     /// Java's order: the client itself; its application at its address; its application; for AT, which needs
-    /// the database alone, anybody who has the resource.
+    /// the database alone, and for a Saga anybody who has the resource.
     fn route(&self, task: &BranchTask) -> Result<Arc<Peer>, Reached> {
         let registry = self.inner.registry.read().expect("nothing panics under it");
-        if let Some(peer) = registry.by_client.get(&*task.client)
-            && peer.has_role(Role::Rm)
-            && peer.is_open()
-        {
-            return Ok(Arc::clone(peer));
-        }
-        let holders = registry.by_resource.get(&task.resource).map_or(&[][..], Vec::as_slice);
-        let (application, ip) = parts(&task.client);
-        let mut best: Option<(u8, &Arc<Peer>)> = None;
-        let start = self.inner.turn.fetch_add(1, Ordering::Relaxed) % holders.len().max(1);
-        for peer in holders[start..].iter().chain(&holders[..start]).filter(|peer| peer.is_open()) {
-            let Some(identity) = peer.identity() else { continue };
-            let standing = match &*identity.application == application {
-                true if identity.ip() == ip => 0,
-                true => 1,
-                false if task.client.is_empty() => 2,
-                false if matches!(task.branch_type, BranchType::At | BranchType::Saga) => 2,
-                false => continue,
-            };
-            if best.is_none_or(|(known, _)| standing < known) {
-                best = Some((standing, peer));
-            }
-            if standing == 0 {
-                break;
-            }
-        }
-        match best {
-            Some((_, peer)) => Ok(Arc::clone(peer)),
-            None if holders.is_empty() => Err(Reached::NoSuchResource),
+        let Some(holders) = registry.by_resource.get(&task.resource) else {
+            return Err(Reached::NoSuchResource);
+        };
+        let may_be_anybody =
+            task.client.is_empty() || matches!(task.branch_type, BranchType::At | BranchType::Saga);
+        let turn = || self.inner.turn.fetch_add(1, Ordering::Relaxed);
+        match holders.choose(&task.client, may_be_anybody, turn) {
+            Some(peer) => Ok(Arc::clone(peer)),
             // The resource is there for others, whose calls must go on.
             None => Err(Reached::Unreachable {
-                reason: format!("no client of application {application} is connected for this resource"),
+                reason: format!(
+                    "no client of application {} is connected for this resource",
+                    holders::application(&task.client)
+                ),
             }),
         }
     }
-}
-
-/// Application and IP of `application:ip:port`. An IPv6 address has colons of its own; an application has none,
-/// as in Java.
-fn parts(client: &str) -> (&str, &str) {
-    let (application, address) = client.split_once(':').unwrap_or((client, ""));
-    (application, address.rsplit_once(':').map_or(address, |(ip, _)| ip))
 }
 
 /// Requests that are forgotten with the one who asked.
@@ -320,15 +304,19 @@ impl Drop for Asked {
 
 impl Participants for Clients {
     async fn commit(&self, task: BranchTask) -> Reached {
-        self.ask(Phase::Commit, &[task]).await.pop().expect("one answer for each task")
+        self.ask(Phase::Commit, &[task], None).await.pop().expect("one answer for each task")
     }
 
     async fn rollback(&self, task: BranchTask) -> Reached {
-        self.ask(Phase::Rollback, &[task]).await.pop().expect("one answer for each task")
+        self.ask(Phase::Rollback, &[task], None).await.pop().expect("one answer for each task")
     }
 
     async fn commit_many(&self, tasks: Vec<BranchTask>) -> Vec<Reached> {
-        self.ask(Phase::Commit, &tasks).await
+        let limit = match self.inner.many_limit.load(Ordering::Relaxed) {
+            0 => None,
+            limit => Some(Duration::from_millis(limit)),
+        };
+        self.ask(Phase::Commit, &tasks, limit).await
     }
 }
 
@@ -346,7 +334,7 @@ impl Entry {
                 .filter(|(role, _)| self.peer.has_role(*role))
                 .map(|(_, name)| *name)
                 .collect(),
-            resources: self.resources.clone(),
+            resources: self.resources.iter().cloned().collect(),
             since: self.peer.since,
             in_flight: self.peer.in_flight(),
         })

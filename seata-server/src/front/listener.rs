@@ -82,6 +82,11 @@ impl Front {
         self.desk.set_lock_wait(wait);
     }
 
+    /// How long the coordinator waits for a call of phase two from now on.
+    pub(crate) fn set_call_limit(&self, limit: Duration) {
+        self.desk.clients.set_call_limit(limit);
+    }
+
     /// Takes no more connections and requests, lets those under way be answered for at most `limit`, then
     /// closes all.
     pub(crate) async fn shutdown(mut self, limit: Duration) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seata_protocol::{BranchStatus, BranchType, GlobalStatus, Message};
+use seata_protocol::{BranchStatus, BranchType, GlobalStatus, Kind, Message};
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -147,4 +147,67 @@ async fn a_stopping_server_answers_what_is_under_way() {
     let (status, ()) = tokio::join!(tm.commit(&xid), phase_two);
     assert_eq!(status, GlobalStatus::Committed);
     tm.is_closed().await;
+}
+
+#[tokio::test]
+async fn commits_that_were_answered_do_not_come_again_with_those_that_were_not() {
+    let (server, address) = server(|settings| {
+        settings.coordinator.call_limit = Duration::from_millis(800);
+        settings.coordinator.calls_per_resource = 1;
+    })
+    .await;
+    let mut tm = Peer::tm(address, "2.6.0").await;
+    let mut quick = Peer::rm(address, "2.6.0", "jdbc:a").await;
+    let mut slow = Peer::rm(address, "2.6.0", "jdbc:a").await;
+    let xids = [tm.begin().await, tm.begin().await, tm.begin().await];
+    slow.branch(&xids[0], BranchType::At, "jdbc:a", "t:0").await;
+    quick.branch(&xids[1], BranchType::At, "jdbc:a", "t:1").await;
+    slow.branch(&xids[2], BranchType::At, "jdbc:a", "t:2").await;
+    for xid in &xids {
+        tm.commit(xid).await;
+    }
+    // The first went alone, and the others go together once it is answered.
+    slow.serve_phase_two(BranchStatus::PhaseTwoCommitted).await;
+    quick.serve_phase_two(BranchStatus::PhaseTwoCommitted).await;
+    for _ in 0..2 {
+        assert_eq!(slow.asked().await.1.type_code(), 3);
+    }
+    let again = timeout(Duration::from_millis(200), quick.next()).await;
+    assert!(again.is_err(), "{again:?}");
+    stop(server).await;
+}
+
+#[tokio::test]
+async fn old_undo_logs_are_asked_to_be_deleted_again_and_again_by_one_client_of_a_resource() {
+    let (server, address) = server(|settings| {
+        settings.front.undo_log_delete_period = Duration::from_millis(200);
+        settings.front.undo_log_save_days = 3;
+    })
+    .await;
+    let mut rm = Peer::rm(address, "2.6.0", "jdbc:a,jdbc:b").await;
+    for _ in 0..2 {
+        let mut resources = Vec::new();
+        for _ in 0..2 {
+            let (header, message) = rm.asked().await;
+            let Message::UndoLogDelete(request) = message else { panic!("{message:?}") };
+            assert_eq!((header.kind, request.save_days), (Kind::Oneway, 3));
+            resources.push(request.resource_id.to_string());
+        }
+        resources.sort();
+        assert_eq!(resources, ["jdbc:a", "jdbc:b"]);
+    }
+    stop(server).await;
+}
+
+#[tokio::test]
+async fn a_client_that_has_other_resources_only_is_not_asked() {
+    let (server, address) = server(|_| {}).await;
+    let mut tm = Peer::tm(address, "2.6.0").await;
+    let mut asker = Peer::rm(address, "2.6.0", "other").await;
+    let mut holder = Peer::rm(address, "2.6.0", "stock").await;
+    let xid = tm.begin().await;
+    asker.branch(&xid, BranchType::Tcc, "stock", "").await;
+    let (status, _) = tokio::join!(tm.commit(&xid), holder.serve_phase_two(BranchStatus::PhaseTwoCommitted));
+    assert_eq!(status, GlobalStatus::Committed);
+    stop(server).await;
 }

@@ -44,6 +44,14 @@ impl Batch {
         self.state.lock().expect("nothing panics under it").missing == 0
     }
 
+    /// The answers that are there, and for those that are not that nobody was reached; what comes later is lost.
+    pub(super) fn answers_so_far(&self, reason: &str) -> Vec<Reached> {
+        let mut state = self.state.lock().expect("nothing panics under it");
+        let answers = std::mem::take(&mut state.answers).into_iter();
+        let missing = || Reached::Unreachable { reason: reason.to_owned() };
+        answers.map(|answer| answer.unwrap_or_else(missing)).collect()
+    }
+
     /// All answers, once they are there.
     pub(super) async fn answers(&self) -> Vec<Reached> {
         poll_fn(|context| {

@@ -92,10 +92,6 @@ impl Identity {
             client: format!("{application}:{}:{}", address.ip(), address.port()).into(),
         }
     }
-
-    pub(super) fn ip(&self) -> &str {
-        super::parts(&self.client).1
-    }
 }
 
 impl Peer {
