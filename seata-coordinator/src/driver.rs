@@ -348,8 +348,8 @@ impl<S: Store, C: Clock> Driver<S, C> {
         self.shared.lock_queue.list(limit)
     }
 
-    /// Goes on with other settings: what begins from now on follows them, what is under way keeps its own. The
-    /// address, the history, the inbox, the events and the size of a block of numbers stay as they are.
+    /// Goes on with other settings: what begins from now on follows them, and each next step of what is open; a
+    /// call, a wait and a back-off that are under way keep their time. The address, the history, the inbox, the events and the size of a block of numbers stay as they are.
     pub fn reconfigure(&self, settings: Settings) {
         let mut current = self.shared.settings.write().expect("nothing panics under it");
         let kept = Settings {
@@ -383,14 +383,14 @@ impl<S: Store, C: Clock> Driver<S, C> {
         self.check_running()?;
         let Some(id) = self.own(xid).await? else { return Ok(GlobalStatus::Finished) };
         let Ok(permit) = self.inbox.reserve().await else { return Err(self.why_ended().await) };
-        let hand_over = HandOver::new(permit, id, decision);
+        let hand_over = HandOver::new(permit, id, decision, note.clone());
         let shared = &*self.shared;
         let decided = {
             let _changes = shared.lock_queue.changes(id);
-            shared.store.decide(id, decision, shared.now()).await
+            shared.store.decide(id, decision, note, shared.now()).await
         };
         let snapshot = match decided {
-            Ok(Decided::Now(snapshot)) => Snapshot { parked: note, ..snapshot },
+            Ok(Decided::Now(snapshot)) => snapshot,
             Ok(decided) => {
                 hand_over.cancel();
                 return Ok(match decided {
@@ -511,12 +511,11 @@ impl<S: Store, C: Clock> Shared<S, C> {
     }
 
     fn tell_parked(&self, transaction: &Transaction, status: GlobalStatus, reason: Arc<str>) {
-        let now = self.now();
-        self.note_parking(transaction.id, now);
-        self.observer.parked(transaction, status, now);
+        self.observer.parked(transaction, status, self.now());
         self.emit(transaction, || EventKind::Parked { status, reason });
     }
 
+    /// Only the runner does, which knows when it is over.
     fn note_parking(&self, id: TransactionId, since: Millis) {
         self.parked.lock().expect("nothing panics under it").insert(id, since);
     }
@@ -528,7 +527,7 @@ impl<S: Store, C: Clock> Shared<S, C> {
         }
     }
 
-    fn tell_decided(&self, snapshot: &crate::record::Snapshot, decision: Decision) {
+    fn tell_decided(&self, snapshot: &Snapshot, decision: Decision) {
         let (transaction, status) = (&snapshot.transaction, snapshot.status);
         let decision = if status.is_timeout() { Decision::Timeout } else { decision };
         tracing::debug!(xid = %transaction.xid, %status, "decided");

@@ -185,10 +185,13 @@ impl Store for JournalStore {
         &self,
         transaction: TransactionId,
         decision: Decision,
+        note: Option<Arc<str>>,
         now: Millis,
     ) -> Result<Decided, StoreError> {
-        self.step(Wait::Settled, |state| state.tables.decide(transaction, decision, now, &mut state.batch))
-            .await
+        self.step(Wait::Settled, |state| {
+            state.tables.decide(transaction, decision, note, now, &mut state.batch)
+        })
+        .await
     }
 
     async fn drop_branch(&self, transaction: TransactionId, branch: BranchId) -> Result<(), StoreError> {

@@ -385,10 +385,20 @@ impl Session {
         is_parked(self.status)
     }
 
-    /// An operator has stopped it: no branch is asked.
-    fn is_stopped(&self) -> bool {
-        use GlobalStatus::*;
-        matches!(self.status, StopCommitOrCommitRetry | StopRollbackOrRollbackRetry)
+    /// No branch is asked. Of a commit that one branch refused the others are still asked.
+    pub fn is_at_rest(&self) -> bool {
+        let is_stopped = self.status == GlobalStatus::StopCommitOrCommitRetry;
+        self.is_parked() && (is_stopped || self.is_saga || self.phase() == Phase::Rollback)
+    }
+
+    /// Whoever waits for the outcome was told how far it is.
+    pub fn is_told(&self) -> bool {
+        self.told
+    }
+
+    /// From now on these limits hold.
+    pub fn set_limits(&mut self, limits: RetryLimits) {
+        self.limits = limits;
     }
 
     /// The call to this branch was taken back before anybody heard of it.
@@ -407,7 +417,7 @@ impl Session {
                 None => return,
                 Some(index) => self.take_answer(index, answer, now, out),
             },
-            Input::Timer(Timer::Retry) if self.is_parked() && self.phase() == Phase::Rollback => return,
+            Input::Timer(Timer::Retry) if self.is_at_rest() => return,
             Input::Timer(Timer::Retry) => self.wake(Progress::BackedOff),
             Input::Retry => self.retry(out),
             Input::Park { .. } if self.is_parked() => return,
@@ -436,7 +446,7 @@ impl Session {
                 self.status = status;
             }
             Verdict::Turned(status, reason) => {
-                if !self.is_stopped() {
+                if !self.is_at_rest() {
                     self.status = status;
                     out.push(Effect::SetStatus(status));
                 }
@@ -518,7 +528,7 @@ impl Session {
 
     fn ask(&mut self, out: &mut Vec<Effect>) {
         match self.phase() {
-            _ if self.is_stopped() => {}
+            _ if self.is_at_rest() => {}
             _ if self.is_saga => self.ask_saga(out),
             Phase::Commit => self.ask_for_commit(out),
             Phase::Rollback => self.ask_for_rollback(out),
@@ -628,7 +638,7 @@ impl Session {
 
     fn past_limit(&self, now: Millis) -> bool {
         let limit = match self.phase() {
-            _ if self.is_stopped() || self.status == GlobalStatus::AsyncCommitting => None,
+            _ if self.is_at_rest() || self.status == GlobalStatus::AsyncCommitting => None,
             Phase::Commit => self.limits.commit,
             Phase::Rollback => self.limits.rollback,
         };
@@ -638,12 +648,11 @@ impl Session {
 
     fn back_off(&mut self, index: usize, reason: String, out: &mut Vec<Effect>) {
         self.failures = self.failures.saturating_add(1);
-        let slot = &mut self.branches[index];
-        slot.progress = Progress::BackedOff;
-        self.reason = Some(of_branch(&slot.branch, &reason));
-        if self.is_stopped() {
+        self.branches[index].progress = Progress::BackedOff;
+        if self.is_at_rest() {
             return;
         }
+        self.reason = Some(of_branch(&self.branches[index].branch, &reason));
         if !self.is_parked() && self.status != retrying(self.status) {
             self.status = retrying(self.status);
             out.push(Effect::SetStatus(self.status));

@@ -71,11 +71,13 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Reported, StoreError>> + Send;
 
     /// Applies [`session::decide`](crate::session::decide). *Durable*, with everything a commit frees: all
-    /// locks. A transaction that has no work left is removed in the same step.
+    /// locks. A transaction that has no work left is removed in the same step. A note of an operator is kept
+    /// with it, and with its outcome if it ends, unless it became a time-out instead.
     fn decide(
         &self,
         transaction: TransactionId,
         decision: Decision,
+        note: Option<Arc<str>>,
         now: Millis,
     ) -> impl Future<Output = Result<Decided, StoreError>> + Send;
 
@@ -86,7 +88,7 @@ pub trait Store: Send + Sync + 'static {
         branch: BranchId,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Shows where phase two stands and takes any parking away. *Lazy.*
+    /// Shows where phase two stands and takes any parking away, but no note of a decision. *Lazy.*
     fn set_status(
         &self,
         transaction: TransactionId,

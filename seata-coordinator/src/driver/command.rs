@@ -22,6 +22,7 @@ pub(super) enum Command {
     Settle {
         id: TransactionId,
         decision: Decision,
+        note: Option<Arc<str>>,
     },
     /// An operator wants something of a decided transaction.
     Operate {
@@ -67,11 +68,17 @@ pub(super) struct HandOver<'a> {
     permit: Option<Permit<'a, Command>>,
     id: TransactionId,
     decision: Decision,
+    note: Option<Arc<str>>,
 }
 
 impl<'a> HandOver<'a> {
-    pub(super) fn new(permit: Permit<'a, Command>, id: TransactionId, decision: Decision) -> Self {
-        Self { permit: Some(permit), id, decision }
+    pub(super) fn new(
+        permit: Permit<'a, Command>,
+        id: TransactionId,
+        decision: Decision,
+        note: Option<Arc<str>>,
+    ) -> Self {
+        Self { permit: Some(permit), id, decision, note }
     }
 
     pub(super) fn start(mut self, snapshot: Snapshot, outcome: Option<oneshot::Sender<GlobalStatus>>) {
@@ -114,7 +121,7 @@ impl Drop for FollowUp<'_> {
 impl Drop for HandOver<'_> {
     fn drop(&mut self) {
         if let Some(permit) = self.permit.take() {
-            permit.send(Command::Settle { id: self.id, decision: self.decision });
+            permit.send(Command::Settle { id: self.id, decision: self.decision, note: self.note.take() });
         }
     }
 }

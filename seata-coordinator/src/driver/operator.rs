@@ -63,7 +63,12 @@ impl<S: Store, C: Clock> Driver<S, C> {
         };
         if is_undecided {
             let note = format!("forced by operator: {reason}").into();
-            return Ok(self.settle(xid, decision, Some(note)).await?);
+            let status = self.settle(xid, decision, Some(note)).await?;
+            // Others may have decided meanwhile, and time may have.
+            if !is_opposite(status, phase) {
+                return Ok(status);
+            }
+            return Err(OperatorError::NotAllowed { xid: xid.clone(), status, why: OPPOSITE });
         }
         self.operate(xid, Wish::GiveUp(phase, reason)).await.map(|(status, _)| status)
     }
@@ -92,6 +97,15 @@ impl<S: Store, C: Clock> Driver<S, C> {
             }
             Operated::NoSession => Err(no_session(xid, found)),
         }
+    }
+}
+
+pub(super) const OPPOSITE: &str = "the opposite is decided, and stays so";
+
+fn is_opposite(status: GlobalStatus, phase: Phase) -> bool {
+    match phase {
+        Phase::Commit => status.is_rollback(),
+        Phase::Rollback => status.is_commit(),
     }
 }
 

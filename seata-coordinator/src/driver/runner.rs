@@ -26,8 +26,10 @@ use crate::{
     store::{Decided, Found, Store, StoreError},
 };
 
+use operate::Reply;
 use queue::{Call, Queue};
 
+mod operate;
 mod queue;
 
 /// Gives numbers from 0 to 1, to spread retries.
@@ -66,7 +68,7 @@ pub struct Runner<S, P, C> {
     /// When to look for time-outs again.
     next_check: Millis,
     /// To be decided by the coordinator itself, and how many of them are under way.
-    undecided: VecDeque<(TransactionId, Decision)>,
+    undecided: VecDeque<(TransactionId, Decision, Option<Arc<str>>)>,
     deciding: usize,
     jobs: FuturesUnordered<Job>,
     effects: Vec<Effect>,
@@ -80,11 +82,17 @@ struct Active {
     outcome: Vec<oneshot::Sender<GlobalStatus>>,
     /// A durable step is under way, and what comes meanwhile waits for its end.
     is_keeping: bool,
-    later: VecDeque<(Input, Option<Reply>)>,
+    later: VecDeque<Later>,
+    /// When it is woken next.
+    retry_at: Option<Millis>,
 }
 
-/// Where an operator waits.
-type Reply = oneshot::Sender<Operated>;
+/// What comes while a durable step is under way. It is judged when its turn has come.
+enum Later {
+    Input(Input),
+    Wish(Wish, Reply),
+    Follow,
+}
 
 type Job = Pin<Box<dyn Future<Output = Done> + Send>>;
 
@@ -92,7 +100,14 @@ type Job = Pin<Box<dyn Future<Output = Done> + Send>>;
 enum Done {
     Asked { resource: ResourceId, generation: u64, calls: Vec<Call>, answers: Vec<Reached> },
     Decided { id: TransactionId, decision: Decision, decided: Result<Decided, StoreError> },
-    Kept { id: TransactionId, rest: Vec<Effect>, reply: Option<Reply>, kept: Result<(), StoreError> },
+    Kept { parking: Parking, rest: Vec<Effect>, reply: Option<Reply>, kept: Result<(), StoreError> },
+}
+
+/// What is being kept durably.
+struct Parking {
+    transaction: Arc<Transaction>,
+    status: GlobalStatus,
+    reason: Arc<str>,
 }
 
 /// How many decisions of the coordinator's own are made at a time: enough to share flushes.
@@ -185,7 +200,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         if status == GlobalStatus::Begin {
             match snapshot.transaction.incarnation {
                 Some(life) if life != self.shared.store.incarnation() => {
-                    self.undecided.push_back((id, Decision::Rollback));
+                    self.undecided.push_back((id, Decision::Rollback, None));
                 }
                 _ => self.shared.deadlines.watch(&snapshot.transaction),
             }
@@ -198,7 +213,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
     async fn obey(&mut self, command: Command) -> Result<(), StoreError> {
         match command {
             Command::Start { snapshot, outcome } => self.start(snapshot, outcome).await?,
-            Command::Settle { id, decision } => self.undecided.push_back((id, decision)),
+            Command::Settle { id, decision, note } => self.undecided.push_back((id, decision, note)),
             Command::Operate { id, wish, reply } => self.operate(id, wish, reply).await?,
             Command::Follow { id } => self.follow(id).await?,
             Command::View { page, reply } => {
@@ -231,102 +246,23 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         match self.sessions.entry(id) {
             // Settled for a caller that was dropped, and by a second one that was not.
             Entry::Occupied(mut entry) => {
-                entry.get_mut().outcome.extend(outcome);
+                let active = entry.get_mut();
+                active.outcome.extend(outcome);
+                if active.session.is_told() && !active.is_keeping {
+                    active.tell(answer_for(active.session.status()));
+                }
                 return Ok(());
             }
             Entry::Vacant(entry) => {
                 let session = Session::new(snapshot, limits);
                 let outcome = outcome.into_iter().collect();
-                entry.insert(Active { session, outcome, is_keeping: false, later: VecDeque::new() });
+                let later = VecDeque::new();
+                entry.insert(Active { session, outcome, is_keeping: false, later, retry_at: None });
             }
         }
         match first {
             Some(input) => self.feed(id, input).await,
             None => Ok(()),
-        }
-    }
-
-    async fn operate(&mut self, id: TransactionId, wish: Wish, reply: Reply) -> Result<(), StoreError> {
-        let Some(active) = self.sessions.get_mut(&id) else {
-            let _ = reply.send(Operated::NoSession);
-            return Ok(());
-        };
-        let (status, is_parked) = (active.session.status(), active.session.is_parked());
-        let input = match wish {
-            Wish::Retry => {
-                // Whoever says that nobody has the resource is asked once more.
-                let resources: Vec<ResourceId> = active.session.resources().cloned().collect();
-                self.feed_for(id, Input::Retry, Some(reply)).await?;
-                self.try_again(resources);
-                return Ok(());
-            }
-            Wish::Park(_) if is_parked => {
-                let _ = reply.send(Operated::Refused(status, "it is not tried any more already"));
-                return Ok(());
-            }
-            Wish::Park(reason) => Input::Park { reason },
-            Wish::GiveUp(phase, _) if phase != active.session.phase() => {
-                let _ = reply.send(Operated::Refused(status, "the opposite is decided, and stays so"));
-                return Ok(());
-            }
-            Wish::GiveUp(_, reason) => Input::GiveUp { reason },
-            Wish::Release if !is_parked => {
-                let _ = reply.send(Operated::Refused(status, "it is still tried; park it first"));
-                return Ok(());
-            }
-            Wish::Release => {
-                let freed = self.shared.store.release(id).await?;
-                self.shared.lock_queue.changed(id);
-                let _ = reply.send(Operated::Done(status, freed));
-                return Ok(());
-            }
-        };
-        self.feed_for(id, input, Some(reply)).await
-    }
-
-    fn try_again(&mut self, resources: Vec<ResourceId>) {
-        for resource in resources {
-            if let Some(queue) = self.queues.get_mut(&resource) {
-                queue.become_available();
-                self.call(&resource);
-            }
-        }
-    }
-
-    /// Brings a session to where the store says that its transaction stands.
-    async fn follow(&mut self, id: TransactionId) -> Result<(), StoreError> {
-        match self.shared.store.find(id).await? {
-            Found::Open(snapshot) if snapshot.status == GlobalStatus::Begin => Ok(()),
-            Found::Open(snapshot) => {
-                let status = snapshot.status;
-                if !self.sessions.contains_key(&id) {
-                    self.start_with(snapshot, None, None).await?;
-                }
-                self.feed(id, Input::Reported(status)).await
-            }
-            Found::Ended(ended) => {
-                self.withdraw(id);
-                for outcome in self.sessions.remove(&id).into_iter().flat_map(|active| active.outcome) {
-                    let _ = outcome.send(ended.status);
-                }
-                Ok(())
-            }
-            Found::Unknown => Ok(()),
-        }
-    }
-
-    /// Calls that are not on their way yet do not go.
-    fn withdraw(&mut self, id: TransactionId) {
-        let Some(active) = self.sessions.get_mut(&id) else { return };
-        let resources: Vec<ResourceId> = active.session.resources().cloned().collect();
-        for resource in resources {
-            let Some(queue) = self.queues.get_mut(&resource) else { continue };
-            let withdrawn = queue.withdraw(id);
-            self.shared.gauges.queued.take(withdrawn.len());
-            if let Some(active) = self.sessions.get_mut(&id) {
-                withdrawn.into_iter().for_each(|branch| active.session.take_back(branch));
-            }
-            self.prune(&resource);
         }
     }
 
@@ -338,32 +274,28 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
     }
 
     async fn feed(&mut self, id: TransactionId, input: Input) -> Result<(), StoreError> {
-        self.feed_for(id, input, None).await
+        match self.sessions.get_mut(&id) {
+            Some(active) if active.is_keeping => active.later.push_back(Later::Input(input)),
+            Some(_) => self.step(id, input, None).await?,
+            None => {}
+        }
+        Ok(())
     }
 
     /// One step of the state machine, and what follows from it.
-    async fn feed_for(
+    async fn step(
         &mut self,
         id: TransactionId,
         input: Input,
         reply: Option<Reply>,
     ) -> Result<(), StoreError> {
-        let Some(active) = self.sessions.get_mut(&id) else {
-            if let Some(reply) = reply {
-                let _ = reply.send(Operated::NoSession);
-            }
-            return Ok(());
-        };
-        if active.is_keeping {
-            active.later.push_back((input, reply));
-            return Ok(());
-        }
         let mut effects = std::mem::take(&mut self.effects);
         if matches!(input, Input::GiveUp { .. }) {
             // Before it forgets which branches they are for.
             self.withdraw(id);
         }
         if let Some(active) = self.sessions.get_mut(&id) {
+            active.session.set_limits(self.shared.settings().retry_limits);
             active.session.handle(self.shared.now(), input, &mut effects);
         }
         let result = self.carry_out(id, &mut effects, reply).await;
@@ -402,6 +334,8 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                 Effect::SetStatus(status) | Effect::Unpark(status) => {
                     self.shared.forget_parking(id);
                     self.shared.store.set_status(id, status).await?;
+                    // A Saga may have turned: nobody waits for one that rolls back.
+                    self.shared.lock_queue.changed(id);
                 }
                 Effect::Park { status, reason } => {
                     let rest = rest.collect();
@@ -410,10 +344,8 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                     let shared = Arc::clone(&self.shared);
                     self.jobs.push(Box::pin(async move {
                         let kept = shared.store.park(id, status, Arc::clone(&reason)).await;
-                        if kept.is_ok() {
-                            shared.tell_parked(&transaction, status, reason);
-                        }
-                        Done::Kept { id, rest, reply, kept }
+                        let parking = Parking { transaction, status, reason };
+                        Done::Kept { parking, rest, reply, kept }
                     }));
                     return Ok(());
                 }
@@ -433,25 +365,20 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                 }
                 Effect::Arm(Timer::Retry, failures) => {
                     let at = self.shared.now().saturating_add(self.back_off(failures));
-                    self.retries.insert((at, id));
+                    self.arm(id, at);
                     self.note_retrying(&transaction, id, failures);
                 }
-                Effect::Tell(status) => {
-                    for outcome in active.outcome.drain(..) {
-                        let _ = outcome.send(status);
-                    }
-                }
+                Effect::Tell(status) => active.tell(status),
                 Effect::Finish(status) => {
-                    let ended = self.sessions.remove(&id);
+                    let ended = self.remove(id);
                     let note = ended.as_ref().and_then(|active| active.session.note().cloned());
                     outcome = Some(status);
                     self.shared.store.finish(id, status, note, self.shared.now()).await?;
                     self.shared.lock_queue.changed(id);
                     tracing::debug!(xid = %transaction.xid, %status, "finished");
                     self.shared.tell_finished(&transaction, status);
-                    let Some(ended) = ended else { continue };
-                    for outcome in ended.outcome {
-                        let _ = outcome.send(status);
+                    if let Some(ended) = ended {
+                        ended.dismiss(status);
                     }
                 }
             }
@@ -530,16 +457,24 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                 }
                 Ok(())
             }
-            Done::Kept { id, mut rest, reply, kept } => {
+            Done::Kept { parking, mut rest, reply, kept } => {
                 kept?;
+                let Parking { transaction, status, reason } = parking;
+                let id = transaction.id;
                 if let Some(active) = self.sessions.get_mut(&id) {
                     active.is_keeping = false;
+                    self.shared.note_parking(id, self.shared.now());
+                    self.shared.tell_parked(&transaction, status, reason);
                 }
                 self.carry_out(id, &mut rest, reply).await?;
                 while let Some(active) = self.sessions.get_mut(&id).filter(|active| !active.is_keeping)
-                    && let Some((input, reply)) = active.later.pop_front()
+                    && let Some(next) = active.later.pop_front()
                 {
-                    self.feed_for(id, input, reply).await?;
+                    match next {
+                        Later::Input(input) => self.feed(id, input).await?,
+                        Later::Wish(wish, reply) => self.operate(id, wish, reply).await?,
+                        Later::Follow => self.follow(id).await?,
+                    }
                 }
                 Ok(())
             }
@@ -559,7 +494,9 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         for call in calls {
             let answer = match answers.next() {
                 Some(Reached::NoSuchResource) => {
-                    missing.push(call);
+                    if self.still_wants(&call) {
+                        missing.push(call);
+                    }
                     continue;
                 }
                 Some(Reached::Answered(answer)) => {
@@ -598,6 +535,9 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
             && at <= now
         {
             self.retries.pop_first();
+            if let Some(active) = self.sessions.get_mut(&id) {
+                active.retry_at = None;
+            }
             self.feed(id, Input::Timer(Timer::Retry)).await?;
         }
         if now < self.next_check {
@@ -607,22 +547,52 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         let due = self.shared.deadlines.due(now);
         if !due.is_empty() {
             let undecided = self.shared.store.undecided(due).await?;
-            self.undecided.extend(undecided.into_iter().map(|id| (id, Decision::Timeout)));
+            self.undecided.extend(undecided.into_iter().map(|id| (id, Decision::Timeout, None)));
         }
         Ok(())
     }
 
     fn decide_some(&mut self) {
         while self.deciding < DECISIONS
-            && let Some((id, decision)) = self.undecided.pop_front()
+            && let Some((id, decision, note)) = self.undecided.pop_front()
         {
             self.deciding += 1;
             let shared = Arc::clone(&self.shared);
             self.jobs.push(Box::pin(async move {
-                let decided = shared.store.decide(id, decision, shared.now()).await;
+                let decided = shared.store.decide(id, decision, note, shared.now()).await;
                 Done::Decided { id, decision, decided }
             }));
         }
+    }
+
+    /// Wakes a session then. A time that is set and comes earlier wakes it for all that it waits for.
+    fn arm(&mut self, id: TransactionId, at: Millis) {
+        let Some(active) = self.sessions.get_mut(&id) else { return };
+        if active.retry_at.is_some_and(|set| set <= at) {
+            return;
+        }
+        if let Some(set) = active.retry_at.replace(at) {
+            self.retries.remove(&(set, id));
+        }
+        self.retries.insert((at, id));
+    }
+
+    fn remove(&mut self, id: TransactionId) -> Option<Active> {
+        let active = self.sessions.remove(&id)?;
+        if let Some(at) = active.retry_at {
+            self.retries.remove(&(at, id));
+        }
+        Some(active)
+    }
+
+    /// Whether a call that found no resource is to be made once it is there.
+    fn still_wants(&mut self, call: &Call) -> bool {
+        let Some(active) = self.sessions.get_mut(&call.transaction.id) else { return false };
+        let wants = active.session.phase() == call.phase && !active.session.is_at_rest();
+        if !wants {
+            active.session.take_back(call.branch.id);
+        }
+        wants
     }
 
     /// How long nothing has to be looked at.
@@ -646,10 +616,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         tracing::warn!(xid = %transaction.xid, %branch, %resource, "phase two waits for a resource that nobody has");
         self.shared.emit(transaction, || EventKind::Waiting { branch, resource: resource.clone() });
         if let Some(active) = self.sessions.get_mut(&transaction.id) {
-            let status = answer_for(active.session.status());
-            for outcome in active.outcome.drain(..) {
-                let _ = outcome.send(status);
-            }
+            active.tell(answer_for(active.session.status()));
         }
     }
 
@@ -689,6 +656,25 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
             reason: session.and_then(|session| session.reason().cloned()).or_else(|| snapshot.parked.clone()),
             waits_for,
             snapshot,
+        }
+    }
+}
+
+impl Active {
+    /// Whoever waits for the outcome is told this much.
+    fn tell(&mut self, status: GlobalStatus) {
+        for outcome in self.outcome.drain(..) {
+            let _ = outcome.send(status);
+        }
+    }
+
+    /// It has ended, whatever was still wanted of it.
+    fn dismiss(mut self, status: GlobalStatus) {
+        self.tell(status);
+        for later in self.later {
+            if let Later::Wish(_, reply) = later {
+                let _ = reply.send(Operated::NoSession);
+            }
         }
     }
 }

@@ -21,7 +21,10 @@ use crate::{
 
 use participants::Scripted;
 
+mod listing;
+mod operator;
 mod participants;
+mod saga;
 mod simulation;
 mod waiting;
 mod waiting_simulation;

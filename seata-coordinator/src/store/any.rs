@@ -71,7 +71,7 @@ impl Store for AnyStore {
         async fn begin(&self, transaction: Arc<Transaction>) -> ();
         async fn register(&self, branch: Branch) -> Registered;
         async fn report(&self, transaction: TransactionId, branch: BranchId, status: BranchStatus, application_data: Option<Arc<str>>) -> Reported;
-        async fn decide(&self, transaction: TransactionId, decision: Decision, now: Millis) -> Decided;
+        async fn decide(&self, transaction: TransactionId, decision: Decision, note: Option<Arc<str>>, now: Millis) -> Decided;
         async fn drop_branch(&self, transaction: TransactionId, branch: BranchId) -> ();
         async fn set_status(&self, transaction: TransactionId, status: GlobalStatus) -> ();
         async fn park(&self, transaction: TransactionId, status: GlobalStatus, reason: Arc<str>) -> ();

@@ -100,9 +100,10 @@ impl Store for MemoryStore {
         &self,
         transaction: TransactionId,
         decision: Decision,
+        note: Option<Arc<str>>,
         now: Millis,
     ) -> Result<Decided, StoreError> {
-        Ok(self.lock().tables.decide(transaction, decision, now, &mut NoChanges))
+        Ok(self.lock().tables.decide(transaction, decision, note, now, &mut NoChanges))
     }
 
     async fn drop_branch(&self, transaction: TransactionId, branch: BranchId) -> Result<(), StoreError> {

@@ -104,7 +104,7 @@ impl<S: Subject> Case<'_, S> {
     }
 
     async fn decide(&mut self, id: i64, decision: Decision, now: u64) -> Decided {
-        self.next().await.decide(TransactionId(id), decision, now).await.expect("decide")
+        self.next().await.decide(TransactionId(id), decision, None, now).await.expect("decide")
     }
 
     async fn snapshot(&mut self, id: i64) -> Snapshot {

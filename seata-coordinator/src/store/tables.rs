@@ -210,6 +210,7 @@ impl Tables {
         &mut self,
         transaction: TransactionId,
         decision: Decision,
+        note: Option<Arc<str>>,
         now: Millis,
         changes: &mut impl Changes,
     ) -> Decided {
@@ -225,16 +226,17 @@ impl Tables {
         };
         self.by_status.change(entry.status, status);
         entry.status = status;
+        entry.parked = note.filter(|_| !status.is_timeout());
         if status.is_complete() {
             let mut snapshot = entry.snapshot();
             snapshot.branches.clear();
-            self.finish(transaction, status, None, now, changes);
+            self.finish(transaction, status, snapshot.parked.clone(), now, changes);
             return Decided::Now(snapshot);
         }
         if status.is_commit() {
             self.locks.release_all(&entry.branches);
         }
-        changes.put_transaction(&entry.transaction, status, None);
+        changes.put_transaction(&entry.transaction, status, entry.parked.as_ref());
         Decided::Now(entry.snapshot())
     }
 
@@ -254,7 +256,9 @@ impl Tables {
         status: GlobalStatus,
         changes: &mut impl Changes,
     ) {
-        self.show(transaction, status, None, changes);
+        let note = self.transactions.get(&transaction).filter(|entry| !session::is_parked(entry.status));
+        let note = note.and_then(|entry| entry.parked.clone());
+        self.show(transaction, status, note, changes);
     }
 
     /// See [`Store::park`](crate::store::Store::park).

@@ -7,6 +7,7 @@ use std::{
 };
 
 use seata_protocol::{BranchId, ResourceId};
+use tokio::sync::oneshot;
 
 use super::done;
 use crate::{
@@ -23,8 +24,10 @@ pub(super) struct Scripted {
 struct State {
     answers: HashMap<BranchId, VecDeque<Reached>>,
     hanging: HashSet<BranchId>,
+    held: HashMap<BranchId, oneshot::Receiver<Reached>>,
     lost: HashSet<ResourceId>,
     calls: Vec<(Phase, BranchId)>,
+    data: Vec<Arc<str>>,
     batches: usize,
 }
 
@@ -41,6 +44,13 @@ impl Scripted {
         self.state().hanging.insert(branch);
     }
 
+    /// The next call for the branch is answered with what is sent.
+    pub(super) fn hold(&self, branch: BranchId) -> oneshot::Sender<Reached> {
+        let (sender, receiver) = oneshot::channel();
+        self.state().held.insert(branch, receiver);
+        sender
+    }
+
     pub(super) fn lose_resource(&self, resource: &str) {
         self.state().lost.insert(resource.into());
     }
@@ -53,6 +63,11 @@ impl Scripted {
         self.state().calls.clone()
     }
 
+    /// The application data of each call.
+    pub(super) fn data(&self) -> Vec<Arc<str>> {
+        self.state().data.clone()
+    }
+
     pub(super) fn batches(&self) -> usize {
         self.state().batches
     }
@@ -61,10 +76,21 @@ impl Scripted {
         self.state.lock().unwrap()
     }
 
+    fn note(&self, phase: Phase, task: &BranchTask) {
+        let mut state = self.state();
+        state.calls.push((phase, task.branch));
+        state.data.push(Arc::clone(&task.application_data));
+    }
+
     async fn answer(&self, phase: Phase, task: BranchTask) -> Reached {
         let hangs = self.state().hanging.remove(&task.branch);
         if hangs {
             pending::<()>().await;
+        }
+        let held = self.state().held.remove(&task.branch);
+        if let Some(held) = held {
+            self.note(phase, &task);
+            return held.await.expect("the test answers");
         }
         let is_lost = self.state().lost.contains(&task.resource);
         if is_lost {
@@ -72,9 +98,8 @@ impl Scripted {
             tokio::task::yield_now().await;
             return Reached::NoSuchResource;
         }
-        let mut state = self.state();
-        state.calls.push((phase, task.branch));
-        let scripted = state.answers.get_mut(&task.branch).and_then(VecDeque::pop_front);
+        self.note(phase, &task);
+        let scripted = self.state().answers.get_mut(&task.branch).and_then(VecDeque::pop_front);
         scripted
             .unwrap_or_else(|| Reached::Answered(BranchAnswer { status: done(phase), reason: String::new() }))
     }

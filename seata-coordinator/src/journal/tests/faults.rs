@@ -72,7 +72,7 @@ impl Step {
                 assert!(matches!(store.register(branch(branch_id, id)).await?, Registered::Done(_)));
                 Ok(())
             }
-            Self::Decide(id, decision) => store.decide(TransactionId(id), decision, 1).await.map(drop),
+            Self::Decide(id, decision) => store.decide(TransactionId(id), decision, None, 1).await.map(drop),
             Self::DropBranch(id, branch) => store.drop_branch(TransactionId(id), BranchId(branch)).await,
             Self::Park(id) => {
                 store.park(TransactionId(id), GlobalStatus::RollbackFailed, "dirty".into()).await
