@@ -68,7 +68,9 @@ pub(crate) struct Readiness(Arc<AtomicU8>);
 #[non_exhaustive]
 pub enum ConsoleError {
     /// An address could not be listened on.
-    #[error("the console port cannot be listened on at {address}: {error}")]
+    #[error(
+        "the console port cannot be listened on: {address}: {error}; choose another with --console-port, or off for none"
+    )]
     Bind {
         /// The address.
         address: SocketAddr,

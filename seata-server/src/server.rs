@@ -38,7 +38,9 @@ pub struct Server {
 #[non_exhaustive]
 pub enum StartError {
     /// The Seata port could not be listened on.
-    #[error("the Seata port cannot be listened on: {0}")]
+    #[error(
+        "the Seata port cannot be listened on: {0}; choose another with --port, or another address with --bind"
+    )]
     Bind(#[source] io::Error),
     /// There is no address for XIDs.
     #[error(transparent)]

@@ -131,6 +131,18 @@ fn javas_ports_and_periods_mean_what_they_mean_there() {
 }
 
 #[test]
+fn what_is_unlocked_and_who_may_wait_can_be_set() {
+    let file = "server.rollbackRetryTimeoutUnlockEnable = true\nserver.rollback-failed-unlock-enable = true\n\
+                server.xaerNotaRetryTimeout = 5000\nserver.maxLockWaiters = 0";
+    let coordinator = read(file, &[], &[]).expect("good").settings.coordinator;
+    let limits = coordinator.retry_limits;
+    assert!(limits.unlock_rollback && limits.unlock_failed);
+    assert_eq!((limits.xaer_nota_wait, coordinator.max_waiters), (Duration::from_secs(5), 0));
+    let defaults = Config::read(&Sources::default()).expect("defaults").settings.coordinator;
+    assert!(!defaults.retry_limits.unlock_rollback && !defaults.retry_limits.unlock_failed);
+}
+
+#[test]
 fn what_means_nothing_here_is_accepted_and_told_once() {
     let file = "transport.threadFactory.bossThreadSize = 1\ntransport.minServerPoolSize = 5\nstore.db.url = 'x'\n\
                 registry.type = 'file'\nservice.vgroupMapping.shop = 'default'";

@@ -262,13 +262,16 @@ fn memory_is_said_loudly() {
 fn a_port_in_use_ends_the_start() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port().to_string();
-    for flags in [["--port", &port, "--console-port", "0"], ["--port", "0", "--console-port", &port]] {
+    for (flags, way_out) in [
+        (["--port", &port, "--console-port", "0"], "with --port"),
+        (["--port", "0", "--console-port", &port], "with --console-port"),
+    ] {
         let directory = directory();
         let output = run(directory.path(), &flags);
         assert_eq!(output.status.code(), Some(1));
         let said = text(&output.stderr);
         let address = format!("127.0.0.1:{port}");
-        for part in ["cannot be listened on", &address, "in use"] {
+        for part in ["cannot be listened on", &address, "in use", way_out] {
             assert!(said.contains(part), "{part}: {said}");
         }
     }
