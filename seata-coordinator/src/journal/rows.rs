@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The version of everything below and of the log's records. A journal of another one is refused.
-pub(super) const FORMAT_VERSION: u32 = 3;
+pub(super) const FORMAT_VERSION: u32 = 4;
 
 /// Facts about the journal as a whole, in text.
 pub(super) const META: TableDefinition<&str, &str> = TableDefinition::new("meta");

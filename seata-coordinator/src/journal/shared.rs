@@ -15,6 +15,8 @@ use crate::{
 
 /// How long a change that nobody waits for stays in memory only.
 const LAZY_FLUSH: Duration = Duration::from_millis(50);
+/// How long a flush is put off at most so that more can share it; never longer than the last one took.
+const LONGEST_GATHERING: Duration = Duration::from_millis(1);
 /// A batch that has grown to so many records is flushed, and holds back those who would let it grow.
 const FULL_BATCH: usize = 4096;
 
@@ -38,10 +40,15 @@ pub(super) struct State {
     pub(super) next_id: i64,
     /// That of the batch that is growing.
     growing: Arc<Flush>,
-    /// Somebody waits for it.
-    is_wanted: bool,
+    /// So many wait for it.
+    waiting: usize,
+    /// A flush is put off until so many wait for it, or until then: those whom the last one let go are back
+    /// soon where they work in turns, and one flush for all costs as much as one for the first of them.
+    gathering: (usize, Instant),
     /// That of the batch that is being written.
     flushing: Arc<Flush>,
+    /// So many wait for it.
+    released: usize,
     /// The batch that is being written, if any, tells of something.
     flushing_settles: bool,
     writer: Writer,
@@ -54,9 +61,11 @@ pub(super) struct State {
 enum Writer {
     /// It looks for work by itself when it is done.
     Busy,
-    /// There is a batch, and nobody waits for it: it gives others time to join.
+    /// Somebody waits, and it gives those who were let go last time to join.
+    Gathering,
+    /// Nobody waits: what there is has time.
     Dozing,
-    /// There is nothing to write.
+    /// There has been nothing to write for a while.
     Sleeping,
 }
 
@@ -95,8 +104,10 @@ impl Shared {
             next_id,
             batch: Batch::default(),
             growing: Arc::default(),
-            is_wanted: false,
+            waiting: 0,
+            gathering: (0, Instant::now()),
             flushing: Arc::default(),
+            released: 0,
             flushing_settles: false,
             writer: Writer::Busy,
             closing: None,
@@ -150,40 +161,45 @@ impl Shared {
     /// whether there is one, now or ever.
     pub(super) fn next_batch(&self, batch: &mut Batch) -> bool {
         let mut state = self.lock();
-        let mut lazy_since = None;
+        let mut lazy_until = Instant::now() + LAZY_FLUSH;
         loop {
-            if state.is_urgent() || (!state.batch.is_empty() && state.closing.is_some()) {
+            let now = Instant::now();
+            if state.is_urgent(now) || (!state.batch.is_empty() && state.closing.is_some()) {
                 break;
             }
             if state.closing.is_some() {
                 return false;
             }
-            if state.batch.is_empty() {
+            let (writer, until) = match state.waiting {
+                0 => (Writer::Dozing, lazy_until),
+                _ => (Writer::Gathering, state.gathering.1),
+            };
+            if until > now {
+                state.writer = writer;
+                state = self.work.wait_timeout(state, until - now).expect("no step panics").0;
+            } else if state.batch.is_empty() {
                 state.writer = Writer::Sleeping;
                 state = self.work.wait(state).expect("no step panics");
+                lazy_until = Instant::now() + LAZY_FLUSH;
             } else {
-                let since = *lazy_since.get_or_insert_with(Instant::now);
-                let left = LAZY_FLUSH.saturating_sub(since.elapsed());
-                if left.is_zero() {
-                    break;
-                }
-                state.writer = Writer::Dozing;
-                state = self.work.wait_timeout(state, left).expect("no step panics").0;
+                break;
             }
         }
         state.writer = Writer::Busy;
         state.flushing = mem::take(&mut state.growing);
-        state.is_wanted = false;
+        state.released = mem::take(&mut state.waiting);
         mem::swap(&mut state.batch, batch);
         state.flushing_settles = batch.is_settling;
         true
     }
 
-    /// For the writer: its batch is durable.
-    pub(super) fn flushed(&self) {
+    /// For the writer: its batch is durable, which the disk took so long for.
+    pub(super) fn flushed(&self, took: Duration) {
         let flush = {
             let mut state = self.lock();
             state.flushing_settles = false;
+            let limit = took.min(LONGEST_GATHERING);
+            state.gathering = (state.released + state.waiting, Instant::now() + limit);
             Arc::clone(&state.flushing)
         };
         flush.end(Ok(()));
@@ -206,11 +222,12 @@ impl Shared {
 
     /// Only a writer that waits is woken: a busy one looks again by itself.
     fn wake_writer(&self, mut state: MutexGuard<'_, State>) {
-        let is_urgent = state.is_urgent() || state.closing.is_some();
+        let is_pressing = state.is_full() || state.closing.is_some();
         let has_work = match state.writer {
             Writer::Busy => false,
-            Writer::Dozing => is_urgent,
-            Writer::Sleeping => is_urgent || !state.batch.is_empty(),
+            Writer::Gathering => is_pressing || state.waiting >= state.gathering.0,
+            Writer::Dozing => is_pressing || state.waiting > 0,
+            Writer::Sleeping => is_pressing || !state.batch.is_empty(),
         };
         if has_work {
             state.writer = Writer::Busy;
@@ -221,18 +238,24 @@ impl Shared {
 }
 
 impl State {
-    fn is_urgent(&self) -> bool {
-        self.is_wanted || self.batch.len() >= FULL_BATCH
+    /// The batch is to be written now.
+    fn is_urgent(&self, now: Instant) -> bool {
+        let (enough, until) = self.gathering;
+        self.is_full() || (self.waiting > 0 && (self.waiting >= enough || now >= until))
+    }
+
+    fn is_full(&self) -> bool {
+        self.batch.len() >= FULL_BATCH
     }
 
     fn wait(&mut self, wait: Wait) -> Option<Arc<Flush>> {
         match wait {
-            Wait::Room if self.batch.len() >= FULL_BATCH => {}
+            Wait::Room if self.is_full() => {}
             Wait::Settled if self.batch.is_settling => {}
             Wait::Settled if self.flushing_settles => return Some(Arc::clone(&self.flushing)),
             Wait::Nothing | Wait::Room | Wait::Settled => return None,
         }
-        self.is_wanted = true;
+        self.waiting += 1;
         Some(Arc::clone(&self.growing))
     }
 }
@@ -244,5 +267,51 @@ impl Drop for EndGuard {
     fn drop(&mut self) {
         let panicked = || StoreError::Failed { reason: "the journal's writer panicked".into() };
         self.0.end(self.1.take().unwrap_or_else(panicked));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Somebody waits for one number more.
+    fn reserve(shared: &Shared) {
+        let (_, flush) = shared.step(Wait::Settled, |state| state.batch.reserve(state.next_id + 1)).unwrap();
+        assert!(flush.is_some());
+    }
+
+    #[test]
+    fn a_flush_is_put_off_until_those_are_back_whom_the_last_one_let_go() {
+        let shared = Shared::new(Tables::new(0), 1);
+        let far = Instant::now() + Duration::from_secs(60);
+        shared.lock().gathering = (2, far);
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| shared.next_batch(&mut Batch::default()));
+            reserve(&shared);
+            while shared.lock().writer != Writer::Gathering {
+                std::thread::yield_now();
+            }
+            assert!(!writer.is_finished(), "the second is not back");
+            reserve(&shared);
+            assert!(writer.join().unwrap());
+        });
+        assert!(Instant::now() < far);
+        shared.flushed(Duration::from_secs(60));
+        let (enough, until) = shared.lock().gathering;
+        assert_eq!(enough, 2);
+        assert!(until <= Instant::now() + LONGEST_GATHERING, "a slow disk does not make it wait for long");
+    }
+
+    #[test]
+    fn a_flush_is_not_put_off_for_one_alone_nor_beyond_its_time() {
+        let shared = Shared::new(Tables::new(0), 1);
+        for gathering in [(1, Instant::now() + Duration::from_secs(60)), (2, Instant::now())] {
+            reserve(&shared);
+            shared.lock().gathering = gathering;
+            let start = Instant::now();
+            assert!(shared.next_batch(&mut Batch::default()));
+            assert!(start.elapsed() < Duration::from_secs(30));
+            shared.flushed(Duration::ZERO);
+        }
     }
 }

@@ -51,14 +51,15 @@ impl Writer {
     fn write_all(&mut self) -> Result<(), redb::Error> {
         let mut batch = Batch::default();
         while self.shared.next_batch(&mut batch) {
+            let mut took = Duration::ZERO;
             // What came and went needs no flush.
             if !batch.is_empty() {
-                let took = self.log.append(|out| rows::put_batch(out, &batch)).map_err(redb::Error::Io)?;
+                took = self.log.append(|out| rows::put_batch(out, &batch)).map_err(redb::Error::Io)?;
                 if let Some(on_flush) = &self.on_flush {
                     on_flush(took, batch.len());
                 }
             }
-            self.shared.flushed();
+            self.shared.flushed(took);
             self.pending.merge(&mut batch);
             let used = self.log.used();
             let is_due = used >= self.checkpoint_after && self.checkpoints.is_idle()?;
