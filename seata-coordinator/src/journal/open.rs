@@ -12,7 +12,6 @@ use std::{
     },
 };
 
-use foldhash::fast::RandomState;
 use redb::{
     Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, StorageError,
     TableError, backends::FileBackend,
@@ -359,7 +358,8 @@ fn meta(database: &Database) -> Result<HashMap<String, String>, redb::Error> {
 #[derive(Default)]
 struct Image {
     transactions: BTreeMap<TransactionId, TransactionRecord>,
-    branches: HashMap<BranchId, Arc<Branch>, RandomState>,
+    /// In order, as they are found: their transactions then lie close together too.
+    branches: BTreeMap<BranchId, Arc<Branch>>,
     ended: Vec<Ended>,
 }
 
