@@ -33,7 +33,7 @@ pub struct Settings {
     pub calls_per_resource: usize,
     /// How many AT commits are handed to a resource together. Default: 256.
     pub commits_per_call: usize,
-    /// Of how many ended transactions the outcome is kept. About 100 bytes each. Default: 65 536.
+    /// Of how many ended transactions the outcome is kept. About 90 bytes each, and its reason. Default: 65 536.
     pub history: usize,
     /// How many numbers are taken from the store at once; one flush each. Default: 16 384.
     pub ids_per_block: u32,

@@ -20,6 +20,7 @@ pub use tables::{Changes, NoChanges, Tables};
 
 #[cfg(feature = "journal")]
 mod any;
+mod history;
 mod listing;
 mod locks;
 mod memory;

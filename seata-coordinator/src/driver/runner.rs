@@ -1,18 +1,16 @@
 //! The owner of all sessions.
 
 use std::{
-    any::Any,
     collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry},
     future::Future,
-    panic::AssertUnwindSafe,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use foldhash::fast::RandomState;
-use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
-use seata_protocol::{BranchId, BranchStatus, GlobalStatus, ResourceId, TransactionId};
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use seata_protocol::{BranchStatus, GlobalStatus, ResourceId, TransactionId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -22,13 +20,14 @@ use crate::{
         lock_queue::Closes,
     },
     record::{Branch, Millis, Snapshot, Transaction},
-    session::{Answer, Decision, Effect, Input, Phase, Session, Timer, answer_for, is_parked},
+    session::{Decision, Effect, Input, Phase, Session, Timer, answer_for, is_parked},
     store::{Decided, Found, Store, StoreError},
 };
 
 use operate::Reply;
 use queue::{Call, Queue};
 
+mod calls;
 mod operate;
 mod queue;
 
@@ -266,13 +265,6 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         }
     }
 
-    /// Resource ids come from strangers: nothing is kept for one that nobody waits for.
-    fn prune(&mut self, resource: &ResourceId) {
-        if self.queues.get(resource).is_some_and(Queue::is_idle) {
-            self.queues.remove(resource);
-        }
-    }
-
     async fn feed(&mut self, id: TransactionId, input: Input) -> Result<(), StoreError> {
         match self.sessions.get_mut(&id) {
             Some(active) if active.is_keeping => active.later.push_back(Later::Input(input)),
@@ -390,40 +382,6 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         Ok(())
     }
 
-    /// Sends out as many of a resource's calls as may be under way.
-    fn call(&mut self, resource: &ResourceId) {
-        if self.is_stopping {
-            return;
-        }
-        let Some(queue) = self.queues.get_mut(resource) else { return };
-        let (parallel, together, limit) = {
-            let settings = self.shared.settings();
-            (settings.calls_per_resource, settings.commits_per_call, settings.call_limit)
-        };
-        while let Some((calls, generation)) = queue.next(parallel, together) {
-            self.shared.gauges.queued.take(calls.len());
-            self.shared.gauges.under_way.add(calls.len());
-            let participants = Arc::clone(&self.participants);
-            let (shared, resource) = (Arc::clone(&self.shared), resource.clone());
-            let begun = Instant::now();
-            self.jobs.push(Box::pin(async move {
-                let answers = tokio::select! {
-                    answers = AssertUnwindSafe(ask(&*participants, &calls)).catch_unwind() => {
-                        answers.unwrap_or_else(|panic| vec![panicked(&*panic); calls.len()])
-                    }
-                    () = shared.clock.sleep(limit) => {
-                        let reason = format!("no answer within {limit:?}");
-                        vec![Reached::Unreachable { reason }; calls.len()]
-                    }
-                };
-                if let Some(call) = calls.first() {
-                    shared.observer.asked(&resource, call.phase, calls.len(), begun.elapsed());
-                }
-                Done::Asked { resource, generation, calls, answers }
-            }));
-        }
-    }
-
     async fn take_in(&mut self, done: Done) -> Result<(), StoreError> {
         match done {
             Done::Asked { resource, generation, calls, answers } => {
@@ -479,54 +437,6 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                 Ok(())
             }
         }
-    }
-
-    async fn take_answers(
-        &mut self,
-        resource: ResourceId,
-        generation: u64,
-        calls: Vec<Call>,
-        answers: Vec<Reached>,
-    ) -> Result<(), StoreError> {
-        self.shared.gauges.under_way.take(calls.len());
-        let mut missing = Vec::new();
-        let mut answers = answers.into_iter();
-        for call in calls {
-            let answer = match answers.next() {
-                Some(Reached::NoSuchResource) => {
-                    if self.still_wants(&call) {
-                        missing.push(call);
-                    }
-                    continue;
-                }
-                Some(Reached::Answered(answer)) => {
-                    Answer::Status { status: answer.status, reason: answer.reason }
-                }
-                Some(Reached::Unreachable { reason }) => Answer::Unreachable { reason },
-                None => Answer::Unreachable {
-                    reason: "the resource manager gave fewer answers than asked for".into(),
-                },
-            };
-            let (id, branch) = (call.transaction.id, call.branch.id);
-            // A Saga may have turned meanwhile; what it was asked before says nothing then.
-            let turned = |active: &Active| active.session.phase() != call.phase;
-            let answer = match self.sessions.get(&id).is_some_and(turned) {
-                true => Answer::Unreachable { reason: "it was asked for the opposite before".into() },
-                false => answer,
-            };
-            self.feed(id, Input::Answer { branch, answer }).await?;
-        }
-        let Some(queue) = self.queues.get_mut(&resource) else { return Ok(()) };
-        self.shared.gauges.queued.add(missing.len());
-        let waiting = queue.answered(missing, generation);
-        if queue.is_missing() {
-            for (transaction, branch) in waiting {
-                self.note_waiting(&transaction, branch, &resource);
-            }
-        }
-        self.call(&resource);
-        self.prune(&resource);
-        Ok(())
     }
 
     async fn check_time(&mut self) -> Result<(), StoreError> {
@@ -585,16 +495,6 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         Some(active)
     }
 
-    /// Whether a call that found no resource is to be made once it is there.
-    fn still_wants(&mut self, call: &Call) -> bool {
-        let Some(active) = self.sessions.get_mut(&call.transaction.id) else { return false };
-        let wants = active.session.phase() == call.phase && !active.session.is_at_rest();
-        if !wants {
-            active.session.take_back(call.branch.id);
-        }
-        wants
-    }
-
     /// How long nothing has to be looked at.
     fn pause(&self) -> Duration {
         let next = self.retries.first().map_or(self.next_check, |(at, _)| self.next_check.min(*at));
@@ -609,15 +509,6 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         };
         let spread = (self.jitter)().clamp(0.0, 1.0) / 2.0;
         (pause.as_millis() as f64 * (1.0 + spread)) as Millis
-    }
-
-    /// A starter that waits is told that it goes on without it.
-    fn note_waiting(&mut self, transaction: &Transaction, branch: BranchId, resource: &ResourceId) {
-        tracing::warn!(xid = %transaction.xid, %branch, %resource, "phase two waits for a resource that nobody has");
-        self.shared.emit(transaction, || EventKind::Waiting { branch, resource: resource.clone() });
-        if let Some(active) = self.sessions.get_mut(&transaction.id) {
-            active.tell(answer_for(active.session.status()));
-        }
     }
 
     fn note_retrying(&self, transaction: &Transaction, id: TransactionId, failures: u32) {
@@ -677,22 +568,6 @@ impl Active {
             }
         }
     }
-}
-
-async fn ask<P: Participants>(participants: &P, calls: &[Call]) -> Vec<Reached> {
-    match calls {
-        [call] if call.phase == Phase::Rollback => vec![participants.rollback(call.task()).await],
-        [call] => vec![participants.commit(call.task()).await],
-        calls => participants.commit_many(calls.iter().map(Call::task).collect()).await,
-    }
-}
-
-/// A resource manager's panic is its own: nobody else's phase two ends with it.
-fn panicked(panic: &(dyn Any + Send)) -> Reached {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text =
-        text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a text");
-    Reached::Unreachable { reason: format!("the resource manager panicked: {text}") }
 }
 
 impl<S, P, C> std::fmt::Debug for Runner<S, P, C> {

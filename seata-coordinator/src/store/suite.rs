@@ -32,7 +32,7 @@ use seata_protocol::{BranchId, BranchStatus, BranchType, GlobalStatus, RowKey, R
 use crate::{
     record::{Branch, LockSet, Snapshot, Transaction},
     session::Decision,
-    store::{Conflict, ConflictReason, Decided, Found, Registered, Reported, Store},
+    store::{Conflict, ConflictReason, Decided, Found, LockFilter, Noted, Registered, Reported, Store},
 };
 
 /// Makes stores of the kind that is to be tested.
@@ -74,6 +74,11 @@ pub async fn run<S: Subject>(subject: &S) {
         what_never_was_is_unknown(start().await).await;
         listings_are_ordered_and_limited(start().await).await;
         only_open_transactions_are_undecided(start().await).await;
+        released_rows_are_free_for_good(start().await).await;
+        a_note_stays_with_its_decision_to_the_end(start().await).await;
+        a_report_changes_a_saga_and_nothing_else(start().await).await;
+        outcomes_are_listed_from_the_last(start().await).await;
+        locks_are_listed_in_pages(start().await).await;
     }
 }
 
@@ -381,6 +386,119 @@ async fn only_open_transactions_are_undecided<S: Subject>(mut case: Case<'_, S>)
     let asked = [1, 2, 3, 4].map(TransactionId).to_vec();
     let undecided = case.next().await.undecided(asked).await.expect("undecided");
     assert_eq!(undecided, [TransactionId(1), TransactionId(3)]);
+}
+
+async fn released_rows_are_free_for_good<S: Subject>(mut case: Case<'_, S>) {
+    for id in [1, 2] {
+        case.begin(id).await;
+    }
+    case.register(11, 1, &["a", "b"]).await;
+    case.register(12, 1, &["b", "c"]).await;
+    case.decide(1, Decision::Rollback, NOW).await;
+    let stopped = GlobalStatus::StopRollbackOrRollbackRetry;
+    case.next().await.park(TransactionId(1), stopped, "by hand".into()).await.expect("park");
+    assert_eq!(case.next().await.release(TransactionId(1)).await, Ok(3));
+    assert_eq!(case.lock_count().await, 0);
+    assert_eq!(case.next().await.release(TransactionId(1)).await, Ok(0));
+    assert_eq!(case.next().await.release(TransactionId(9)).await, Ok(0));
+    let snapshot = case.snapshot(1).await;
+    assert_eq!((snapshot.status, snapshot.branches.len()), (stopped, 2));
+    assert!(matches!(case.register(13, 2, &["b"]).await, Registered::Done(_)));
+    case.next().await.drop_branch(TransactionId(1), BranchId(12)).await.expect("drop_branch");
+    let store = case.next().await;
+    store.finish(TransactionId(1), GlobalStatus::Rollbacked, None, NOW).await.expect("finish");
+    assert_eq!(case.holder(None, "b").await, Some(2));
+}
+
+async fn a_note_stays_with_its_decision_to_the_end<S: Subject>(mut case: Case<'_, S>) {
+    for id in [1, 2, 3] {
+        case.begin(id).await;
+    }
+    case.register(11, 1, &["a"]).await;
+    let note = || Some("by hand".into());
+    case.next().await.decide(TransactionId(1), Decision::Rollback, note(), NOW).await.expect("decide");
+    case.next().await.set_status(TransactionId(1), GlobalStatus::RollbackRetrying).await.expect("set_status");
+    assert_eq!(case.snapshot(1).await.parked.as_deref(), Some("by hand"));
+    case.next().await.decide(TransactionId(2), Decision::Rollback, note(), NOW).await.expect("decide");
+    case.next().await.decide(TransactionId(3), Decision::Commit, note(), LATE).await.expect("decide");
+    for (id, status, reason) in
+        [(2, GlobalStatus::Rollbacked, note()), (3, GlobalStatus::TimeoutRollbacked, None::<Arc<str>>)]
+    {
+        let Ok(Found::Ended(ended)) = case.next().await.find(TransactionId(id)).await else {
+            panic!("{id} has ended")
+        };
+        assert_eq!((ended.status, ended.reason), (status, reason));
+    }
+}
+
+async fn a_report_changes_a_saga_and_nothing_else<S: Subject>(mut case: Case<'_, S>) {
+    use GlobalStatus::*;
+    for id in [1, 2, 3] {
+        case.begin(id).await;
+    }
+    case.register(11, 1, &["a"]).await;
+    let note = async |case: &mut Case<'_, S>, id: i64, report| {
+        case.next().await.note(TransactionId(id), report, NOW).await.expect("note")
+    };
+    assert_eq!(note(&mut case, 1, Committed).await, Noted::Unchanged(Begin));
+    assert_eq!(note(&mut case, 9, Committed).await, Noted::Unknown);
+    for id in [2, 3] {
+        let saga = Branch { branch_type: BranchType::Saga, ..branch(20 + id, id, &[]) };
+        case.next().await.register(saga).await.expect("register");
+    }
+    assert!(matches!(note(&mut case, 2, RollbackFailed).await, Noted::Now(_)));
+    let snapshot = case.snapshot(2).await;
+    assert_eq!((snapshot.status, snapshot.parked.is_some()), (RollbackFailed, true));
+    assert_eq!(note(&mut case, 2, CommitRetrying).await, Noted::Unchanged(RollbackFailed));
+    assert!(matches!(note(&mut case, 2, RollbackRetrying).await, Noted::Now(_)));
+    let snapshot = case.snapshot(2).await;
+    assert_eq!((snapshot.status, snapshot.parked), (RollbackRetrying, None));
+    let Noted::Now(snapshot) = note(&mut case, 3, Finished).await else { panic!("it ends") };
+    assert_eq!((snapshot.status, snapshot.branches.len()), (Finished, 0));
+    let Noted::Ended(ended) = note(&mut case, 3, Committed).await else { panic!("it has ended") };
+    assert_eq!((ended.status, ended.at, ended.reason.is_some()), (Finished, NOW, true));
+}
+
+async fn outcomes_are_listed_from_the_last<S: Subject>(mut case: Case<'_, S>) {
+    for id in [1, 2, 3] {
+        case.begin(id).await;
+    }
+    for id in [3, 1, 2] {
+        let reason = (id == 1).then(|| "forced".into());
+        let store = case.next().await;
+        store.finish(TransactionId(id), GlobalStatus::Rollbacked, reason, NOW).await.expect("finish");
+    }
+    let all = case.next().await.ended(None, 9).await.expect("ended");
+    let seen: Vec<i64> = all.iter().map(|ended| ended.transaction.id.0).collect();
+    assert_eq!(seen, [2, 1, 3]);
+    assert_eq!(*all[1].transaction, *transaction(1));
+    assert_eq!(all[1].reason.as_deref(), Some("forced"));
+    assert_eq!(case.next().await.ended(Some(TransactionId(2)), 1).await.expect("ended"), all[1..2]);
+    assert_eq!(case.next().await.ended(Some(TransactionId(9)), 9).await, Ok(Vec::new()));
+}
+
+async fn locks_are_listed_in_pages<S: Subject>(mut case: Case<'_, S>) {
+    for id in [1, 2, 3] {
+        case.begin(id).await;
+        let keys = [format!("{id}a"), format!("{id}b")];
+        case.register(10 + id, id, &[&keys[0], &keys[1]]).await;
+    }
+    case.decide(2, Decision::Commit, NOW).await;
+    let (mut keys, mut after) = (Vec::new(), None);
+    loop {
+        let page = case.next().await.locks_after(after, LockFilter::default(), 1).await.expect("locks_after");
+        assert!(page.locks.len() <= 1);
+        keys.extend(page.locks.into_iter().map(|held| held.lock.key.as_str().to_owned()));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(keys, ["1a", "1b", "3a", "3b"]);
+    let filter =
+        LockFilter { transaction: Some(TransactionId(3)), key: Some("3b".into()), ..Default::default() };
+    let page = case.next().await.locks_after(None, filter, 9).await.expect("locks_after");
+    assert_eq!((page.locks.len(), page.locks[0].branch), (1, BranchId(13)));
 }
 
 fn transaction(id: i64) -> Arc<Transaction> {

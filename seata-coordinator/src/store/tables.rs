@@ -1,12 +1,7 @@
 //! The records of a store that keeps them in memory, whatever makes them durable.
 
-use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    ops::Bound,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
-use foldhash::fast::RandomState;
 use seata_protocol::{BranchId, BranchStatus, BranchType, GlobalStatus, RowLock, TransactionId};
 
 use crate::{
@@ -14,7 +9,7 @@ use crate::{
     session::{self, Decision},
     store::{
         Conflict, ConflictReason, Counts, Decided, Found, LockCursor, LockFilter, LockPage, Noted,
-        Registered, Reported, locks::LockTable,
+        Registered, Reported, history::History, locks::LockTable,
     },
 };
 
@@ -73,17 +68,6 @@ const ROWS_AT_A_TIME: usize = 8192;
 #[derive(Debug, Default)]
 struct ByStatus(Vec<(GlobalStatus, usize)>);
 
-/// The outcomes of the transactions that ended last.
-#[derive(Debug)]
-struct History {
-    limit: usize,
-    order: VecDeque<Ended>,
-    /// How many came before the first in `order`.
-    forgotten: u64,
-    /// Each one's number since the beginning.
-    numbers: HashMap<TransactionId, u64, RandomState>,
-}
-
 impl Tables {
     /// Empty tables that remember the outcomes of the last `history` transactions.
     pub fn new(history: usize) -> Self {
@@ -91,12 +75,7 @@ impl Tables {
             transactions: BTreeMap::new(),
             by_status: ByStatus::default(),
             locks: LockTable::default(),
-            history: History {
-                limit: history,
-                order: VecDeque::new(),
-                forgotten: 0,
-                numbers: HashMap::default(),
-            },
+            history: History::new(history),
         }
     }
 
@@ -141,7 +120,7 @@ impl Tables {
     /// See [`Store::begin`](crate::store::Store::begin).
     pub fn begin(&mut self, transaction: Arc<Transaction>, changes: &mut impl Changes) {
         let id = transaction.id;
-        if self.transactions.contains_key(&id) || self.history.find(id).is_some() {
+        if self.transactions.contains_key(&id) || self.history.status(id).is_some() {
             return;
         }
         changes.add_transaction(&transaction);
@@ -153,8 +132,8 @@ impl Tables {
     /// See [`Store::register`](crate::store::Store::register).
     pub fn register(&mut self, branch: Branch, changes: &mut impl Changes) -> Registered {
         let Some(entry) = self.transactions.get_mut(&branch.transaction) else {
-            return match self.history.find(branch.transaction) {
-                Some(ended) => Registered::NotActive(ended.status),
+            return match self.history.status(branch.transaction) {
+                Some(status) => Registered::NotActive(status),
                 None => Registered::Unknown,
             };
         };
@@ -216,7 +195,7 @@ impl Tables {
     ) -> Decided {
         let Some(entry) = self.transactions.get_mut(&transaction) else {
             return match self.history.find(transaction) {
-                Some(ended) => Decided::Ended(ended.clone()),
+                Some(ended) => Decided::Ended(ended),
                 None => Decided::Unknown,
             };
         };
@@ -288,7 +267,7 @@ impl Tables {
             changes.remove_branch(branch.id);
         }
         let ended = Ended { transaction: entry.transaction, status, at: now, reason };
-        if self.history.limit > 0 {
+        if self.history.remembers() {
             changes.ended(transaction, &ended);
         }
         changes.remove_transaction(transaction);
@@ -317,7 +296,7 @@ impl Tables {
     ) -> Noted {
         let Some(entry) = self.transactions.get_mut(&transaction) else {
             return match self.history.find(transaction) {
-                Some(ended) => Noted::Ended(ended.clone()),
+                Some(ended) => Noted::Ended(ended),
                 None => Noted::Unknown,
             };
         };
@@ -346,7 +325,7 @@ impl Tables {
             return Found::Open(entry.snapshot());
         }
         match self.history.find(transaction) {
-            Some(ended) => Found::Ended(ended.clone()),
+            Some(ended) => Found::Ended(ended),
             None => Found::Unknown,
         }
     }
@@ -430,11 +409,7 @@ impl Tables {
 
     /// See [`Store::ended`](crate::store::Store::ended).
     pub fn ended(&self, after: Option<TransactionId>, limit: usize) -> Vec<Ended> {
-        let end = match after {
-            None => self.history.order.len(),
-            Some(after) => self.history.position(after).unwrap_or(0),
-        };
-        self.history.order.range(..end).rev().take(limit).cloned().collect()
+        self.history.list(after, limit)
     }
 
     fn held(&self, branch: &Branch, row: &str) -> HeldLock {
@@ -511,30 +486,6 @@ impl ByStatus {
     fn change(&mut self, from: GlobalStatus, to: GlobalStatus) {
         self.take(from);
         self.add(to);
-    }
-}
-
-impl History {
-    fn push(&mut self, ended: Ended) {
-        if self.limit == 0 {
-            return;
-        }
-        if self.order.len() >= self.limit
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.forgotten += 1;
-            self.numbers.remove(&oldest.transaction.id);
-        }
-        self.numbers.insert(ended.transaction.id, self.forgotten + self.order.len() as u64);
-        self.order.push_back(ended);
-    }
-
-    fn position(&self, id: TransactionId) -> Option<usize> {
-        self.numbers.get(&id).map(|number| (number - self.forgotten) as usize)
-    }
-
-    fn find(&self, id: TransactionId) -> Option<&Ended> {
-        self.position(id).map(|position| &self.order[position])
     }
 }
 
