@@ -21,9 +21,26 @@ struct Ids {
 }
 
 #[tokio::test]
+async fn resource_managers_hear_what_they_heard_from_java() {
+    for name in [
+        "tcc_commit",
+        "tcc_rollback",
+        "saga_report",
+        "xa_commit_rollback",
+        "at_commit",
+        "at_rollback",
+        "at_lock_conflict",
+        "branch_errors",
+        "tm_report",
+    ] {
+        eprintln!("{name}"); replay(name).await;
+    }
+}
+
+#[tokio::test]
 async fn a_2_0_0_client_hears_what_it_heard_from_java() {
     for name in ["tm_commit", "tm_rollback", "old_client", "old_client_protobuf"] {
-        replay(name).await;
+        eprintln!("{name}"); replay(name).await;
     }
 }
 
@@ -101,6 +118,7 @@ impl Ids {
             Message::GlobalCommit(request)
             | Message::GlobalRollback(request)
             | Message::GlobalStatus(request) => xid(&mut request.xid),
+            Message::GlobalReport(request) => xid(&mut request.xid),
             Message::BranchRegister(request) | Message::GlobalLockQuery(request) => xid(&mut request.xid),
             Message::BranchReport(request) => {
                 xid(&mut request.xid);
@@ -143,9 +161,14 @@ impl Ids {
                 self.branches.insert(golden.branch_id.0, ours.branch_id.0);
             }
             (BranchReportResponse(golden), BranchReportResponse(ours)) => outcome(golden, ours),
+            (GlobalLockQueryResponse(golden), GlobalLockQueryResponse(ours)) => {
+                outcome(&golden.outcome, &ours.outcome);
+                assert_eq!(golden.lockable, ours.lockable, "{place}");
+            }
             (GlobalCommitResponse(golden), GlobalCommitResponse(ours))
             | (GlobalRollbackResponse(golden), GlobalRollbackResponse(ours))
-            | (GlobalStatusResponse(golden), GlobalStatusResponse(ours)) => {
+            | (GlobalStatusResponse(golden), GlobalStatusResponse(ours))
+            | (GlobalReportResponse(golden), GlobalReportResponse(ours)) => {
                 outcome(&golden.outcome, &ours.outcome);
                 use seata_protocol::GlobalStatus::{AsyncCommitting, Finished};
                 let is_known_here =
