@@ -154,3 +154,24 @@ async fn more_requests_than_are_worked_on_at_a_time_are_answered_in_turn() {
     }
     stop(server).await;
 }
+
+#[tokio::test]
+async fn who_wants_more_memory_than_there_is_for_all_is_left() {
+    let (server, address) = server(|settings| settings.front.max_buffered_bytes = 1 << 20).await;
+    let mut good = Peer::tm(address, "2.6.0").await;
+    let mut greedy = Peer::tm(address, "2.6.0").await;
+    // The beginning of a frame of 8 MiB, whose end never comes.
+    let mut bytes = vec![0xda, 0xda, 1];
+    bytes.extend((8_u32 << 20).to_be_bytes());
+    bytes.extend([0, 16, 0, 1, 0, 0, 0, 0, 1]);
+    bytes.resize(2 << 20, 0);
+    let _ = greedy.stream.write_all(&bytes).await;
+    greedy.is_closed().await;
+    good.begin().await;
+    // What it took is given back.
+    let mut small = Peer::tm(address, "2.6.0").await;
+    small.write(&bytes[..512 << 10]).await;
+    good.begin().await;
+    drop(small);
+    stop(server).await;
+}

@@ -1,9 +1,14 @@
 //! Transactions over the wire.
 
-use seata_protocol::{BranchStatus, BranchType, GlobalStatus, Message, TransactionExceptionCode};
+use std::time::Duration;
+
+use seata_protocol::{
+    Batch, BranchRegister, BranchStatus, BranchType, GlobalStatus, Header, Kind, Message,
+    TransactionExceptionCode,
+};
 
 use crate::{
-    peer::{Peer, branch, global},
+    peer::{Peer, begin, branch, global, phase_two_answer, status_of},
     server, stop,
 };
 
@@ -75,5 +80,57 @@ async fn what_is_not_known_is_answered_in_java_s_words() {
     };
     assert!(!answer.outcome.is_success());
     assert_eq!(answer.status, GlobalStatus::Committing);
+    stop(server).await;
+}
+
+#[tokio::test]
+async fn a_registration_waits_for_a_row_unless_others_are_answered_with_it() {
+    let (server, address) = server(|settings| settings.front.lock_wait = Duration::from_secs(5)).await;
+    let mut tm = Peer::tm(address, "2.6.0").await;
+    let mut rm = Peer::rm(address, "2.6.0", "jdbc:a").await;
+    let mut old = Peer::rm(address, "2.0.0", "jdbc:a").await;
+    let (holder, other) = (tm.begin().await, tm.begin().await);
+    rm.branch(&holder, BranchType::At, "jdbc:a", "t:1").await;
+    let contended = || branch(&other, BranchType::At, "jdbc:a", "t:1");
+
+    let merged = Message::Merged(Batch { messages: vec![contended()], ids: vec![1] });
+    old.send_as(&Header::new(Kind::Oneway, 9), &merged).await;
+    let Message::MergeResult(answers) = old.answer_to(9).await else { panic!("another answer") };
+    let Message::BranchRegisterResponse(refused) = &answers[0] else { panic!("{answers:?}") };
+    assert_eq!(refused.outcome.code, TransactionExceptionCode::LockKeyConflict);
+
+    let merged = Message::Merged(Batch { messages: vec![contended(), begin()], ids: vec![501, 502] });
+    rm.send_as(&Header::new(Kind::Oneway, 500), &merged).await;
+    // What waits holds up nobody else of its frame.
+    assert_eq!(rm.answer_to(502).await.type_code(), 2);
+    assert_eq!(tm.commit(&holder).await, GlobalStatus::Committed);
+    let Message::BranchRegisterResponse(granted) = rm.answer_to(501).await else { panic!("another answer") };
+    assert!(granted.outcome.is_success(), "{granted:?}");
+    stop(server).await;
+}
+
+#[tokio::test]
+async fn who_holds_the_row_in_its_database_is_told_not_to_wait_for_a_rollback() {
+    let (server, address) = server(|_| {}).await;
+    let mut tm = Peer::tm(address, "2.6.0").await;
+    let mut rm = Peer::rm(address, "2.6.0", "jdbc:a").await;
+    let (holder, other) = (tm.begin().await, tm.begin().await);
+    rm.branch(&holder, BranchType::At, "jdbc:a", "t:1").await;
+    let rollback = tm.send(&Message::GlobalRollback(global(&holder))).await;
+    let (header, request) = rm.asked().await;
+    for (data, code) in [
+        (r#"{"autoCommit":false}"#, TransactionExceptionCode::LockKeyConflictFailFast),
+        ("", TransactionExceptionCode::LockKeyConflict),
+    ] {
+        let Message::BranchRegister(contended) = branch(&other, BranchType::At, "jdbc:a", "t:1") else {
+            unreachable!()
+        };
+        let contended = BranchRegister { application_data: data.into(), ..contended };
+        let answer = rm.ask(Message::BranchRegister(contended)).await;
+        let Message::BranchRegisterResponse(refused) = answer else { panic!("{answer:?}") };
+        assert_eq!(refused.outcome.code, code, "{data}");
+    }
+    rm.send_as(&header.reply(), &phase_two_answer(&request, BranchStatus::PhaseTwoRollbacked)).await;
+    assert_eq!(status_of(tm.answer_to(rollback).await), GlobalStatus::Rollbacked);
     stop(server).await;
 }
