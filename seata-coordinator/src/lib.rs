@@ -29,6 +29,8 @@
 //!   it never waits in a dead lock, and never gets anything after it was given up.
 //! - Rollback goes strictly backwards through the branches, also after a restart.
 //! - A transaction that cannot finish is parked: visible, with its reason and its locks, never dropped.
+//! - What an operator does is durable before it is answered, and is judged in the order of everything else that
+//!   happens to the transaction. Nobody is asked for a branch that was given up.
 
 #![forbid(unsafe_code)]
 

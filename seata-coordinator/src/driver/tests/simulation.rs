@@ -16,7 +16,7 @@ use super::{HandClock, NOON, Running, begin, branch, done, settle, start, task_n
 use crate::{
     driver::{BranchAnswer, BranchTask, Driver, Participants, Reached},
     journal::{JournalStore, tests::disk::Disk},
-    session::Phase,
+    session::{Phase, is_parked},
 };
 
 const SEEDS: u64 = 30;
@@ -90,6 +90,8 @@ struct World {
     branches: HashMap<BranchId, Xid>,
     failed: HashSet<BranchId>,
     told: HashMap<Xid, Phase>,
+    /// No further try of them until somebody asks for one.
+    stopped: HashSet<Xid>,
 }
 
 impl World {
@@ -110,6 +112,7 @@ impl World {
             branches: HashMap::new(),
             failed: HashSet::new(),
             told: HashMap::new(),
+            stopped: HashSet::new(),
             seed,
             clock,
             disk,
@@ -126,7 +129,8 @@ impl World {
                 20..60 => self.register().await,
                 60..80 => self.decide().await,
                 80..85 => self.report_failure().await,
-                85..93 => self.clock.advance(Duration::from_secs(2)).await,
+                85..88 => self.operate().await,
+                88..93 => self.clock.advance(Duration::from_secs(2)).await,
                 93..95 => self.clock.advance(Duration::from_secs(40)).await,
                 95..97 => {
                     let resource = self.resource().into();
@@ -196,6 +200,21 @@ impl World {
         }
     }
 
+    /// An operator stops a transaction, or has it tried again.
+    async fn operate(&mut self) {
+        let Some(xid) = self.open.choose(&mut self.random).cloned() else { return };
+        let driver = self.driver.clone();
+        if self.random.random_bool(0.6) {
+            let request = driver.park(&xid, "by hand".into());
+            if let Some(Ok(_)) = maybe_dropped(&mut self.random, request).await {
+                self.stopped.insert(xid);
+            }
+        } else {
+            self.stopped.remove(&xid);
+            let _ = maybe_dropped(&mut self.random, driver.retry(&xid)).await;
+        }
+    }
+
     /// The machine dies; what its disk had not synced is lost or torn.
     async fn crash(&mut self) {
         self.running.abort();
@@ -222,6 +241,10 @@ impl World {
                 };
                 assert!(stands, "seed {seed}: {xid} was told {phase:?} and is {}", snapshot.status);
             }
+        }
+        for snapshot in self.stopped.iter().filter_map(|xid| by_xid.get(xid)) {
+            let (xid, status) = (&snapshot.transaction.xid, snapshot.status);
+            assert!(is_parked(status), "seed {seed}: {xid} was stopped and is {status}");
         }
         for (id, xid) in &self.branches {
             let is_there = by_xid
