@@ -248,6 +248,22 @@ async fn what_is_under_way_at_a_stop_is_answered_and_lasts() {
     assert_eq!(server.end().0, Some(0));
 }
 
+#[tokio::test]
+async fn without_file_descriptors_it_waits_and_accepts_again_when_there_are_some() {
+    let directory = directory();
+    let mut command = Command::new("sh");
+    command.current_dir(directory.path()).args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""]);
+    command.arg(env!("CARGO_BIN_EXE_seata-server")).args(FREE);
+    let mut server = Process::spawn(command);
+    let at = server.listens();
+    let many: Vec<_> = (0..80).map(|_| TcpStream::connect(at).expect("a place in the queue")).collect();
+    server.says("no connection can be accepted now");
+    drop(many);
+    Peer::tm(at, "2.6.0").await.begin().await;
+    server.signal("TERM");
+    assert_eq!(server.end().0, Some(0));
+}
+
 #[test]
 fn memory_is_said_loudly() {
     let directory = directory();
