@@ -298,6 +298,19 @@ mod tests {
         }
     }
 
+    /// A record that is missing at the end of the first file shows as soon as the second has one.
+    #[test]
+    fn a_record_missing_between_the_two_files_is_damage() {
+        let log = written();
+        let mut damaged = contents(&*log.files[0]).unwrap();
+        let at = log.at as usize / RECORDS[2] as usize * (RECORDS[1] as usize - 1);
+        damaged[at + HEADER] ^= 0x55;
+        let found = found(&[in_memory(&damaged), Arc::clone(&log.files[1])], GENERATION + 1, RECORDS[0]);
+        let Err(ReadError::Damaged(0, offset, reason)) = found else { panic!("{found:?}") };
+        assert_eq!(offset, at as u64);
+        assert!(reason.contains("missing"), "{reason}");
+    }
+
     #[test]
     fn a_damaged_record_is_told_from_stale_ones_behind_it() {
         let log = written();

@@ -319,36 +319,6 @@ async fn a_wrong_byte_before_the_end_of_the_log_is_refused_with_the_place() {
     assert!(refused > 15 * torn && torn > 0 && padding < refused / 20, "{refused}, {torn}, {padding}");
 }
 
-/// A record that is missing at the end of the first file shows as soon as the second has one.
-#[tokio::test]
-async fn a_record_missing_between_the_two_files_of_the_log_is_refused() {
-    let disk = Disk::recording();
-    let store = JournalStore::open_on(disk.clone(), checkpoint_after(2_000)).unwrap();
-    for id in 1..=100 {
-        Step::Begin(id).run(&store).await.unwrap();
-        Step::Register(id, id * 10).run(&store).await.unwrap();
-    }
-    drop(store);
-    let mut refused = 0;
-    for sync in 0..disk.syncs() {
-        let files = disk.before_sync(sync).lost().bytes();
-        for name in LOGS {
-            let Some(end) = files.get(name).and_then(|log| log.iter().rposition(|byte| *byte != 0)) else {
-                continue;
-            };
-            let damaged = with_wrong_byte(&files, name, end);
-            match JournalStore::open_on(Disk::with(damaged), 0) {
-                Ok(_) => {}
-                Err(OpenError::Damaged { reason, .. }) => {
-                    refused += usize::from(reason.contains("missing"));
-                }
-                Err(error) => panic!("sync {sync}: {error}"),
-            }
-        }
-    }
-    assert!(refused > 0);
-}
-
 fn with_wrong_byte(files: &BTreeMap<String, Vec<u8>>, name: &str, at: usize) -> BTreeMap<String, Vec<u8>> {
     let mut files = files.clone();
     files.get_mut(name).unwrap()[at] ^= 0x55;
