@@ -3,6 +3,7 @@
 //!
 //! Needs a JDK (17 or later), Maven and MariaDB's server.
 
+mod load_crash;
 mod outcome;
 mod place;
 mod scenarios;
@@ -28,7 +29,7 @@ use self::{
 };
 
 /// How long one scenario may take.
-const LIMIT: Duration = Duration::from_secs(75);
+const LIMIT: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_of_all_kinds_on_both_servers() {
@@ -53,17 +54,19 @@ async fn column(make: Make, database: &MariaDb) -> BTreeMap<(&'static str, &'sta
         PeerProcess::start_on(Release::V2_0_0, "java-2.0.0", &addresses[1]),
     );
     let [first, second, third] = lines;
-    let server_address = server.address();
     let places = [
-        Place::java(JAVA_2_6_0, &new, first, database, &format!("{prefix}_new"), &server_address).await,
-        Place::java(JAVA_2_0_0, &old, second, database, &format!("{prefix}_old"), &server_address).await,
-        Place::go(GO, third, &server_address).await,
+        Place::java(JAVA_2_6_0, &new, first, database, &format!("{prefix}_new"), &server).await,
+        Place::java(JAVA_2_0_0, &old, second, database, &format!("{prefix}_old"), &server).await,
+        Place::go(GO, third, &server).await,
     ];
     let mut outcomes = BTreeMap::new();
     let [a, b, c] = &places;
     let (a, b, c) = tokio::join!(run_all(a), run_all(b), run_all(c));
     outcomes.extend(a.into_iter().chain(b).chain(c));
     outcomes.extend(server_crash::run(&places, &mut server).await);
+    if make == Make::Ours {
+        outcomes.extend(load_crash::run(&places, &mut server).await);
+    }
     for place in &places {
         outcomes.extend(run(LAST, place).await);
     }
@@ -82,7 +85,7 @@ async fn run(scenarios: &[Scenario], place: &Place) -> Vec<((&'static str, &'sta
     for scenario in scenarios {
         let began = Instant::now();
         let outcome = limited((scenario.run)(place)).await;
-        println!("{:?} {}: {}: {outcome:?}", began.elapsed(), place.name, scenario.name);
+        println!("{:?} {:?}, {}: {}: {outcome:?}", began.elapsed(), place.server, place.name, scenario.name);
         outcomes.push(((scenario.name, place.name), outcome));
     }
     outcomes

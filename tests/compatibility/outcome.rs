@@ -24,11 +24,19 @@ pub(crate) fn holds(what: impl Display, is_so: bool) -> Outcome {
 }
 
 /// Asks again and again until it is so.
-pub(crate) async fn eventually<F: Future<Output = Outcome>>(mut check: impl FnMut() -> F) -> Outcome {
+pub(crate) async fn eventually<F: Future<Output = Outcome>>(check: impl FnMut() -> F) -> Outcome {
+    within(LIMIT, check).await
+}
+
+/// As [`eventually`], for what may take so long.
+pub(crate) async fn within<F: Future<Output = Outcome>>(
+    limit: Duration,
+    mut check: impl FnMut() -> F,
+) -> Outcome {
     let began = Instant::now();
     loop {
         match check().await {
-            Err(reason) if began.elapsed() > LIMIT => return Err(format!("{reason} (after {LIMIT:?})")),
+            Err(reason) if began.elapsed() > limit => return Err(format!("{reason} (after {limit:?})")),
             Err(_) => tokio::time::sleep(PAUSE).await,
             Ok(()) => return Ok(()),
         }

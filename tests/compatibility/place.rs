@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use seata_tests::{
     go::{GoPeer, Rows},
-    java::{Holdings, Loaded, Mode, Peer, PeerProcess, Server},
+    java::{Holdings, Loaded, Make, Mode, Peer, PeerProcess, Server},
     line::Line,
     mariadb::MariaDb,
 };
@@ -38,6 +38,8 @@ const ALL_ROWS: &str = "SELECT id, money, price, HEX(note), HEX(code), made FROM
 /// A client of some kind, on a line of its own to the server.
 pub(crate) struct Place {
     pub(crate) name: &'static str,
+    /// Of which make the server is.
+    pub(crate) server: Make,
     client: Client,
     pub(crate) line: Line,
     /// Another application at the same server, on no line that is cut.
@@ -63,7 +65,7 @@ impl Place {
         line: Line,
         database: &MariaDb,
         prefix: &str,
-        server: &str,
+        server: &Server,
     ) -> Self {
         let peer = Peer::new(process);
         let databases = [format!("{prefix}_left"), format!("{prefix}_right")];
@@ -71,14 +73,14 @@ impl Place {
             database.create(name, TABLES);
             peer.open_database(name, &database.jdbc(name)).await.expect("a database");
         }
-        let other = GoPeer::start(&format!("other-{prefix}"), server, 0).await;
-        Self { name, client: Client::Java(peer, databases), line, other }
+        let other = GoPeer::start(&format!("other-{prefix}"), &server.address(), 0).await;
+        Self { name, server: server.made_as(), client: Client::Java(peer, databases), line, other }
     }
 
-    pub(crate) async fn go(name: &'static str, line: Line, server: &str) -> Self {
+    pub(crate) async fn go(name: &'static str, line: Line, server: &Server) -> Self {
         let peer = GoPeer::start("go", &line.address(), ROWS).await;
-        let other = GoPeer::start("other-go", server, 0).await;
-        Self { name, client: Client::Go(Arc::new(peer)), line, other }
+        let other = GoPeer::start("other-go", &server.address(), 0).await;
+        Self { name, server: server.made_as(), client: Client::Go(Arc::new(peer)), line, other }
     }
 
     pub(crate) async fn begin(&self) -> Outcome<String> {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    load_crash,
     outcome::Outcome,
     place::{GO, JAVA_2_0_0, JAVA_2_6_0},
     scenarios::{LAST, LOADS, SCENARIOS},
@@ -22,6 +23,10 @@ const JAVA_FAILS: &[(&str, &[&str], &str)] = &[(
     "It asks the branches of a resource to roll back in the order of their registration; the first finds a row that is \
      not as it left it.",
 )];
+
+/// Why some lines have no outcome with Java's.
+const JAVA_UNTRIED: &str =
+    "Not part of the test: tried once, a row of the Go peer stayed locked for the 30 s that were waited.";
 
 /// Outcomes by scenario and client.
 pub(crate) struct Results {
@@ -63,7 +68,10 @@ impl Results {
         let cell = |outcomes: &BTreeMap<_, Outcome>, name, client| -> String {
             match outcomes.get(&(name, client)) {
                 Some(Ok(())) => "yes".to_owned(),
-                _ => known(name, client).map_or("no".to_owned(), |note| format!("no ({})", note + 1)),
+                None => format!("({})", JAVA_FAILS.len() + 1),
+                Some(Err(_)) => {
+                    known(name, client).map_or("no".to_owned(), |note| format!("no ({})", note + 1))
+                }
             }
         };
         for name in names() {
@@ -72,7 +80,8 @@ impl Results {
             writeln!(page, "| {name} | {ours} | {java} |").expect("a string takes all");
         }
         page.push('\n');
-        for (number, (_, _, why)) in JAVA_FAILS.iter().enumerate() {
+        let reasons = JAVA_FAILS.iter().map(|(_, _, why)| *why).chain([JAVA_UNTRIED]);
+        for (number, why) in reasons.enumerate() {
             writeln!(page, "{}. {why}", number + 1).expect("a string takes all");
         }
         page
@@ -80,7 +89,12 @@ impl Results {
 }
 
 fn names() -> impl Iterator<Item = &'static str> {
-    SCENARIOS.iter().chain(LOADS).chain(LAST).map(|scenario| scenario.name).chain([server_crash::NAME])
+    SCENARIOS
+        .iter()
+        .chain(LOADS)
+        .chain(LAST)
+        .map(|scenario| scenario.name)
+        .chain([server_crash::NAME, load_crash::NAME])
 }
 
 fn known(name: &str, client: &str) -> Option<usize> {

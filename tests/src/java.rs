@@ -59,7 +59,7 @@ impl Java {
 
     /// Whether the server is of this make.
     pub fn server_is(&self, make: Make) -> bool {
-        self.running.server.is(make)
+        self.running.server.made_as() == make
     }
 
     /// Whether a line that the server said holds all these texts.

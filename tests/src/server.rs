@@ -102,8 +102,8 @@ impl Server {
     }
 
     /// Which one it is.
-    pub fn is(&self, make: Make) -> bool {
-        self.make == make
+    pub fn made_as(&self) -> Make {
+        self.make
     }
 
     /// The end of what it said.
