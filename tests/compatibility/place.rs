@@ -48,7 +48,7 @@ pub(crate) struct Place {
 
 enum Client {
     /// With the names of its two databases.
-    Java(Peer, [String; 2]),
+    Java(Box<Peer>, [String; 2]),
     Go(Arc<GoPeer>),
 }
 
@@ -74,7 +74,7 @@ impl Place {
             peer.open_database(name, &database.jdbc(name)).await.expect("a database");
         }
         let other = GoPeer::start(&format!("other-{prefix}"), &server.address(), 0).await;
-        Self { name, server: server.made_as(), client: Client::Java(peer, databases), line, other }
+        Self { name, server: server.made_as(), client: Client::Java(Box::new(peer), databases), line, other }
     }
 
     pub(crate) async fn go(name: &'static str, line: Line, server: &Server) -> Self {
