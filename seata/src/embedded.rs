@@ -1,8 +1,8 @@
 //! A coordinator in the process, as the context's traits see it.
 
-use std::{sync::Arc, time::Duration};
 #[cfg(feature = "remote")]
 use std::{path::Path, time::Instant};
+use std::{sync::Arc, time::Duration};
 
 use futures_core::future::BoxFuture;
 #[cfg(feature = "remote")]
