@@ -1,14 +1,12 @@
 //! The HTTP port: Java's console API, a REST API of our own, metrics, health.
 //!
-//! Nothing but `/health`, `/ready`, `/metrics` and the login answers without a token.
+//! Nothing but `/health`, `/ready`, `/metrics` and the login answers without a token. While the server starts, `/health`
+//! and `/ready` answer alone.
 
 use std::{
     io,
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -25,14 +23,20 @@ use crate::{
 };
 
 use auth::Auth;
+use gate::Gate;
+
+pub(crate) use readiness::Readiness;
 
 mod actions;
 mod auth;
+mod gate;
 mod health;
 mod http;
 mod java;
+mod readiness;
 mod reply;
 mod rest;
+mod router;
 mod token;
 mod view;
 
@@ -46,6 +50,7 @@ pub(crate) struct BoundConsole {
 #[derive(Debug)]
 pub(crate) struct Console {
     server: http::HttpServer,
+    gate: Gate,
 }
 
 /// What the console shows and acts on.
@@ -56,12 +61,7 @@ pub(crate) struct ConsoleState {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) started: SystemTime,
-    pub(crate) readiness: Readiness,
 }
-
-/// Whether the Seata port takes requests. Cloning is cheap, and all clones are the same.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Readiness(Arc<AtomicU8>);
 
 /// Why there is no HTTP port.
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +115,16 @@ impl Console {
         Ok(BoundConsole { listeners, tls })
     }
 
+    /// From now on everything is answered, not only whether the server lives and is ready.
+    ///
+    /// # Errors
+    /// [`ConsoleError::Password`] when the password file cannot be read or written.
+    pub(crate) fn open(&self, state: ConsoleState) -> Result<(), ConsoleError> {
+        let auth = Arc::new(Auth::new(&state.settings)?);
+        self.gate.open(state.tc.clone(), router::inside(state, auth));
+        Ok(())
+    }
+
     /// Answers no more new requests, lets those under way be answered for at most `limit`, then closes all.
     pub(crate) async fn shutdown(self, limit: Duration) {
         self.server.shutdown(limit).await;
@@ -127,37 +137,10 @@ impl BoundConsole {
         self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
     }
 
-    /// Begins to answer.
-    ///
-    /// # Errors
-    /// [`ConsoleError::Password`] when the password file cannot be read or written.
-    pub(crate) fn serve(self, state: ConsoleState) -> Result<Console, ConsoleError> {
-        let auth = Arc::new(Auth::new(&state.settings)?);
-        let router = http::router(state, auth);
-        Ok(Console { server: http::HttpServer::start(self.listeners, self.tls, router) })
-    }
-}
-
-impl Readiness {
-    const SERVING: u8 = 1;
-    const DRAINING: u8 = 2;
-
-    /// The Seata port accepts.
-    pub(crate) fn serving(&self) {
-        self.0.store(Self::SERVING, Ordering::Release);
-    }
-
-    /// It takes nothing new any more.
-    pub(crate) fn draining(&self) {
-        self.0.store(Self::DRAINING, Ordering::Release);
-    }
-
-    /// `None` when the Seata port accepts, else why it does not.
-    fn why_not(&self) -> Option<&'static str> {
-        match self.0.load(Ordering::Acquire) {
-            Self::SERVING => None,
-            Self::DRAINING => Some("the server is shutting down"),
-            _ => Some("the Seata port does not accept yet"),
-        }
+    /// Begins to answer that the process lives, and how far it is with its start.
+    pub(crate) fn serve(self, readiness: Readiness) -> Console {
+        let gate = Gate::new(readiness);
+        let server = http::HttpServer::start(self.listeners, self.tls, router::outside(gate.clone()));
+        Console { server, gate }
     }
 }

@@ -66,6 +66,9 @@ impl Server {
         let bound = Bound::bind(settings.front.clone()).map_err(StartError::Bind)?;
         let bound_console = Console::bind(&settings.console)?;
         let (addresses, console_addresses) = (bound.addresses(), bound_console.addresses());
+        let readiness = Readiness::default();
+        // Whether it lives is asked from now on, and to open the store may take a while.
+        let console = bound_console.serve(readiness.clone());
         let mut coordinator = settings.coordinator.clone();
         coordinator.address = addresses.first().map(|at| (host, at.port()));
         let settings = Arc::new(settings);
@@ -81,14 +84,12 @@ impl Server {
         let (participants, observer) = (clients.clone(), Arc::clone(&metrics));
         let (tc, runner) =
             Driver::start_observed(store, participants, clock, jitter, coordinator, observer).await?;
-        let readiness = Readiness::default();
-        let console = bound_console.serve(ConsoleState {
+        console.open(ConsoleState {
             tc: tc.clone(),
             clients: clients.clone(),
             metrics: Arc::clone(&metrics),
             settings: Arc::clone(&settings),
             started: SystemTime::now(),
-            readiness: readiness.clone(),
         })?;
         let runner = tokio::spawn(runner.run());
         let front = bound.serve(tc.clone(), clients, metrics);

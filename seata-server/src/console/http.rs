@@ -1,20 +1,8 @@
-//! Sockets, limits and who gets in.
+//! Sockets and connections.
 
-use std::{
-    io,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{
-    Extension, Router,
-    extract::{ConnectInfo, DefaultBodyLimit, Request, State},
-    http::StatusCode,
-    middleware::{self, Next},
-    response::{IntoResponse, Response},
-    routing::get,
-};
+use axum::{Extension, Router, extract::ConnectInfo};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -28,8 +16,6 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{ConsoleState, auth::Auth, health, reply::Refusal};
-
 /// The tasks behind the HTTP port. Dropping it stops them at once.
 #[derive(Debug)]
 pub(super) struct HttpServer {
@@ -39,47 +25,14 @@ pub(super) struct HttpServer {
 
 /// How many connections there may be; one more is closed at once.
 const MAX_CONNECTIONS: usize = 256;
-/// The longest body of a request.
-const MAX_BODY: usize = 64 << 10;
 /// How long a handshake or the head of a request may take; also how long a connection may be idle.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
-/// How long one request may take, its body included.
-const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 /// How old a connection may become, whatever it does: one whose client takes no bytes ends too.
 const CONNECTION_LIMIT: Duration = Duration::from_secs(600);
 /// How long a connection that has to end may still answer.
 const LAST_ANSWER: Duration = Duration::from_secs(5);
 /// After a failure to accept, as when file descriptors are used up.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// Everything that the HTTP port answers.
-pub(super) fn router(state: ConsoleState, auth: Arc<Auth>) -> Router {
-    let open = Router::new()
-        .route("/health", get(health::health))
-        .route("/ready", get(health::ready))
-        .route("/metrics", get(health::metrics));
-    let open = open.merge(super::java::open()).with_state(state.clone());
-    let guarded = Router::new()
-        .merge(super::java::guarded())
-        .merge(super::rest::routes())
-        .route_layer(middleware::from_fn_with_state(Arc::clone(&auth), super::java::guard))
-        .with_state(state);
-    open.merge(guarded)
-        .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "there is nothing under this path") })
-        .layer(Extension(auth))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(middleware::from_fn(limit_time))
-}
-
-async fn limit_time(request: Request, next: Next) -> Response {
-    match timeout(REQUEST_LIMIT, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            let text = format!("this took longer than {} s; ask for less", REQUEST_LIMIT.as_secs());
-            Refusal::new(StatusCode::REQUEST_TIMEOUT, text).into_response()
-        }
-    }
-}
 
 impl HttpServer {
     pub(super) fn start(listeners: Vec<TcpListener>, tls: Option<TlsAcceptor>, router: Router) -> Self {
@@ -185,10 +138,3 @@ async fn answer(
 async fn until_stopped(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
-
-/// Where a request came from.
-pub(super) fn address(info: &ConnectInfo<SocketAddr>) -> IpAddr {
-    info.0.ip()
-}
-
-pub(super) type Guard = State<Arc<Auth>>;

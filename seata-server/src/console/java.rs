@@ -1,11 +1,11 @@
 //! Java's console API: paths, parameters and JSON as its console has them.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc};
 
 use axum::{
     Extension, Json, Router,
     body::Bytes,
-    extract::{ConnectInfo, Request},
+    extract::{ConnectInfo, Request, State},
     http::{
         HeaderMap, StatusCode, Uri,
         header::{AUTHORIZATION, CONTENT_TYPE},
@@ -19,7 +19,6 @@ use serde::{Deserialize, Serialize};
 use super::{
     ConsoleState,
     auth::{Auth, LoginError},
-    http::{Guard, address},
     reply::Refusal,
 };
 
@@ -39,7 +38,7 @@ mod query;
 /// Java's answer with one value.
 #[derive(Debug, Serialize)]
 struct Single<T> {
-    code: &'static str,
+    code: Cow<'static, str>,
     message: String,
     data: Option<T>,
     success: bool,
@@ -47,23 +46,18 @@ struct Single<T> {
 
 impl<T> Single<T> {
     fn success(data: T) -> Self {
-        Self { code: "200", message: "success".to_owned(), data: Some(data), success: true }
+        Self { code: "200".into(), message: "success".to_owned(), data: Some(data), success: true }
     }
 
-    fn failure(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), data: None, success: false }
+    fn failure(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into(), data: None, success: false }
     }
 }
 
 /// A refusal in Java's shape.
-fn failure(refusal: &Refusal) -> Response {
-    let code = match refusal.status() {
-        StatusCode::BAD_REQUEST => "400",
-        StatusCode::NOT_FOUND => "404",
-        StatusCode::CONFLICT => "409",
-        _ => "500",
-    };
-    (refusal.status(), Json(Single::<String>::failure(code, refusal.text()))).into_response()
+pub(super) fn failure(refusal: &Refusal) -> Response {
+    let code = refusal.status().as_str().to_owned();
+    refusal.answer(Single::<String>::failure(code, refusal.text()))
 }
 
 #[derive(Deserialize)]
@@ -81,7 +75,7 @@ async fn login(
         let text = r#"expected {"username": "…", "password": "…"}"#;
         return (StatusCode::BAD_REQUEST, Json(Single::<String>::failure("400", text))).into_response();
     };
-    match auth.login(address(&from), &username, &password) {
+    match auth.login(from.0.ip(), &username, &password) {
         Ok(token) => {
             let token = format!("Bearer {token}");
             tracing::info!(target: "seata::audit", user = username, action = "login", from = %from.0, outcome = "done");
@@ -110,7 +104,7 @@ async fn login(
 pub(super) struct User(pub(super) Arc<str>);
 
 /// Lets requests with a valid token through.
-pub(super) async fn guard(auth: Guard, mut request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(auth): State<Arc<Auth>>, mut request: Request, next: Next) -> Response {
     match token(request.headers(), request.uri()).and_then(|token| auth.check(&token)) {
         Some(user) => {
             request.extensions_mut().insert(User(user.into()));

@@ -6,7 +6,7 @@ use axum::{
         Path, Query,
         rejection::{PathRejection, QueryRejection},
     },
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
 use seata_coordinator::driver::{OperatorError, Unavailable};
@@ -49,11 +49,22 @@ impl Refusal {
     pub(super) fn status(&self) -> StatusCode {
         self.status
     }
+
+    /// With this body and its status; whoever comes too early is told when to come again.
+    pub(super) fn answer(&self, body: impl Serialize) -> Response {
+        let mut response = (self.status, Json(body)).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS);
+        }
+        response
+    }
 }
+
+const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("2");
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.status, Json(Body { error: &self.text })).into_response()
+        self.answer(Body { error: &self.text })
     }
 }
 

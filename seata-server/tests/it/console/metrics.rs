@@ -2,7 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::stop;
+use seata_protocol::{BranchStatus, BranchType, Message};
+use serde_json::json;
+
+use crate::{
+    peer::{Peer, global},
+    stop,
+};
 
 use super::{browser::request, console, parked, prometheus::parse};
 
@@ -91,4 +97,59 @@ async fn health_and_readiness_are_told_apart() {
     assert_eq!((ready.status, ready.body.as_str()), (200, "ready\n"));
     stop(server).await;
     assert!(tokio::net::TcpStream::connect(browser.address).await.is_err(), "the port is closed");
+}
+
+#[tokio::test]
+async fn a_server_that_drains_lives_and_is_not_ready() {
+    let (server, address, browser) = console(|_| {}).await;
+    let mut tm = Peer::tm(address, "2.6.0").await;
+    let mut rm = Peer::rm(address, "2.6.0", "tcc").await;
+    let xid = tm.begin().await;
+    rm.branch(&xid, BranchType::Tcc, "tcc", "").await;
+    // Its answer has to wait for the resource manager, and the end of the server for its answer.
+    let commit = tm.send(&Message::GlobalCommit(global(&xid))).await;
+    let (header, call) = rm.asked().await;
+    let stopped = tokio::spawn(stop(server));
+    let ready = loop {
+        let ready = request(browser.address, "GET", "/ready", "", "").await;
+        if ready.status != 200 {
+            break ready;
+        }
+    };
+    assert_eq!((ready.status, ready.body.as_str()), (503, "not ready: the server is shutting down\n"));
+    assert_eq!(request(browser.address, "GET", "/health", "", "").await.status, 200);
+    let answer = crate::peer::phase_two_answer(&call, BranchStatus::PhaseTwoCommitted);
+    rm.send_as(&header.reply(), &answer).await;
+    tm.answer_to(commit).await;
+    stopped.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_told_in_json() {
+    let (server, _, browser) = console(|_| {}).await;
+    for (method, path, status, allowed) in [
+        ("GET", "/", 404, ""),
+        ("GET", "/v1/nothing", 404, ""),
+        ("POST", "/health", 405, "GET,HEAD"),
+        ("DELETE", "/metrics", 405, "GET,HEAD"),
+        ("PUT", "/v1/overview", 405, "GET,HEAD"),
+        ("GET", "/v1/transactions/a:1:2/retry", 405, "POST"),
+    ] {
+        let answer = browser.send(method, path, "").await;
+        assert_eq!(answer.status, status, "{method} {path}");
+        assert!(answer.json()["error"].as_str().unwrap().len() > 10, "{answer:?}");
+        let allow = answer.head.lines().find_map(|line| line.strip_prefix("allow: ")).unwrap_or_default();
+        assert_eq!(allow, allowed.to_ascii_lowercase(), "{method} {path}");
+    }
+    for (method, path, code) in [
+        ("GET", "/api/v1/console/nothing", "404"),
+        ("GET", "/api/v1/auth/login", "405"),
+        ("POST", "/api/v1/console/globalSession/query", "405"),
+    ] {
+        let answer = browser.send(method, path, "").await;
+        let body = answer.json();
+        assert_eq!((answer.status.to_string(), &body["code"]), (code.to_owned(), &json!(code)), "{path}");
+        assert_eq!((&body["success"], &body["data"]), (&json!(false), &json!(null)), "{path}");
+    }
+    stop(server).await;
 }
