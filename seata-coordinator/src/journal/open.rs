@@ -41,6 +41,9 @@ const LOCK_NAME: &str = "lock";
 /// The tables are in memory: the engine's own cache only has to hold the upper pages of its trees.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
 
+/// What the engine's file begins with once it is whole.
+const MAGIC: &[u8; 9] = b"redb\x1A\x0A\xA9\x0D\x0A";
+
 /// A smaller file is not worth being made smaller yet.
 const SMALL_FILE: u64 = 8 * 1024 * 1024;
 
@@ -72,7 +75,11 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// It could not be created, read or written for another reason.
-    #[error("data directory {} cannot be used: {source}", path.display())]
+    #[error(
+        "{} cannot be read or written: {source}; look at the disk, its free space and the rights of this \
+         process, then start again",
+        path.display()
+    )]
     Io {
         /// The data directory.
         path: PathBuf,
@@ -189,7 +196,8 @@ pub(super) fn journal(
     let name = path.join(FILE_NAME);
     let tracked = Tracked::new(open(FILE_NAME)?);
     let logs = [open(log::FILE_NAMES[0])?, open(log::FILE_NAMES[1])?];
-    let at = |error: redb::Error| damaged(&name, tracked.last_read(), error);
+    let at = |error: redb::Error| failed(&name, tracked.last_read(), error);
+    forget_unborn(&tracked, &logs).map_err(refused(&name))?;
     let (database, mut recovery) = database(&tracked, &name)?;
     let found = Head::read(&database, &name, &options, &at)?;
     let mut tables = TablesOnDisk::new(database, options.history);
@@ -200,7 +208,7 @@ pub(super) fn journal(
         rows::read_batch(record, |step| image.apply(step, &mut changes))
     });
     let replayed = read.map_err(|error| match error {
-        log::ReadError::Io(source) => OpenError::Io { path: path.to_owned(), source },
+        log::ReadError::Io(source) => refused(path)(source),
         log::ReadError::Damaged(file, offset, why) => damaged(&path.join(log::FILE_NAMES[file]), offset, why),
     })?;
     let sequence = first + replayed.records;
@@ -220,27 +228,51 @@ pub(super) fn journal(
     shrink(tables.database(), &tracked).map_err(at)?;
     let Head { identity, incarnation, .. } = found;
     let shared = Arc::new(Shared::new(image.into_tables(options.history).map_err(at)?, next_id));
-    let io = |source| OpenError::Io { path: path.to_owned(), source };
+    let io = refused(path);
     let writer = Writer {
         shared: Arc::clone(&shared),
-        log: Log::new(logs, generation, sequence).map_err(io)?,
-        checkpoints: Checkpoints::start(tables).map_err(io)?,
+        log: Log::new(logs, generation, sequence).map_err(&io)?,
+        checkpoints: Checkpoints::start(tables).map_err(&io)?,
         checkpoint_after: options.checkpoint_after,
         on_flush: options.on_flush,
         pending: Batch::default(),
         lock,
     };
     let thread = std::thread::Builder::new().name("seata-journal".into());
-    let writer = thread.spawn(move || writer.run()).map_err(io)?;
+    let writer = thread.spawn(move || writer.run()).map_err(&io)?;
     Ok(JournalStore { identity, incarnation, recovery, shared, writer: Mutex::new(Some(writer)) })
+}
+
+/// Empties the engine's file if the first process of all died while it made it: the file has its length then
+/// and perhaps a header, but neither its magic, which comes last, nor anything else.
+fn forget_unborn(file: &Tracked, logs: &log::Files) -> io::Result<()> {
+    const PAGE: u64 = 4096;
+    let length = file.len()?;
+    if length < PAGE || logs[0].len()? > 0 || logs[1].len()? > 0 {
+        return Ok(());
+    }
+    let mut page = [0; PAGE as usize];
+    file.read(0, &mut page)?;
+    let magic = &page[..MAGIC.len()];
+    let is_half = magic != MAGIC && magic.iter().zip(MAGIC).all(|(found, byte)| *found == 0 || found == byte);
+    if !is_half {
+        return Ok(());
+    }
+    for at in (PAGE..length).step_by(page.len()) {
+        let page = &mut page[..(length - at).min(PAGE) as usize];
+        file.read(at, page)?;
+        if page.iter().any(|byte| *byte != 0) {
+            return Ok(());
+        }
+    }
+    file.set_len(0)
 }
 
 /// The engine over `tracked`, with everything in it checked.
 fn database(tracked: &Tracked, name: &Path) -> Result<(Database, Recovery), OpenError> {
-    let at = |error: DatabaseError| damaged(name, tracked.last_read(), error);
-    let io = |source| OpenError::Io { path: name.to_owned(), source };
+    let at = |error: DatabaseError| failed(name, tracked.last_read(), error);
     let mut recovery = Recovery::New;
-    if tracked.len().map_err(io)? > 0 {
+    if tracked.len().map_err(refused(name))? > 0 {
         recovery = look(tracked, name)?;
     }
     let progress = Arc::new(AtomicU8::new(0));
@@ -262,8 +294,7 @@ fn database(tracked: &Tracked, name: &Path) -> Result<(Database, Recovery), Open
 /// Reads everything without changing anything. After an orderly close nothing may be torn, so that any
 /// wrong page is damage; after a crash the engine does the same check itself when it repairs.
 fn look(tracked: &Tracked, name: &Path) -> Result<Recovery, OpenError> {
-    let overlay =
-        Overlay::new(tracked.clone()).map_err(|source| OpenError::Io { path: name.to_owned(), source })?;
+    let overlay = Overlay::new(tracked.clone()).map_err(refused(name))?;
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE_BYTES);
     builder.set_repair_callback(|session| session.abort());
@@ -275,7 +306,7 @@ fn look(tracked: &Tracked, name: &Path) -> Result<Recovery, OpenError> {
         Ok(Ok(true)) => Ok(Recovery::Clean),
         Ok(Err(DatabaseError::RepairAborted)) => Ok(Recovery::Crashed),
         Ok(Ok(false)) => Err(damaged(name, tracked.last_read(), "a page's checksum is wrong")),
-        Ok(Err(error)) => Err(damaged(name, tracked.last_read(), error)),
+        Ok(Err(error)) => Err(failed(name, tracked.last_read(), error)),
         Err(_) => Err(damaged(name, tracked.last_read(), "a page makes no sense")),
     }
 }
@@ -488,6 +519,20 @@ fn take_lock(path: &Path) -> io::Result<Result<File, String>> {
             Ok(Err(if holder == this { "this process".into() } else { format!("process {holder}") }))
         }
         Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// What an error of the engine means: the disk failed, or what it has is not what was written there.
+fn failed(name: &Path, offset: u64, error: impl Into<redb::Error>) -> OpenError {
+    match error.into() {
+        // What the engine misses or cannot read it reports in this way too.
+        redb::Error::Io(source)
+            if !matches!(source.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
+        {
+            refused(name)(source)
+        }
+        redb::Error::PreviousIo => refused(name)(io::Error::other("an earlier read or write of it failed")),
+        error => damaged(name, offset, error),
     }
 }
 

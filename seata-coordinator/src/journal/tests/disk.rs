@@ -23,8 +23,10 @@ struct State {
     history: Option<Vec<Moment>>,
     /// A build without the sync: it says yes and does nothing.
     ignores_sync: bool,
-    /// It takes nothing any more.
-    is_full: bool,
+    /// So many writes are taken before the disk is full.
+    room: Option<usize>,
+    /// Reads fail.
+    is_broken: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -71,9 +73,19 @@ impl Disk {
         self.state().ignores_sync = true;
     }
 
-    /// Every write fails from now on.
+    /// Every write fails from now on, as on a full disk.
     pub(crate) fn fill_up(&self) {
-        self.state().is_full = true;
+        self.fill_up_after(0);
+    }
+
+    /// Every write fails after so many.
+    pub(crate) fn fill_up_after(&self, writes: usize) {
+        self.state().room = Some(writes);
+    }
+
+    /// Every read fails from now on.
+    pub(crate) fn break_down(&self) {
+        self.state().is_broken = true;
     }
 
     /// How many syncs there were.
@@ -160,6 +172,9 @@ impl StorageBackend for DiskFile {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        if self.disk.state().is_broken {
+            return Err(io::Error::other("the disk is broken"));
+        }
         self.with(|file| {
             let start = offset as usize;
             let bytes = file.cached.get(start..start + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -170,9 +185,9 @@ impl StorageBackend for DiskFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut state = self.disk.state();
-        let State { files, ignores_sync, is_full, .. } = &mut *state;
+        let State { files, ignores_sync, room, .. } = &mut *state;
         let file = files.get_mut(&self.name).expect("it was opened");
-        if *is_full && len > file.cached.len() as u64 {
+        if *room == Some(0) && len > file.cached.len() as u64 {
             return Err(io::ErrorKind::StorageFull.into());
         }
         file.cached.resize(len as usize, 0);
@@ -199,8 +214,8 @@ impl StorageBackend for DiskFile {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut state = self.disk.state();
-        if state.is_full {
-            return Err(io::ErrorKind::StorageFull.into());
+        if let Some(room) = &mut state.room {
+            *room = room.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
         }
         let file = state.files.get_mut(&self.name).expect("it was opened");
         let start = offset as usize;

@@ -103,7 +103,7 @@ async fn check(disk: &Disk, options: &Options) -> Result<usize, String> {
         }
     }
     let mut torn_tails = 0;
-    for sync in marks[0].syncs..disk.syncs() {
+    for sync in 0..disk.syncs() {
         let durable =
             marks.iter().take_while(|mark| mark.syncs <= sync).last().map_or(0, |mark| mark.durable);
         let moment = disk.before_sync(sync);
@@ -323,6 +323,77 @@ fn with_wrong_byte(files: &BTreeMap<String, Vec<u8>>, name: &str, at: usize) -> 
     let mut files = files.clone();
     files.get_mut(name).unwrap()[at] ^= 0x55;
     files
+}
+
+/// The disk was full, or the process died, before the first journal was whole: there is nothing to lose yet.
+#[test]
+fn a_journal_that_was_never_whole_is_made_anew() {
+    for writes in 0.. {
+        let disk = Disk::default();
+        disk.fill_up_after(writes);
+        match JournalStore::open_on(disk.clone(), 0) {
+            Err(OpenError::Io { source, .. }) => assert_eq!(source.kind(), io::ErrorKind::StorageFull),
+            Err(error) => panic!("{writes} writes: {error}"),
+            Ok(_) => {
+                assert!(writes > 2, "the header and what it says of itself are written");
+                break;
+            }
+        }
+        for left in [Disk::with(disk.bytes()), disk.now().lost()] {
+            let store = JournalStore::open_on(left, 0).unwrap_or_else(|error| panic!("{writes}: {error}"));
+            assert_eq!(store.incarnation(), 1);
+        }
+    }
+}
+
+/// A file that has lost its beginning is not a new one if anything is behind that.
+#[tokio::test]
+async fn a_journal_without_its_beginning_is_refused() {
+    let disk = Disk::default();
+    drop(JournalStore::open_on(disk.clone(), 0).unwrap());
+    let mut files = disk.bytes();
+    files.get_mut(TABLES).unwrap()[..4096].fill(0);
+    let result = JournalStore::open_on(Disk::with(files), 0);
+    assert!(matches!(result, Err(OpenError::Damaged { offset: 0, .. })), "{result:?}");
+
+    let disk = Disk::default();
+    let store = JournalStore::open_on(disk.clone(), 0).unwrap();
+    Step::Begin(1).run(&store).await.unwrap();
+    Step::Register(1, 10).run(&store).await.unwrap();
+    let mut files = disk.bytes();
+    files.get_mut(TABLES).unwrap().fill(0);
+    let result = JournalStore::open_on(Disk::with(files), 0);
+    assert!(
+        matches!(result, Err(OpenError::Damaged { .. })),
+        "the log has what the tables have lost: {result:?}"
+    );
+}
+
+/// A disk that fails is not a damaged journal, which somebody would move away.
+#[tokio::test]
+async fn a_disk_that_fails_at_the_start_is_told_from_damage() {
+    let disk = Disk::default();
+    let store = JournalStore::open_on(disk.clone(), 0).unwrap();
+    Step::Begin(1).run(&store).await.unwrap();
+    Step::Register(1, 10).run(&store).await.unwrap();
+    let crashed = disk.now().lost().bytes();
+    let expected = dump(&store).await;
+    drop(store);
+    for files in [crashed, disk.bytes()] {
+        let full = Disk::with(files.clone());
+        full.fill_up();
+        let result = JournalStore::open_on(full.clone(), 0);
+        let Err(OpenError::Io { source, .. }) = &result else { panic!("{result:?}") };
+        assert_eq!(source.kind(), io::ErrorKind::StorageFull);
+        let text = result.unwrap_err().to_string();
+        assert!(text.contains("disk") && !text.contains("move it away"), "{text}");
+        let broken = Disk::with(files.clone());
+        broken.break_down();
+        let result = JournalStore::open_on(broken, 0);
+        assert!(matches!(result, Err(OpenError::Io { .. })), "{result:?}");
+        let store = JournalStore::open_on(Disk::with(full.bytes()), 0).unwrap();
+        assert_eq!(dump(&store).await, expected, "nothing was lost by the try");
+    }
 }
 
 #[test]
