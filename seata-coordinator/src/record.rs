@@ -83,7 +83,7 @@ impl Branch {
 /// Rows of one resource, each once, in a compact form: a million transactions may hold some.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct LockSet {
-    /// For each row its length (four bytes, little-endian), then what `row_text` makes of it.
+    /// For each row its length (four bytes, little-endian), then what `put_row_text` makes of it.
     bytes: Box<[u8]>,
 }
 
@@ -123,32 +123,42 @@ impl LockSet {
         self.rows().map(|row| row_lock(resource, row))
     }
 
-    /// Table and key of each row, as `row_text` writes them.
+    /// Table and key of each row, as `put_row_text` writes them.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &str> {
-        let mut rest = &self.bytes[..];
+        self.rows_from(0).map(|(_, row)| row)
+    }
+
+    /// The same from this place on, each with its place. Nothing from a place where no row begins, or else
+    /// what is none of its rows.
+    pub(crate) fn rows_from(&self, place: u32) -> impl Iterator<Item = (u32, &str)> {
+        self.raw_rows_from(place).map_while(|(place, row)| Some((place, str::from_utf8(row).ok()?)))
+    }
+
+    /// The same as bytes, which nobody looks at twice: for the lock table.
+    pub(crate) fn raw_rows(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        self.raw_rows_from(0)
+    }
+
+    fn raw_rows_from(&self, place: u32) -> impl Iterator<Item = (u32, &[u8])> {
+        let mut place = place as usize;
         std::iter::from_fn(move || {
-            let (length, tail) = rest.split_first_chunk::<4>()?;
-            let (row, tail) = tail.split_at(u32::from_le_bytes(*length) as usize);
-            rest = tail;
-            Some(str::from_utf8(row).expect("rows are made from text, and checked when read from disk"))
+            let here = place;
+            let (length, tail) = self.bytes.get(here..)?.split_first_chunk::<4>()?;
+            let row = tail.get(..u32::from_le_bytes(*length) as usize)?;
+            place += 4 + row.len();
+            Some((here as u32, row))
         })
     }
 
-    /// The same, each with its place for [`row_at`](Self::row_at).
-    pub(crate) fn rows_at(&self) -> impl Iterator<Item = (u32, &str)> {
-        let mut offset = 0;
-        self.rows().map(move |row| {
-            let here = offset as u32;
-            offset += 4 + row.len();
-            (here, row)
-        })
+    /// The row at this place, of which there must be one.
+    pub(crate) fn row_at(&self, place: u32) -> &str {
+        str::from_utf8(self.raw_row_at(place))
+            .expect("rows are made from text, and checked when read from disk")
     }
 
-    /// The row at this place.
-    pub(crate) fn row_at(&self, offset: u32) -> &str {
-        let rest = &self.bytes[offset as usize..];
-        let (length, tail) = rest.split_first_chunk::<4>().expect("a row begins there");
-        str::from_utf8(&tail[..u32::from_le_bytes(*length) as usize]).expect("rows are text")
+    /// The same as bytes.
+    pub(crate) fn raw_row_at(&self, place: u32) -> &[u8] {
+        self.raw_rows_from(place).next().expect("a row begins there").1
     }
 
     /// A compact form, for a store to write.
@@ -175,19 +185,17 @@ impl fmt::Debug for LockSet {
     }
 }
 
-/// A row within its resource as one text. No database allows a NUL in the name of a table, and the driver
-/// refuses one, so two rows never share a text.
-pub(crate) fn row_text(table: &str, key: &str) -> String {
-    let mut text = String::with_capacity(table.len() + 1 + key.len());
-    text.push_str(table);
-    text.push('\0');
-    text.push_str(key);
-    text
+/// Appends a row within its resource as one text. No database allows a NUL in the name of a table, and the
+/// driver refuses one, so two rows never share a text.
+pub(crate) fn put_row_text(out: &mut String, table: &str, key: &str) {
+    out.push_str(table);
+    out.push('\0');
+    out.push_str(key);
 }
 
-/// The inverse of [`row_text`].
+/// The inverse of [`put_row_text`].
 pub(crate) fn row_lock(resource: &ResourceId, row: &str) -> RowLock {
-    let (table, key) = row.split_once('\0').expect("row_text put it there");
+    let (table, key) = row.split_once('\0').expect("put_row_text put it there");
     let key = RowKey::from_text(key).expect("the key came from a RowKey, which is not empty");
     RowLock { resource: resource.clone(), table: table.into(), key }
 }

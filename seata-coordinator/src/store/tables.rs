@@ -5,11 +5,13 @@ use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 use seata_protocol::{BranchId, BranchStatus, BranchType, GlobalStatus, RowLock, TransactionId};
 
 use crate::{
-    record::{Branch, Ended, HeldLock, Millis, Snapshot, Transaction, row_lock, row_text},
+    record::{Branch, Ended, HeldLock, Millis, Snapshot, Transaction, put_row_text, row_lock},
     session::{self, Decision},
     store::{
         Conflict, ConflictReason, Counts, Decided, Found, LockCursor, LockFilter, LockPage, Noted,
-        Registered, Reported, history::History, locks::LockTable,
+        Registered, Reported,
+        history::History,
+        locks::{Held, LockTable},
     },
 };
 
@@ -85,10 +87,15 @@ impl Tables {
         let Snapshot { transaction, status, parked, mut branches } = snapshot;
         branches.sort_unstable_by_key(|branch| branch.id);
         if !status.is_commit() {
-            branches.iter().for_each(|branch| self.locks.acquire(branch));
+            branches.iter().for_each(|branch| self.locks.acquire_free(branch));
         }
         self.by_status.add(status);
         self.transactions.insert(transaction.id, Entry { transaction, status, parked, branches });
+    }
+
+    /// Makes room for so many row locks more, which then come without a pause.
+    pub fn reserve_locks(&mut self, locks: usize) {
+        self.locks.reserve(locks);
     }
 
     /// Puts an outcome back that was read from disk; the oldest comes first.
@@ -145,13 +152,10 @@ impl Tables {
         if entry.status != GlobalStatus::Begin && !joins_late {
             return Registered::NotActive(entry.status);
         }
-        let rows = branch.locks.rows();
-        if let Some((row, holder)) = self.locks.conflict(&branch.resource, rows, Some(branch.transaction)) {
-            let (lock, holder) = (row_lock(&branch.resource, row), holder.transaction);
-            return Registered::Conflict(self.conflict_with(lock, holder));
-        }
         let branch = Arc::new(branch);
-        self.locks.acquire(&branch);
+        if let Err(Held { row, by }) = self.locks.acquire(&branch) {
+            return Registered::Conflict(self.conflict_with(row_lock(&branch.resource, row), by));
+        }
         changes.add_branch(&branch);
         let at = entry.branches.partition_point(|earlier| earlier.id < branch.id);
         entry.branches.insert(at, branch);
@@ -332,10 +336,11 @@ impl Tables {
 
     /// See [`Store::conflict`](crate::store::Store::conflict).
     pub fn conflict(&self, except: Option<TransactionId>, locks: &[RowLock]) -> Option<Conflict> {
+        let mut row = String::new();
         locks.iter().find_map(|lock| {
-            let row = row_text(&lock.table, lock.key.as_str());
-            let (_, holder) = self.locks.conflict(&lock.resource, std::iter::once(&*row), except)?;
-            let holder = holder.transaction;
+            row.clear();
+            put_row_text(&mut row, &lock.table, lock.key.as_str());
+            let holder = self.locks.holder(&lock.resource, row.as_bytes(), except)?;
             Some(self.conflict_with(lock.clone(), holder))
         })
     }
@@ -383,13 +388,13 @@ impl Tables {
                 if filter.resource.as_ref().is_some_and(|wanted| *wanted != branch.resource) {
                     continue;
                 }
-                for (row, text) in branch.locks.rows().enumerate() {
-                    let cursor = LockCursor { transaction: *id, branch: branch.id, row: row as u32 };
+                for (row, text) in branch.locks.rows_from(0) {
+                    let cursor = LockCursor { transaction: *id, branch: branch.id, row };
                     if after.is_some_and(|after| cursor <= after) {
                         continue;
                     }
                     looked += 1;
-                    if filter.allows(text) && self.locks.is_held_through(branch, text) {
+                    if filter.allows(text) && self.locks.is_held_through(branch, row, text) {
                         page.locks.push(self.held(branch, text));
                     }
                     if page.locks.len() >= limit.max(1) || looked >= ROWS_AT_A_TIME {
