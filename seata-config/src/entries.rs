@@ -98,8 +98,8 @@ impl Entries {
         path: Option<&Path>,
         separator: impl Fn(&str) -> Option<&'static str>,
     ) -> Result<Self, ReadError> {
-        let table = DeTable::parse(text)
-            .map_err(|error| ReadError::Syntax { message: error.to_string().trim_end().to_owned() })?;
+        let table =
+            DeTable::parse(text).map_err(|error| ReadError::Syntax { message: told(text, &error) })?;
         let mut reader = Reader { text, path, separator, entries: Self::default() };
         reader.table("", table.get_ref())?;
         Ok(reader.entries)
@@ -155,6 +155,15 @@ impl Entries {
             self.insert(key, text, Origin::Variable(name));
         }
     }
+}
+
+/// Where a text is no TOML. The line itself is not shown: it may be the one with a password.
+fn told(text: &str, error: &toml::de::Error) -> String {
+    let what = error.message();
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else { return what.to_owned() };
+    let line = 1 + before.matches('\n').count();
+    let column = 1 + before.chars().rev().take_while(|letter| *letter != '\n').count();
+    format!("line {line}, column {column}: {what}")
 }
 
 impl IntoIterator for Entries {
@@ -268,7 +277,8 @@ mod tests {
         ] {
             assert_eq!(read(text).expect_err(text).to_string(), expected);
         }
-        assert!(matches!(read("a = "), Err(ReadError::Syntax { .. })));
+        let error = read("a = 1\n\nb = hush").expect_err("no value").to_string();
+        assert!(error.contains("line 3, column 5: ") && !error.contains("hush"), "{error}");
         assert!(matches!(read("a = 1\na = 2"), Err(ReadError::Syntax { .. })));
     }
 

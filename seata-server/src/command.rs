@@ -31,7 +31,13 @@ pub fn main() -> ExitCode {
         Err(error) => return refuse(USAGE, &error),
     };
     if let Some(Command::Config { json }) = arguments.command {
-        return print(&config, json);
+        print(&config, json);
+    }
+    if let Err(error) = Server::check(&config.settings) {
+        return refuse(USAGE, &error);
+    }
+    if arguments.command.is_some() {
+        return ExitCode::SUCCESS;
     }
     let log = match Log::start(&config.logging) {
         Ok(log) => log,
@@ -55,7 +61,7 @@ fn refuse(code: u8, error: &dyn Error) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn print(config: &Config, json: bool) -> ExitCode {
+fn print(config: &Config, json: bool) {
     use std::io::Write;
     let text = if json { config.to_json() + "\n" } else { config.to_text() };
     for note in &config.notes {
@@ -63,7 +69,6 @@ fn print(config: &Config, json: bool) -> ExitCode {
     }
     // A reader that has seen enough, such as `head`, is no failure.
     let _ = std::io::stdout().write_all(text.as_bytes());
-    ExitCode::SUCCESS
 }
 
 async fn serve(mut config: Config, sources: &Sources, log: &Log) -> ExitCode {
@@ -124,6 +129,9 @@ fn reload(config: &mut Config, sources: &Sources, server: &Server, log: &Log) {
         return tracing::error!(%error, "the configuration cannot be used; nothing was changed");
     }
     server.reconfigure(&reloaded.config.settings);
+    for note in reloaded.config.notes.iter().filter(|note| !config.notes.contains(note)) {
+        tracing::warn!("{note}");
+    }
     for change in &reloaded.applied {
         tracing::info!("{change}: takes effect");
     }

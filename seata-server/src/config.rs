@@ -11,6 +11,7 @@
 mod draft;
 mod error;
 mod java;
+pub(crate) mod log_level;
 pub mod pages;
 mod print;
 mod reload;
@@ -18,7 +19,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{collections::BTreeMap, fmt, fs, path::PathBuf};
 
 use seata_config::{Entries, Origin, camel_case, variable_name};
 
@@ -37,7 +38,7 @@ pub use self::{
 };
 
 /// What a configuration says.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Config {
     /// For the server.
@@ -53,7 +54,8 @@ pub struct Config {
 /// How the log is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logging {
-    /// What is written: a level, or a list such as `info,seata_server=debug`. Default: `info`.
+    /// What is written: a level, or a list such as `info,seata_server=debug`, in which what is not named is
+    /// written from `warn` on. Audit lines always are. Default: `info`.
     pub level: String,
     /// Default: text.
     pub format: LogFormat,
@@ -75,7 +77,7 @@ impl Default for Logging {
 }
 
 /// Where to read from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Sources {
     /// A TOML file.
     pub file: Option<PathBuf>,
@@ -127,8 +129,25 @@ impl Config {
                 expected: error.expected,
             })?;
         }
-        draft.finish(|key| entries.get(key).is_some())?;
+        draft.finish(&entries)?;
         Ok(Self { settings: draft.settings.clone(), logging: draft.logging.clone(), notes, entries, draft })
+    }
+}
+
+// Without what was written: passwords and keys stand there.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("settings", &self.settings)
+            .field("logging", &self.logging)
+            .field("notes", &self.notes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources").field("file", &self.file).finish_non_exhaustive()
     }
 }
 
@@ -162,7 +181,7 @@ impl Found {
         let read = Entries::from_toml(text, Some(path), separator)
             .map_err(|error| ConfigError::file(path, error))?;
         for (key, entry) in read {
-            self.put(&key, entry.text, entry.origin, true)?;
+            self.put(&key, entry.text, entry.origin)?;
         }
         Ok(())
     }
@@ -170,14 +189,20 @@ impl Found {
     fn environment(&mut self, variables: &BTreeMap<String, String>) -> Result<(), ConfigError> {
         for key in KEYS {
             let names = variables_of(key);
-            let names = names.iter().map(String::as_str);
+            let (links, names): (Vec<_>, Vec<_>) =
+                names.iter().map(String::as_str).partition(|name| is_service_link(key, name, variables));
+            for name in links {
+                self.notes.push(format!(
+                    "environment variable {name}: no effect, Kubernetes set it for a service of that name"
+                ));
+            }
             self.entries.override_from(key.name, names, |name| variables.get(name).cloned());
         }
         for fixed in FIXED {
             if let Some(name) = fixed.variable
                 && let Some(text) = variables.get(name).filter(|text| !text.trim().is_empty())
             {
-                self.put(fixed.name, text.clone(), Origin::Variable(name.to_owned()), false)?;
+                self.put(fixed.name, text.clone(), Origin::Variable(name.to_owned()))?;
             }
         }
         for (name, why) in UNUSED_VARIABLES {
@@ -201,16 +226,15 @@ impl Found {
     }
 
     fn flag(&mut self, flag: &str, key: &str, value: &str) -> Result<(), ConfigError> {
-        self.put(key, value.to_owned(), Origin::Flag(flag.to_owned()), false)
+        self.put(key, value.to_owned(), Origin::Flag(flag.to_owned()))
     }
 
-    /// `is_once`: another spelling of the same key was read from the same source.
-    fn put(&mut self, key: &str, text: String, origin: Origin, is_once: bool) -> Result<(), ConfigError> {
+    fn put(&mut self, key: &str, text: String, origin: Origin) -> Result<(), ConfigError> {
         match role(key) {
             Some(Role::Setting(setting)) => {
                 let before = self.entries.insert(setting.name, text, origin.clone());
                 match before {
-                    Some(first) if is_once => {
+                    Some(first) if is_same_source(&first.origin, &origin) => {
                         let key = setting.name.to_owned();
                         Err(ConfigError::Twice { key, first: first.origin, again: origin })
                     }
@@ -231,6 +255,11 @@ impl Found {
             None => Err(ConfigError::UnknownKey { key: key.to_owned(), origin, nearest: nearest(key) }),
         }
     }
+}
+
+/// Whether neither goes before the other: two spellings in one file, two flags.
+fn is_same_source(first: &Origin, again: &Origin) -> bool {
+    matches!((first, again), (Origin::File { .. }, Origin::File { .. }) | (Origin::Flag(_), Origin::Flag(_)))
 }
 
 /// What a key is, in Java's spelling or in Spring's.
@@ -274,6 +303,14 @@ fn variables_of(key: &Key) -> Vec<String> {
         names.push(name);
     }
     names
+}
+
+/// Whether Kubernetes set this variable: beside a service called `seata` every container has a `SEATA_PORT` that
+/// says `tcp://10.0.0.1:8091`.
+fn is_service_link(key: &Key, name: &str, variables: &BTreeMap<String, String>) -> bool {
+    let is_link =
+        |text: &String| ["tcp://", "udp://", "sctp://"].iter().any(|scheme| text.starts_with(scheme));
+    key.unit().starts_with("port") && variables.get(name).is_some_and(is_link)
 }
 
 /// What Kubernetes tells every container of a service called `seata-server`.

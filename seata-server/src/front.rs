@@ -21,4 +21,4 @@ mod requests;
 
 #[allow(unused_imports, reason = "the console names them")]
 pub(crate) use clients::{ClientCounts, ClientView, Clients};
-pub(crate) use listener::{Bound, Front};
+pub(crate) use listener::{BindError, Bound, Front};

@@ -28,6 +28,7 @@ mod tls;
 pub use address::AddressError;
 pub use console::ConsoleError;
 pub use server::{Server, StartError};
+pub use tls::TlsError;
 
 use seata_coordinator::{
     driver::{Driver, SystemClock},

@@ -16,9 +16,11 @@ use seata_coordinator::{
 use crate::{
     address::{self, AddressError},
     console::{Console, ConsoleError, ConsoleState, Readiness},
-    front::{Bound, Clients, Front},
+    front::{BindError, Bound, Clients, Front},
+    listen::ListenError,
     metrics::Metrics,
-    settings::{Settings, StoreKind, StoreSettings},
+    settings::{Settings, StoreKind, StoreSettings, TlsSettings},
+    tls::{self, TlsError},
 };
 
 /// A server at work.
@@ -39,9 +41,18 @@ pub struct Server {
 pub enum StartError {
     /// The Seata port could not be listened on.
     #[error(
-        "the Seata port cannot be listened on: {0}; choose another with --port, or another address with --bind"
+        "the Seata port cannot be listened on: {address}: {error}; choose another with --port, or another address with \
+         --bind"
     )]
-    Bind(#[source] io::Error),
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What came of it.
+        error: io::Error,
+    },
+    /// The Seata port's certificate or its key cannot be used.
+    #[error("the Seata port's {0}")]
+    Tls(#[source] TlsError),
     /// There is no address for XIDs.
     #[error(transparent)]
     Address(#[from] AddressError),
@@ -56,14 +67,36 @@ pub enum StartError {
     Store(#[from] StoreError),
 }
 
+impl From<BindError> for StartError {
+    fn from(error: BindError) -> Self {
+        match error {
+            BindError::Tls(error) => Self::Tls(error),
+            BindError::Listen(ListenError { address, error }) => Self::Bind { address, error },
+        }
+    }
+}
+
 impl Server {
+    /// What a start reads before it opens anything: the certificates.
+    ///
+    /// # Errors
+    /// [`StartError::Tls`] and [`ConsoleError::Tls`] name the file and what is wrong with it.
+    pub fn check(settings: &Settings) -> Result<(), StartError> {
+        let read = |settings: &Option<TlsSettings>| {
+            settings.as_ref().map_or(Ok(()), |settings| tls::acceptor(settings, &[]).map(drop))
+        };
+        read(&settings.front.tls).map_err(StartError::Tls)?;
+        read(&settings.console.tls).map_err(ConsoleError::Tls)?;
+        Ok(())
+    }
+
     /// Starts a server on the current tokio runtime.
     ///
     /// # Errors
     /// [`StartError`] names the cause.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let host = address::advertised(&settings.front)?;
-        let bound = Bound::bind(settings.front.clone()).map_err(StartError::Bind)?;
+        let bound = Bound::bind(settings.front.clone())?;
         let bound_console = Console::bind(&settings.console)?;
         let (addresses, console_addresses) = (bound.addresses(), bound_console.addresses());
         let readiness = Readiness::default();

@@ -10,12 +10,12 @@ use tokio_rustls::{
     TlsAcceptor,
     rustls::{
         self, RootCertStore, ServerConfig,
-        crypto::ring,
+        crypto::{CryptoProvider, ring},
         pki_types::{
             CertificateDer, PrivateKeyDer,
             pem::{self, PemObject},
         },
-        server::{VerifierBuilderError, WebPkiClientVerifier},
+        server::{WebPkiClientVerifier, danger::ClientCertVerifier},
     },
 };
 
@@ -44,11 +44,26 @@ pub enum TlsError {
         error: pem::Error,
     },
     /// Certificate and key do not fit, or are of no kind that is supported.
-    #[error("TLS certificate and key cannot be used together: {0}")]
-    Mismatch(#[from] rustls::Error),
+    #[error(
+        "TLS certificate {} and key {} cannot be used together: {error}",
+        certificate.display(), key.display()
+    )]
+    Mismatch {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// What was found.
+        error: rustls::Error,
+    },
     /// An authority's certificate cannot be used.
-    #[error("TLS client authorities cannot be used: {0}")]
-    Authorities(#[from] VerifierBuilderError),
+    #[error("TLS client authorities in {} cannot be used: {reason}", path.display())]
+    Authorities {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
 }
 
 /// What makes TLS streams of connections. `protocols`: for ALPN, the best first.
@@ -63,23 +78,34 @@ pub(crate) fn acceptor(settings: &TlsSettings, protocols: &[&[u8]]) -> Result<Tl
         error,
     })?;
     let provider = Arc::new(ring::default_provider());
-    let builder =
-        ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let mismatch = |error| TlsError::Mismatch {
+        certificate: settings.certificate.clone(),
+        key: settings.key.clone(),
+        error,
+    };
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(mismatch)?;
     let builder = match &settings.client_authorities {
         None => builder.with_no_client_auth(),
-        Some(path) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in certificates(path)? {
-                roots.add(certificate)?;
-            }
-            builder.with_client_cert_verifier(
-                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?,
-            )
-        }
+        Some(path) => builder.with_client_cert_verifier(client_verifier(path, provider)?),
     };
-    let mut config = builder.with_single_cert(chain, key)?;
+    let mut config = builder.with_single_cert(chain, key).map_err(mismatch)?;
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+fn client_verifier(
+    path: &Path,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let fails = |reason: String| TlsError::Authorities { path: path.to_owned(), reason };
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|error| fails(error.to_string()))?;
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    verifier.build().map_err(|error| fails(error.to_string()))
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -114,7 +114,7 @@ impl Arguments {
             ("--console-bind", "console.bind", list(&flags.console_bind)),
             ("--console-port", "console.port", flags.console_port.clone()),
             ("--data-dir", "store.directory", flags.data_dir.clone()),
-            ("--store-mode", "store.mode", flags.store_mode.clone()),
+            ("--store-mode (-m)", "store.mode", flags.store_mode.clone()),
             ("--store", "store.mode", flags.store.clone()),
             ("-ssm", "store.session.mode", flags.session_store_mode.clone()),
             ("-lsm", "store.lock.mode", flags.lock_store_mode.clone()),

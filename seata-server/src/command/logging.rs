@@ -1,10 +1,9 @@
 //! Log lines on the standard error.
 
-use tracing_subscriber::{
-    EnvFilter, Registry, filter::ParseError, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt,
-};
+use seata_config::value::ValueError;
+use tracing_subscriber::{EnvFilter, Registry, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
-use crate::config::{LogFormat, Logging};
+use crate::config::{LogFormat, Logging, log_level};
 
 /// The log of this process.
 #[derive(Debug)]
@@ -12,21 +11,10 @@ pub(super) struct Log {
     filter: reload::Handle<EnvFilter, Registry>,
 }
 
-/// The level is none.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "logging.level is {level:?}: expected error, warn, info, debug, trace, or a list such as info,seata_server=debug \
-     ({source})"
-)]
-pub(super) struct LevelError {
-    level: String,
-    source: ParseError,
-}
-
 impl Log {
     /// Starts to write.
-    pub(super) fn start(logging: &Logging) -> Result<Self, LevelError> {
-        let (filter, handle) = reload::Layer::new(filter(&logging.level)?);
+    pub(super) fn start(logging: &Logging) -> Result<Self, ValueError> {
+        let (filter, handle) = reload::Layer::new(log_level::filter(&logging.level)?);
         let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(false);
         let registry = tracing_subscriber::registry().with(filter);
         let started = match logging.format {
@@ -39,13 +27,9 @@ impl Log {
     }
 
     /// Goes on with another level.
-    pub(super) fn set_level(&self, level: &str) -> Result<(), LevelError> {
+    pub(super) fn set_level(&self, level: &str) -> Result<(), ValueError> {
         // Only a subscriber that is gone cannot be changed.
-        let _ = self.filter.reload(filter(level)?);
+        let _ = self.filter.reload(log_level::filter(level)?);
         Ok(())
     }
-}
-
-fn filter(level: &str) -> Result<EnvFilter, LevelError> {
-    EnvFilter::builder().parse(level).map_err(|source| LevelError { level: level.to_owned(), source })
 }

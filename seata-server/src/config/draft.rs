@@ -2,12 +2,17 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use seata_config::Entries;
+
 use crate::{
     address,
     settings::{MAX_APPLICATION_DATA, Settings, TlsSettings},
 };
 
 use super::{ConfigError, Logging};
+
+/// Java's key for whether clients are checked.
+pub(super) const CHECK_AUTH: &str = "server.enableCheckAuth";
 
 /// The settings and what several keys say together.
 #[derive(Clone, Debug)]
@@ -21,6 +26,8 @@ pub(super) struct Draft {
     pub(super) http_port: Option<u16>,
     /// Committing, asynchronous committing, rolling back.
     pub(super) retry_periods: [Option<Duration>; 3],
+    /// Java's `server.enableCheckAuth`.
+    pub(super) check_auth: Option<bool>,
     pub(super) application_data_limit: usize,
     pub(super) application_data_limit_check: bool,
 }
@@ -43,6 +50,7 @@ impl Default for Draft {
             console_tls: TlsFiles::default(),
             http_port: None,
             retry_periods: [None; 3],
+            check_auth: None,
             application_data_limit: 64_000,
             application_data_limit_check: false,
         }
@@ -50,10 +58,11 @@ impl Default for Draft {
 }
 
 impl Draft {
-    /// Puts together what several keys say; `is_given` tells which of them were written somewhere.
-    pub(super) fn finish(&mut self, is_given: impl Fn(&str) -> bool) -> Result<(), ConfigError> {
+    /// Puts together what several keys say; `written` is what stands somewhere.
+    pub(super) fn finish(&mut self, written: &Entries) -> Result<(), ConfigError> {
         /// Of Java's Seata port above its HTTP port.
         const ABOVE: u16 = 1_000;
+        let is_given = |key: &str| written.get(key).is_some();
         let settings = &mut self.settings;
         if let Some(port) = self.http_port {
             if !is_given("console.port") {
@@ -82,9 +91,26 @@ impl Draft {
         settings.front.tls = self.server_tls.settings("server.tls")?;
         settings.console.tls = self.console_tls.settings("console.tls")?;
         self.check_ports()?;
+        self.check_access_keys(written)?;
         let host = address::advertised(&self.settings.front)?;
         self.settings.front.host = Some(host);
         Ok(())
+    }
+
+    /// Both say who may come in. What they say together must not be less than one of them alone says.
+    fn check_access_keys(&self, written: &Entries) -> Result<(), ConfigError> {
+        let has_keys = !self.settings.front.access_keys.is_empty();
+        match (self.check_auth, written.get(CHECK_AUTH)) {
+            (Some(check_auth), Some(entry)) if check_auth != has_keys => {
+                let origin = entry.origin.clone();
+                Err(if has_keys {
+                    ConfigError::KeysUnchecked { origin }
+                } else {
+                    ConfigError::NoKeys { origin }
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_ports(&self) -> Result<(), ConfigError> {

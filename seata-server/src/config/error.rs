@@ -86,6 +86,24 @@ pub enum ConfigError {
         /// The one that is not.
         missing: String,
     },
+    /// Clients are to be checked, and nothing says how.
+    #[error(
+        "server.enableCheckAuth is true ({origin}) and server.accessKeys names nobody, so nobody would be checked: write \
+         server.accessKeys = [\"group=key:secret\"], or false here as long as everybody may register (which is what \
+         Java's server does with true)"
+    )]
+    NoKeys {
+        /// Where it stands.
+        origin: Origin,
+    },
+    /// There are access keys, which are not to be checked.
+    #[error(
+        "server.enableCheckAuth is false ({origin}), and server.accessKeys says who may register: leave one out"
+    )]
+    KeysUnchecked {
+        /// Where it stands.
+        origin: Origin,
+    },
     /// Both ports are one.
     #[error(
         "server.servicePort and console.port are both {port}: set another for one of them, or console.port to off"

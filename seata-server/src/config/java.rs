@@ -13,12 +13,12 @@ pub(super) const UNUSED: &[(&str, &str)] = &[
     ("metrics.exporterList", "/metrics is Prometheus's text"),
     ("metrics.exporterPrometheusPort", "/metrics stands on the console's port"),
     ("metrics.registryType", "there is one"),
+    ("registry.preferredNetworks", "server.host says which address stands in XIDs"),
     ("rocketmq.", "says something to clients"),
     ("seata.security.csrf-ignore-urls", "the API takes a token in a header, never a cookie"),
     ("seata.security.csrfIgnoreUrls", "the API takes a token in a header, never a cookie"),
     ("seata.security.ignore.", "which paths need a token is fixed"),
     ("server.distributedLockExpireTime", "one process owns its store"),
-    ("server.enableCheckAuth", "set server.accessKeys to have clients checked"),
     (
         "server.enableParallelHandleBranch",
         "resources are asked beside each other, as server.callsPerResource says",
@@ -43,7 +43,9 @@ pub(super) const UNUSED: &[(&str, &str)] = &[
     ("transport.compressor", "an answer is compressed as its request was"),
     ("transport.enableClientBatchSendRequest", "says something to clients"),
     ("transport.enableRmClientBatchSendRequest", "says something to clients"),
+    ("transport.enableRmClientChannelCheckFailFast", "says something to clients"),
     ("transport.enableTmClientBatchSendRequest", "says something to clients"),
+    ("transport.enableTmClientChannelCheckFailFast", "says something to clients"),
     ("transport.heartbeat", "always on; see server.idleTimeout"),
     ("transport.keepAliveTime", "there are no thread pools"),
     ("transport.maxBranchResultPoolSize", "there are no thread pools"),
@@ -95,6 +97,13 @@ pub(super) const FIXED: &[Fixed] = &[
         accepted: &["file", "journal"],
         instead: "sessions live where locks do: set store.mode alone",
         variable: Some("SESSION_STORE_MODE"),
+    },
+    Fixed {
+        name: "transport.protocol",
+        accepted: &["seata"],
+        instead: "it speaks Seata's own protocol and no gRPC: write \"seata\" or nothing here and in the clients' \
+                  configuration",
+        variable: None,
     },
 ];
 

@@ -6,7 +6,11 @@ use seata_config::value::{self, ValueError};
 
 use crate::settings::{AccessKey, StoreKind};
 
-use super::{LogFormat, draft::Draft};
+use super::{
+    LogFormat,
+    draft::{CHECK_AUTH, Draft},
+    log_level,
+};
 
 /// A key.
 #[derive(Debug)]
@@ -76,6 +80,9 @@ pub(super) const KEYS: &[Key] = &[
     key("server.accessKeys", Field::Own { unit: "list of group=key:secret", read: access_keys, show: shown_access_keys },
         "Who may register, by transaction service group; the group * stands for every group that has no key of its own.")
         .secret().otherwise("everybody"),
+    key(CHECK_AUTH, Field::Own { unit: "true, false", read: check_auth, show: shown_check_auth },
+        "Whether server.accessKeys is checked: true needs keys there, false none.").java()
+        .otherwise("true where server.accessKeys is set"),
     key("server.maxConnections", Field::Count(|draft| &mut draft.settings.front.max_connections, 1, 1_000_000),
         "How many connections there may be."),
     key("server.maxRequestsPerConnection",
@@ -193,9 +200,10 @@ pub(super) const KEYS: &[Key] = &[
         "HTTPS: the authorities of client certificates, PEM; a client without one is refused."),
 
     // The log.
-    key("logging.level", Field::Own { unit: "text", read: |draft, text| { draft.logging.level = value::name(text)?; Ok(()) },
+    key("logging.level", Field::Own { unit: "level, list of name=level", read: log_level,
         show: |draft| draft.logging.level.clone() },
-        "What is written to the log: error, warn, info, debug, trace, or a list such as info,seata_server=debug.")
+        "What is written to the log: off, error, warn, info, debug, trace, or a list such as info,seata_server=debug, in \
+         which what is not named is written from warn on. What operators did is always written.")
         .live().variables(&["RUST_LOG"]),
     key("logging.format", Field::Own { unit: "text, json", read: log_format, show: shown_log_format },
         "How a line of the log is written."),
@@ -264,7 +272,7 @@ impl Key {
 
     /// Whether the TOML file may hold a list.
     pub(super) fn is_list(&self) -> bool {
-        self.unit().starts_with("list")
+        self.unit().contains("list")
     }
 
     /// Puts a value where it belongs.
@@ -463,6 +471,21 @@ fn shown_access_keys(draft: &Draft) -> String {
         format!("{}={key}:{secret}", group.as_deref().unwrap_or("*"))
     });
     shown.collect::<Vec<_>>().join(",")
+}
+
+fn check_auth(draft: &mut Draft, text: &str) -> Result<(), ValueError> {
+    draft.check_auth = Some(value::flag(text)?);
+    Ok(())
+}
+
+fn shown_check_auth(draft: &Draft) -> String {
+    draft.check_auth.unwrap_or(!draft.settings.front.access_keys.is_empty()).to_string()
+}
+
+fn log_level(draft: &mut Draft, text: &str) -> Result<(), ValueError> {
+    log_level::filter(text)?;
+    draft.logging.level = text.trim().to_owned();
+    Ok(())
 }
 
 fn log_format(draft: &mut Draft, text: &str) -> Result<(), ValueError> {

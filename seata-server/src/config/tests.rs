@@ -55,6 +55,7 @@ fn every_key_is_read_back_as_it_is_shown() {
             "list of group=key:secret" => "shop=key:secret,*=other:hidden".to_owned(),
             "journal, memory" => "memory".to_owned(),
             "text, json" => "json".to_owned(),
+            "level, list of name=level" => "warn,seata_server=debug".to_owned(),
             _ => "a-text-that-is-long-enough-for-a-secret".to_owned(),
         };
         let text = if key.name == "server.maxBufferedBytes" { "33554432".to_owned() } else { text };
@@ -92,6 +93,29 @@ fn every_key_has_a_variable_but_the_one_that_kubernetes_sets() {
     assert!(config.notes.is_empty(), "{:?}", config.notes);
     let config = read("", &[("SEATA_SERVER_MAXLOCK", "1")], &[]).expect("good");
     assert!(config.notes[0].contains("did you mean SEATA_SERVER_MAXLOCKS?"), "{:?}", config.notes);
+}
+
+#[test]
+fn a_port_that_kubernetes_sets_is_none() {
+    let link = "tcp://10.0.0.1:8091";
+    for (name, key, value_of_it) in [
+        ("SEATA_PORT", "server.servicePort", "8091"),
+        ("SEATA_SERVER_SERVICEPORT", "server.servicePort", "8091"),
+        ("SEATA_CONSOLE_PORT", "console.port", "7091"),
+        ("SEATA_SERVER_CONSOLE_PORT", "console.port", "7091"),
+    ] {
+        let config = read("", &[(name, link)], &[]).expect(name);
+        assert_eq!(value(&config, key), value_of_it, "{name}");
+        assert!(
+            config.notes[0].contains(name) && config.notes[0].contains("Kubernetes"),
+            "{:?}",
+            config.notes
+        );
+    }
+    let config = read("", &[("SEATA_SERVER_SERVICEPORT", link), ("SEATA_PORT", "9")], &[]).expect("good");
+    assert_eq!(value(&config, "server.servicePort"), "9", "the next one that says something");
+    let error = read("", &[("SEATA_PORT", "http://10.0.0.1")], &[]).expect_err("no port").to_string();
+    assert!(error.contains("SEATA_PORT") && error.contains("65535"), "{error}");
 }
 
 #[test]
@@ -145,11 +169,16 @@ fn what_is_unlocked_and_who_may_wait_can_be_set() {
 #[test]
 fn what_means_nothing_here_is_accepted_and_told_once() {
     let file = "transport.threadFactory.bossThreadSize = 1\ntransport.minServerPoolSize = 5\nstore.db.url = 'x'\n\
-                registry.type = 'file'\nservice.vgroupMapping.shop = 'default'";
+                registry.type = 'file'\nservice.vgroupMapping.shop = 'default'\ntransport.protocol = 'seata'\n\
+                transport.enableRmClientChannelCheckFailFast = true\nregistry.preferredNetworks = '10.'";
     let notes = read(file, &[("SERVER_NODE", "1")], &[]).expect("accepted").notes;
     let pools = notes.iter().find(|note| note.contains("bossThreadSize")).expect("a note");
     assert!(pools.contains("minServerPoolSize") && pools.contains("no thread pools"), "{pools}");
-    assert!(notes.iter().any(|note| note.contains("SERVER_NODE")), "{notes:?}");
+    for word in
+        ["SERVER_NODE", "preferredNetworks: no effect, server.host", "enableRmClientChannelCheckFailFast"]
+    {
+        assert!(notes.iter().any(|note| note.contains(word)), "{word}: {notes:?}");
+    }
 }
 
 #[test]
@@ -169,6 +198,16 @@ fn a_mistake_is_told_with_its_place_and_a_way_out() {
         ("store.mode = 'redis'", &["\"redis\"", "journal"]),
         ("store.session.mode = 'db'", &["set store.mode alone"]),
         ("registry.type = 'nacos'", &["registers nowhere", "grouplist"]),
+        ("transport.protocol = 'grpc'", &["transport.protocol", "no gRPC", "seata"]),
+        (
+            "\nserver.enableCheckAuth = true",
+            &["seata.toml:2", "server.accessKeys = [", "nobody would be checked"],
+        ),
+        (
+            "seata.server.enable-check-auth = false\nserver.accessKeys = 'a=b:hush'",
+            &["seata.toml:1", "leave one out"],
+        ),
+        ("logging.level = 'inof'", &["logging.level", "\"inof\"", "seata.toml:1", "info"]),
         ("server.tls.certificate = 'a.pem'", &["server.tls.key", "belong together"]),
         ("console.port = 8091", &["both 8091"]),
         ("server.maxLocks = [1]", &["is a list"]),
@@ -185,6 +224,23 @@ fn a_mistake_is_told_with_its_place_and_a_way_out() {
 }
 
 #[test]
+fn who_is_checked_is_said_in_one_way() {
+    let checked = |file: &str| value(&read(file, &[], &[]).expect(file), "server.enableCheckAuth");
+    assert_eq!(checked(""), "false");
+    assert_eq!(checked("server.enableCheckAuth = false"), "false");
+    assert_eq!(checked("server.accessKeys = 'a=b:c'"), "true");
+    assert_eq!(checked("server.accessKeys = 'a=b:c'\nserver.enableCheckAuth = true"), "true");
+}
+
+#[test]
+fn two_flags_for_one_key_are_one_too_many() {
+    let error = read("", &[], &[("store.mode", "memory"), ("store.mode", "file")]).expect_err("two");
+    assert_eq!(error.to_string(), "store.mode is given twice, at --set and at --set: leave one out");
+    let config = read("store.mode = 'file'", &[("STORE_MODE", "file")], &[("store.mode", "memory")]);
+    assert_eq!(config.expect("good").settings.store.kind, StoreKind::Memory);
+}
+
+#[test]
 fn secrets_are_never_shown() {
     let file = "console.user.password = 'open-sesame'\nserver.accessKeys = ['shop=key:open-sesame']\n\
                 seata.security.secretKey = 'open-sesame-open-sesame-open-sesame'";
@@ -193,6 +249,14 @@ fn secrets_are_never_shown() {
     for text in [config.to_text(), config.to_json(), format!("{:?}", config.printed())] {
         assert!(!text.contains("sesame"));
         assert_eq!(text.matches("********").count(), 3);
+    }
+    let variables = [("CONSOLE_USER_PASSWORD", "open-sesame")];
+    let sources = sources(Path::new("x"), &variables, &[("console.user.password", "open-sesame")]);
+    for text in [format!("{config:?}"), format!("{sources:?}")] {
+        assert!(!text.contains("sesame"), "{text}");
+    }
+    for file in ["console.user.password = 'open-sesame", "console.user.password = open-sesame"] {
+        assert!(!refusal(file).contains("sesame"), "{}", refusal(file));
     }
 }
 

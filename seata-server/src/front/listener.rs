@@ -1,7 +1,6 @@
 //! The sockets of the Seata port.
 
 use std::{
-    io,
     net::SocketAddr,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -23,7 +22,7 @@ use crate::{
     listen::{ListenError, listen},
     metrics::Metrics,
     settings::FrontSettings,
-    tls,
+    tls::{self, TlsError},
 };
 
 /// The pauses after an accept that failed, as without free file descriptors.
@@ -50,12 +49,19 @@ pub(crate) struct Front {
     tasks: JoinSet<()>,
 }
 
+/// Why the Seata port cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BindError {
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+}
+
 impl Bound {
-    pub(crate) fn bind(settings: FrontSettings) -> io::Result<Self> {
-        let tls = settings.tls.as_ref().map(|tls| tls::acceptor(tls, &[])).transpose();
-        let tls = tls.map_err(io::Error::other)?;
-        let told = |error: ListenError| io::Error::new(error.error.kind(), error.to_string());
-        let listeners = listen(&settings.bind, settings.port).map_err(told)?;
+    pub(crate) fn bind(settings: FrontSettings) -> Result<Self, BindError> {
+        let tls = settings.tls.as_ref().map(|tls| tls::acceptor(tls, &[])).transpose()?;
+        let listeners = listen(&settings.bind, settings.port)?;
         Ok(Self { listeners, tls, settings })
     }
 

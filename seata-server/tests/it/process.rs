@@ -319,6 +319,9 @@ fn a_mistake_ends_the_start_before_anything_is_opened() {
         (&["--store", "db"], &["--store", "journal"]),
         (&["--bind", "0.0.0.0", "--host", "localhost"], &["each client's own machine"]),
         (&["--log-level", "seata=loud"], &["logging.level"]),
+        (&["--log-level", "inof"], &["logging.level", "\"inof\"", "--log-level", "debug"]),
+        (&["--log-level", "inof", "config"], &["logging.level", "\"inof\""]),
+        (&["--store", "memory", "-m", "file"], &["store.mode is given twice", "-m", "--store"]),
         (&["--bnid", "127.0.0.1"], &["--bind"]),
         (&["--set", "colour=red"], &["unknown key colour", "--set"]),
     ] {
@@ -329,6 +332,44 @@ fn a_mistake_ends_the_start_before_anything_is_opened() {
         }
         assert!(!directory.path().join("seata-data").exists(), "{arguments:?}");
     }
+}
+
+#[test]
+fn certificates_are_read_before_anything_is_opened_and_are_no_trouble_with_ports() {
+    let directory = directory();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    for (name, text) in [
+        ("certificate.pem", made.cert.pem()),
+        ("key.pem", made.signing_key.serialize_pem()),
+        ("other.pem", other.signing_key.serialize_pem()),
+        ("empty.pem", String::new()),
+    ] {
+        fs::write(directory.path().join(name), text).expect("written");
+    }
+    for (port, whose) in [("server", "the Seata port's TLS"), ("console", "the console's TLS")] {
+        for (certificate, key, what) in [
+            ("none.pem", "key.pem", "none.pem cannot be read"),
+            ("empty.pem", "key.pem", "empty.pem holds no usable certificate"),
+            ("certificate.pem", "certificate.pem", "certificate.pem holds no usable private key"),
+            ("certificate.pem", "other.pem", "other.pem cannot be used together"),
+        ] {
+            let flags = [
+                "--set",
+                &format!("{port}.tls.certificate={certificate}"),
+                "--set",
+                &format!("{port}.tls.key={key}"),
+            ];
+            for command in [&[][..], &["config"]] {
+                let output = run(directory.path(), &[&FREE[..], &flags, command].concat());
+                assert_eq!(output.status.code(), Some(2), "{certificate} {key}");
+                let said = text(&output.stderr);
+                assert!(said.contains(whose) && said.contains(what), "{what}: {said}");
+                assert!(!said.contains("listened on"), "{said}");
+            }
+        }
+    }
+    assert!(!directory.path().join("seata-data").exists());
 }
 
 #[test]
@@ -370,15 +411,25 @@ fn a_hang_up_reads_the_configuration_again() {
     let mut server = Process::start(directory.path(), &[&FREE[..], &["--config", "s.toml"]].concat());
     server.says("listening");
 
-    write("server.maxLocks = 6\nserver.inbox = 7\nlogging.level = 'info,seata_server=debug'");
+    write("server.maxLocks = 6\nserver.inbox = 7\nlogging.level = 'info,seata_server=debug'\nclient.log = 1");
     server.signal("HUP");
     assert!(server.says("server.inbox").contains("takes effect at the next start"));
+    assert!(server.said.contains("client.log: no effect"), "{}", server.said);
     assert!(server.said.contains("server.maxLocks from \"5\" to \"6\": takes effect"), "{}", server.said);
 
     write("server.maxLocks = 'x'");
     server.signal("HUP");
     let line = server.says("nothing was changed");
     assert!(line.contains("s.toml:1"), "{line}");
+
+    write("server.maxLocks = 7\nlogging.level = 'inof'");
+    server.signal("HUP");
+    let line = server.says("nothing was changed");
+    assert!(line.contains("s.toml:2") && line.contains("inof"), "{line}");
+
+    write("server.maxLocks = 6\nserver.inbox = 7\nlogging.level = 'info,seata_server=debug'\nclient.log = 1");
+    server.signal("HUP");
+    assert!(server.says("server.inbox").contains("takes effect at the next start"), "it is told until then");
 
     server.signal("TERM");
     assert_eq!(server.end().0, Some(0));
