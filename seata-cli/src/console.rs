@@ -1,15 +1,17 @@
 //! The way to a server's console port.
 
-use std::{env, fs, io, path::PathBuf, time::Duration};
+use std::{borrow::Cow, env, fs, io, path::PathBuf, time::Duration};
 
 use clap::Args;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use ureq::{
     Agent, Body,
-    http::Response,
+    http::{Response, StatusCode},
     tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
 };
+
+use crate::terminal::harmless;
 
 /// Which server to ask, and as whom
 #[derive(Args)]
@@ -21,7 +23,8 @@ pub(crate) struct Console {
         global = true,
         value_name = "URL",
         env = "SEATA_CONSOLE",
-        default_value = "http://127.0.0.1:7091"
+        default_value = "http://127.0.0.1:7091",
+        value_parser = console_url
     )]
     url: String,
 
@@ -55,14 +58,26 @@ pub(crate) enum ConsoleError {
     #[error("{} holds no certificate; PEM is expected", path.display())]
     NoCertificate { path: PathBuf },
     /// Nobody answers.
-    #[error("no answer from the console at {url}: {error}; is it the console port, not the Seata port?")]
+    #[error("no answer from the console at {url}: {error}; {}", advice(error))]
     Unreachable { url: String, error: ureq::Error },
+    /// The answer is longer than is read.
+    #[error(
+        "the console at {url} answers with more than {} MiB; ask for less, with --limit or more filters",
+        LONGEST_ANSWER >> 20
+    )]
+    TooLarge { url: String },
     /// The password is wrong.
-    #[error("the console at {url} refuses user {user:?}: {reason}")]
+    #[error(
+        "the console at {url} refuses user {user:?}: {reason}; the password is what console.user.password says, or \
+         stands in console.password in the server's data directory"
+    )]
     Login { url: String, user: String, reason: String },
+    /// What answers is something else.
+    #[error("{url} answers, but not as the console of a seata-server: {found}; {PORTS}")]
+    NotAConsole { url: String, found: String },
     /// The console said no.
     #[error("{reason}")]
-    Refused { reason: String },
+    Refused { status: StatusCode, reason: String },
     /// The answer makes no sense.
     #[error("the console at {url} gave an answer that this version cannot read: {error}")]
     Malformed { url: String, error: serde_json::Error },
@@ -73,7 +88,45 @@ impl ConsoleError {
     pub(crate) fn is_usage(&self) -> bool {
         matches!(self, Self::NoPassword | Self::File { .. } | Self::NoCertificate { .. })
     }
+
+    /// The token is not, or no longer, good.
+    pub(crate) fn is_logged_out(&self) -> bool {
+        matches!(self, Self::Refused { status: StatusCode::UNAUTHORIZED, .. })
+    }
+
+    /// The server is not there or has no time now, which may change by itself.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { status, .. } => is_passing(*status),
+            _ => false,
+        }
+    }
 }
+
+fn is_passing(status: StatusCode) -> bool {
+    status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::TOO_MANY_REQUESTS
+}
+
+/// What to do when nobody answers.
+fn advice(error: &ureq::Error) -> &'static str {
+    match error {
+        ureq::Error::Timeout(_) => "is a firewall between, or the server too busy?",
+        ureq::Error::Tls(_) | ureq::Error::Rustls(_) => CERTIFICATE,
+        ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            "nothing listens there: is seata-server running, on this machine, and with this console port (--console)? \
+             It listens on loopback alone unless console.bind says otherwise"
+        }
+        // So does rustls tell what it finds while it shakes hands.
+        ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => CERTIFICATE,
+        _ => PORTS,
+    }
+}
+
+const CERTIFICATE: &str = "does that port speak HTTPS, and was its certificate signed for this name by an authority of the \
+                           web or of --authorities?";
+const PORTS: &str = "are host and port right? The console port is 7091 unless set, not the Seata port; with a \
+                     certificate the console speaks https:// alone";
 
 /// A console that let us in.
 pub(crate) struct Session {
@@ -85,14 +138,16 @@ pub(crate) struct Session {
 const PASSWORD_VARIABLE: &str = "SEATA_CONSOLE_PASSWORD";
 /// How long one request may take.
 const LIMIT: Duration = Duration::from_secs(15);
+/// How many bytes of an answer are read.
+const LONGEST_ANSWER: u64 = 32 << 20;
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
 struct LoginAnswer {
-    success: bool,
+    success: Option<bool>,
     message: Option<String>,
     data: Option<String>,
+    error: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -103,7 +158,7 @@ struct Failure {
 impl Console {
     /// Logs in.
     pub(crate) fn log_in(&self) -> Result<Session, ConsoleError> {
-        let url = self.url.trim_end_matches('/').to_owned();
+        let url = self.url.clone();
         let password = self.password()?;
         let agent = Agent::new_with_config(
             Agent::config_builder()
@@ -112,19 +167,20 @@ impl Console {
                 .tls_config(TlsConfig::builder().root_certs(self.root_certificates()?).build())
                 .build(),
         );
-        let unreachable = |error| ConsoleError::Unreachable { url: url.clone(), error };
-        let mut answer = agent
+        let answer = agent
             .post(format!("{url}/api/v1/auth/login"))
-            .send_json(json!({ "username": self.user, "password": password }))
-            .map_err(unreachable)?;
-        let text = answer.body_mut().read_to_string().map_err(unreachable)?;
+            .send_json(json!({ "username": self.user, "password": password }));
+        let (status, text) = receive(&url, answer)?;
         let answered: LoginAnswer = serde_json::from_str(&text).unwrap_or_default();
-        match answered {
-            LoginAnswer { success: true, data: Some(token), .. } => Ok(Session { agent, url, token }),
-            LoginAnswer { message, .. } => {
-                let reason = message.unwrap_or_else(|| format!("it answered {}", answer.status()));
-                Err(ConsoleError::Login { url, user: self.user.clone(), reason })
-            }
+        let reason = || match answered.message.as_deref().or(answered.error.as_deref()) {
+            Some(reason) => harmless(reason).into_owned(),
+            None => format!("it answered {status}"),
+        };
+        match (answered.success, &answered.data) {
+            (Some(true), Some(token)) => Ok(Session { agent, url, token: token.clone() }),
+            _ if is_passing(status) => Err(ConsoleError::Refused { status, reason: reason() }),
+            (Some(false), _) => Err(ConsoleError::Login { url, user: self.user.clone(), reason: reason() }),
+            _ => Err(ConsoleError::NotAConsole { url, found: reason() }),
         }
     }
 
@@ -167,27 +223,72 @@ impl Session {
         self.read(request.header("Authorization", &self.token).send_json(body))
     }
 
-    /// Reads a value of ours out of an answer.
+    /// Reads a value of ours out of an answer, to be shown on a terminal.
     pub(crate) fn view<T: DeserializeOwned>(&self, answer: &Value) -> Result<T, ConsoleError> {
+        let mut answer = answer.clone();
+        defuse(&mut answer);
         T::deserialize(answer).map_err(|error| self.malformed(error))
     }
 
     fn read(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Value, ConsoleError> {
-        let unreachable = |error| ConsoleError::Unreachable { url: self.url.clone(), error };
-        let mut answer = answer.map_err(unreachable)?;
-        let text = answer.body_mut().read_to_string().map_err(unreachable)?;
-        if answer.status().is_success() {
+        let (status, text) = receive(&self.url, answer)?;
+        if status.is_success() {
             return serde_json::from_str(&text).map_err(|error| self.malformed(error));
         }
-        let reason = match serde_json::from_str(&text) {
-            Ok(Failure { error }) => error,
-            Err(_) => format!("the console answered {}", answer.status()),
-        };
-        Err(ConsoleError::Refused { reason })
+        match serde_json::from_str(&text) {
+            Ok(Failure { error }) => {
+                Err(ConsoleError::Refused { status, reason: harmless(&error).into_owned() })
+            }
+            Err(_) => Err(ConsoleError::NotAConsole {
+                url: self.url.clone(),
+                found: format!("it answered {status}"),
+            }),
+        }
     }
 
     fn malformed(&self, error: serde_json::Error) -> ConsoleError {
         ConsoleError::Malformed { url: self.url.clone(), error }
+    }
+}
+
+/// The status and the text of an answer.
+fn receive(
+    url: &str,
+    answer: Result<Response<Body>, ureq::Error>,
+) -> Result<(StatusCode, String), ConsoleError> {
+    let failed = |error| match error {
+        ureq::Error::BodyExceedsLimit(_) => ConsoleError::TooLarge { url: url.to_owned() },
+        error => ConsoleError::Unreachable { url: url.to_owned(), error },
+    };
+    let mut answer = answer.map_err(failed)?;
+    let body = answer.body_mut().with_config().limit(LONGEST_ANSWER).lossy_utf8(true);
+    let text = body.read_to_string().map_err(failed)?;
+    Ok((answer.status(), text))
+}
+
+/// Makes every text in an answer harmless to a terminal.
+fn defuse(answer: &mut Value) {
+    match answer {
+        Value::String(text) => {
+            if let Cow::Owned(harmless) = harmless(text) {
+                *text = harmless;
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(defuse),
+        // Names of fields are our own.
+        Value::Object(fields) => fields.values_mut().for_each(defuse),
+        _ => {}
+    }
+}
+
+/// Where a console is, or what is wrong with that.
+fn console_url(text: &str) -> Result<String, String> {
+    let url = text.trim_end_matches('/');
+    let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    match host {
+        Some(host) if !host.is_empty() => Ok(url.to_owned()),
+        _ if text.contains("://") => Err("expected http://HOST:PORT or https://HOST:PORT".to_owned()),
+        _ => Err(format!("expected http://HOST:PORT or https://HOST:PORT; is http://{url} meant?")),
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod json;
 
-use std::{env, io, io::Write as _, path::PathBuf, time::Duration};
+use std::{env, io, path::PathBuf, time::Duration};
 
 use clap::Args;
 use seata_client::{
@@ -10,7 +10,10 @@ use seata_client::{
     config::{Config, ConfigError, parse_duration},
 };
 
-use crate::Outcome;
+use crate::{
+    Outcome,
+    terminal::{print, print_json},
+};
 
 /// Finds out why an application does not reach its Seata servers
 ///
@@ -88,7 +91,7 @@ impl Doctor {
         let report = runtime.block_on(check(&application, &group, &settings));
         // A name service that still does not answer holds nobody up.
         runtime.shutdown_background();
-        print(&report, json);
+        show(&report, json);
         Ok(if report.is_ok() { Outcome::Well } else { Outcome::NotWell })
     }
 
@@ -152,8 +155,9 @@ fn step_limit(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn print(report: &Report, json: bool) {
-    let text = if json { format!("{:#}", json::value(report)) } else { report.to_string() };
-    // Whoever reads may have read enough, as `head` does.
-    let _ = writeln!(io::stdout().lock(), "{text}");
+fn show(report: &Report, json: bool) {
+    match json {
+        true => print_json(&json::value(report), true),
+        false => print(&format!("{report}\n")),
+    }
 }

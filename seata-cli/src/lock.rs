@@ -5,7 +5,8 @@ use clap::{Args, Subcommand};
 use crate::{
     Outcome,
     console::{Console, ConsoleError},
-    print, tx,
+    terminal::{print, print_json},
+    tx,
     view::{self, Locks, Who, duration, table},
 };
 
@@ -74,14 +75,20 @@ impl Lock {
                     ("after", after),
                 ];
                 let answer = session.get("/v1/locks", &query)?;
-                print(&if self.json { format!("{answer:#}\n") } else { list(&session.view(&answer)?) });
+                match self.json {
+                    true => print_json(&answer, true),
+                    false => print(&list(&session.view(&answer)?)),
+                }
                 Ok(Outcome::Well)
             }
             Action::Who { resource, table, key } => {
                 let query = [("resource", Some(resource)), ("table", Some(table)), ("key", Some(key))];
                 let answer = session.get("/v1/locks/who", &query)?;
                 let row: Who = session.view(&answer)?;
-                print(&if self.json { format!("{answer:#}\n") } else { who(&row) });
+                match self.json {
+                    true => print_json(&answer, true),
+                    false => print(&who(&row)),
+                }
                 Ok(if row.holder.is_some() { Outcome::Well } else { Outcome::NotWell })
             }
         }

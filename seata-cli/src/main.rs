@@ -7,15 +7,12 @@
 mod console;
 mod doctor;
 mod lock;
+mod terminal;
 mod top;
 mod tx;
 mod view;
 
-use std::{
-    error::Error,
-    io::{self, Write as _},
-    process::ExitCode,
-};
+use std::{error::Error, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -57,17 +54,11 @@ impl Command {
 fn found(outcome: Result<Outcome, ConsoleError>) -> Result<Outcome, Box<dyn Error>> {
     match outcome {
         Err(error) if !error.is_usage() => {
-            eprintln!("error: {error}");
+            terminal::complain(&error);
             Ok(Outcome::NotWell)
         }
         outcome => Ok(outcome?),
     }
-}
-
-/// Writes to standard output. Whoever reads may have read enough, as `head` does.
-fn print(text: &str) {
-    let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// What a subcommand found.
@@ -83,7 +74,7 @@ fn main() -> ExitCode {
         Ok(Outcome::Well) => ExitCode::SUCCESS,
         Ok(Outcome::NotWell) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("error: {error}");
+            terminal::complain(&error);
             ExitCode::from(2)
         }
     }

@@ -1,20 +1,27 @@
 //! `seata top`: what a server is doing, as it goes.
 
-use std::{io::IsTerminal as _, thread, time::Duration};
+use std::{
+    io::{self, IsTerminal as _},
+    thread,
+    time::Duration,
+};
 
 use clap::Args;
 use seata_client::config::parse_duration;
+use serde_json::Value;
 
 use crate::{
     Outcome,
     console::{Console, ConsoleError, Session},
-    print, tx,
-    view::{self, Overview, Transactions, duration, table},
+    terminal::{self, print, print_json},
+    tx,
+    view::{self, Overview, Transaction, Transactions, duration, table},
 };
 
 /// Shows what a server is doing, as it goes
 ///
-/// Rates are those since the last look; the transactions are the oldest that are open, parked ones first.
+/// Rates are those since the last look; the transactions are the oldest that are open, parked ones first. A server
+/// that goes away is asked again until it is back.
 #[derive(Args)]
 pub(crate) struct Top {
     /// The pause between two looks: 500ms, 2s
@@ -33,73 +40,113 @@ pub(crate) struct Top {
     console: Console,
 }
 
-/// Moves the cursor home and clears what stands behind it.
-const HOME: &str = "\x1b[H\x1b[J";
+/// What one look at a server found.
+struct Look {
+    answer: Value,
+    overview: Overview,
+    /// The oldest that are open, parked ones first. None where JSON is printed.
+    transactions: Vec<Transaction>,
+}
 
 impl Top {
     pub(crate) fn run(self) -> Result<Outcome, ConsoleError> {
-        let is_terminal = std::io::stdout().is_terminal();
-        let times = self.times.unwrap_or(if is_terminal || self.json { u64::MAX } else { 1 });
+        let is_screen = io::stdout().is_terminal() && !self.json;
+        let times = self.times.unwrap_or(if is_screen || self.json { u64::MAX } else { 1 });
+        // A server that was never there is a mistake in the arguments; one that goes away may come back.
         let mut session = self.console.log_in()?;
-        let mut last = None;
+        let mut last: Option<Overview> = None;
+        let mut outcome = Outcome::Well;
         for look in 0..times {
             if look > 0 {
                 thread::sleep(self.every);
             }
-            let (text, seen) = match self.look(&session, last.as_ref()) {
-                // A token ends after a while, and a server may have been started anew.
-                Err(ConsoleError::Refused { .. }) => {
-                    session = self.console.log_in()?;
-                    self.look(&session, last.as_ref())?
+            let seen = self.look_again(&mut session);
+            if is_screen {
+                terminal::clear();
+            }
+            match seen {
+                Ok(Look { answer, overview, transactions }) => {
+                    match self.json {
+                        true => print_json(&answer, false),
+                        false => print(&(head(&overview, last.as_ref()) + &body(&transactions))),
+                    }
+                    last = Some(overview);
+                    outcome = Outcome::Well;
                 }
-                looked => looked?,
-            };
-            print(&if is_terminal && !self.json { format!("{HOME}{text}") } else { text });
-            last = Some(seen);
+                Err(error) if last.is_some() && error.is_passing() => {
+                    self.tell_gap(&error, is_screen);
+                    outcome = Outcome::NotWell;
+                }
+                Err(error) => return Err(error),
+            }
         }
-        Ok(Outcome::Well)
+        Ok(outcome)
     }
 
-    fn look(&self, session: &Session, last: Option<&Overview>) -> Result<(String, Overview), ConsoleError> {
+    /// Looks, with a new token where the old one has ended: with its time, or with the server that gave it.
+    fn look_again(&self, session: &mut Session) -> Result<Look, ConsoleError> {
+        match self.look(session) {
+            Err(error) if error.is_logged_out() => {
+                *session = self.console.log_in()?;
+                self.look(session)
+            }
+            looked => looked,
+        }
+    }
+
+    fn look(&self, session: &Session) -> Result<Look, ConsoleError> {
         let answer = session.get("/v1/overview", &[])?;
         let overview: Overview = session.view(&answer)?;
-        if self.json {
-            return Ok((format!("{answer}\n"), overview));
-        }
-        let limit = Some(self.limit.to_string());
+        let transactions = if self.json { Vec::new() } else { self.transactions(session)? };
+        Ok(Look { answer, overview, transactions })
+    }
+
+    fn transactions(&self, session: &Session) -> Result<Vec<Transaction>, ConsoleError> {
         let mut shown = Vec::new();
         for state in ["parked", "open"] {
-            let query = [("state", Some(state.to_owned())), ("limit", limit.clone())];
+            let query = [("state", Some(state.to_owned())), ("limit", Some(self.limit.to_string()))];
             let page: Transactions = session.view(&session.get("/v1/transactions", &query)?)?;
-            shown.extend(
-                page.transactions.into_iter().filter(|transaction| transaction.parked == (state == "parked")),
-            );
+            let once = |transaction: &Transaction| transaction.parked == (state == "parked");
+            shown.extend(page.transactions.into_iter().filter(once));
         }
         shown.truncate(self.limit as usize);
-        let mut text = head(&overview, last);
-        if !shown.is_empty() {
-            let mut table = table(&["XID", "STATUS", "AGE", "APPLICATION", "NAME", "LOCKS", "WHY"]);
-            for transaction in &shown {
-                table.add_row([
-                    transaction.xid.clone(),
-                    transaction.status.clone(),
-                    transaction.age_ms.map(duration).unwrap_or_default(),
-                    transaction.application.clone(),
-                    transaction.name.clone(),
-                    transaction.locks.to_string(),
-                    tx::why(transaction),
-                ]);
-            }
-            text.push('\n');
-            text.push_str(&view::text(&table));
-        }
-        Ok((text, overview))
+        Ok(shown)
     }
+
+    /// Nobody answered this time.
+    fn tell_gap(&self, error: &ConsoleError, is_screen: bool) {
+        let next = format!("tried again every {:?} until it answers", self.every);
+        match is_screen {
+            true => print(&format!("{error}\n\n{next}; Ctrl-C ends\n")),
+            // Not among what a program reads.
+            false => terminal::complain(&format!("{error}; {next}")),
+        }
+    }
+}
+
+fn body(transactions: &[Transaction]) -> String {
+    if transactions.is_empty() {
+        return String::new();
+    }
+    let mut table = table(&["XID", "STATUS", "AGE", "APPLICATION", "NAME", "LOCKS", "WHY"]);
+    for transaction in transactions {
+        table.add_row([
+            transaction.xid.clone(),
+            transaction.status.clone(),
+            transaction.age_ms.map(duration).unwrap_or_default(),
+            transaction.application.clone(),
+            transaction.name.clone(),
+            transaction.locks.to_string(),
+            tx::why(transaction),
+        ]);
+    }
+    format!("\n{}", view::text(&table))
 }
 
 fn head(now: &Overview, last: Option<&Overview>) -> String {
     // Since the last look; the first time, and after a restart, since the server's start.
     let since = last.filter(|last| last.started_at == now.started_at);
+    let restarted = if last.is_some() && since.is_none() { ", started anew since the last look" } else { "" };
     let seconds =
         now.now.saturating_sub(since.map_or(now.started_at, |last| last.now)).max(1) as f64 / 1_000.0;
     let rate = |count: fn(&Overview) -> u64| {
@@ -109,7 +156,7 @@ fn head(now: &Overview, last: Option<&Overview>) -> String {
         now.by_status.iter().map(|(status, count)| format!("{status} {count}")).collect();
     let statuses = if statuses.is_empty() { String::new() } else { format!(" ({})", statuses.join(", ")) };
     format!(
-        "seata-server {} at {}, {} store, up {}\n\
+        "seata-server {} at {}, {} store, up {}{restarted}\n\
          clients       {} connections, {} TM, {} RM\n\
          transactions  {} open{statuses}, {} parked\n\
          row locks     {} held, {} waited for\n\

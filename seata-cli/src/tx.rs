@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     Outcome,
     console::{Console, ConsoleError, Session, segment},
-    print,
+    terminal::{print, print_json},
     view::{self, Transaction, Transactions, duration, table},
 };
 
@@ -136,7 +136,7 @@ impl List {
             ],
         )?;
         if json {
-            print(&format!("{answer:#}\n"));
+            print_json(&answer, true);
             return Ok(Outcome::Well);
         }
         let page: Transactions = session.view(&answer)?;
@@ -150,7 +150,10 @@ impl List {
 
 fn show(session: &Session, xid: &str, json: bool) -> Result<Outcome, ConsoleError> {
     let answer = session.get(&format!("/v1/transactions/{}", segment(xid)), &[])?;
-    print(&if json { format!("{answer:#}\n") } else { details(&session.view(&answer)?) });
+    match json {
+        true => print_json(&answer, true),
+        false => print(&details(&session.view(&answer)?)),
+    }
     Ok(Outcome::Well)
 }
 
@@ -164,7 +167,7 @@ fn change(
     let body: Value = reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
     let answer = session.post(&format!("/v1/transactions/{}/{action}", segment(xid)), &body)?;
     if json {
-        print(&format!("{answer:#}\n"));
+        print_json(&answer, true);
         return Ok(Outcome::Well);
     }
     let Changed { xid, status, message } = session.view(&answer)?;

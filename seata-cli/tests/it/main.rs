@@ -7,6 +7,7 @@ mod peer;
 #[path = "../../../seata-client/tests/it/scripted.rs"]
 mod scripted;
 mod server;
+mod trouble;
 
 use std::process::{Command, Output};
 

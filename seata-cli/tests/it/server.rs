@@ -12,26 +12,31 @@ use serde_json::Value;
 
 use crate::{Run, peer::Peer, run, seata};
 
-const PASSWORD: &str = "a password of this test";
+pub(crate) const PASSWORD: &str = "a password of this test";
 
 /// A server, and how to reach its console.
-struct Place {
-    server: Server,
-    address: SocketAddr,
-    console: String,
+pub(crate) struct Place {
+    pub(crate) server: Server,
+    pub(crate) address: SocketAddr,
+    pub(crate) console: String,
 }
 
 impl Place {
-    async fn start() -> Self {
-        Self::start_with(None).await
+    pub(crate) async fn start() -> Self {
+        Self::start_with(0, None).await
     }
 
-    async fn start_with(tls: Option<TlsSettings>) -> Self {
+    /// With this port for its console.
+    pub(crate) async fn start_at(console: u16) -> Self {
+        Self::start_with(console, None).await
+    }
+
+    async fn start_with(console: u16, tls: Option<TlsSettings>) -> Self {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let mut settings = Settings::default();
         settings.console.tls = tls;
         settings.front.port = 0;
-        settings.console.port = Some(0);
+        settings.console.port = Some(console);
         settings.console.password = Some(PASSWORD.to_owned());
         settings.store.kind = StoreKind::Memory;
         settings.coordinator.retry_period = Duration::from_millis(50);
@@ -42,7 +47,7 @@ impl Place {
         Self { server, address, console }
     }
 
-    async fn seata(&self, arguments: &[&str]) -> Run {
+    pub(crate) async fn seata(&self, arguments: &[&str]) -> Run {
         let mut command = seata(arguments);
         command.env("SEATA_CONSOLE", &self.console).env("SEATA_CONSOLE_PASSWORD", PASSWORD);
         run(command).await
@@ -72,7 +77,7 @@ impl Place {
         (tm, rm, xid)
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.server.shutdown(Duration::from_secs(5)).await.expect("an orderly end");
     }
 }
@@ -266,12 +271,12 @@ async fn a_console_with_https_is_trusted_by_its_authority_alone() {
     let key = KeyPair::generate().expect("a key");
     let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("good");
     let certificate = certificate.signed_by(&key, &authority).expect("signed");
-    let place = Place::start_with(Some(TlsSettings {
+    let tls = TlsSettings {
         certificate: write("console.pem", certificate.pem()),
         key: write("console.key", key.serialize_pem()),
         client_authorities: None,
-    }))
-    .await;
+    };
+    let place = Place::start_with(0, Some(tls)).await;
 
     let authorities = write("authorities.pem", authority.pem());
     let authorities = authorities.to_str().expect("text");
@@ -326,7 +331,7 @@ async fn a_transaction_is_parked_by_hand_and_every_command_explains_itself() {
     }
     let nobody = place_that_is_gone().await;
     assert_eq!((nobody.code, nobody.out.as_str()), (Some(1), ""));
-    assert!(nobody.err.contains("is it the console port"), "{}", nobody.err);
+    assert!(nobody.err.contains("nothing listens there"), "{}", nobody.err);
 }
 
 async fn place_that_is_gone() -> Run {
