@@ -152,8 +152,7 @@ struct Directory<'a>(&'a Path);
 
 impl Files for Directory<'_> {
     fn open(&self, name: &str) -> io::Result<Arc<dyn StorageBackend>> {
-        let path = self.0.join(name);
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        let file = owners_alone().open(self.0.join(name))?;
         // The names of new files have to survive too.
         #[cfg(unix)]
         File::open(self.0).and_then(|directory| directory.sync_all())?;
@@ -165,13 +164,26 @@ impl Files for Directory<'_> {
 fn create(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     let missing: Vec<&Path> = path.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
-    fs::create_dir_all(path)?;
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)?;
     #[cfg(unix)]
     for parent in missing.iter().filter_map(|created| created.parent()) {
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
         File::open(parent)?.sync_all()?;
     }
     Ok(())
+}
+
+/// Opens a file for reading and writing. One that is made is for its owner alone: it tells of others' data.
+fn owners_alone() -> fs::OpenOptions {
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 /// What an error of the operating system means for the directory.
@@ -503,8 +515,7 @@ fn shrink(database: &mut Database, file: &Tracked) -> Result<(), redb::Error> {
 
 /// The lock on the directory, or who has it.
 fn take_lock(path: &Path) -> io::Result<Result<File, String>> {
-    let mut file =
-        File::options().read(true).write(true).create(true).truncate(false).open(path.join(LOCK_NAME))?;
+    let mut file = owners_alone().open(path.join(LOCK_NAME))?;
     match file.try_lock() {
         Ok(()) => {
             file.set_len(0)?;

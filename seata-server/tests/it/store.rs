@@ -64,6 +64,27 @@ async fn flushes_of_the_journal_are_counted_and_timed() {
     stop(server).await;
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_kept_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("seata").join("data");
+    let (server, _) = server(|settings| {
+        settings.console.port = Some(0);
+        (settings.store.kind, settings.store.directory) = (StoreKind::Journal, data.clone());
+    })
+    .await;
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o700);
+    let files: Vec<_> = data.read_dir().unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(files.len() >= 4, "tables, logs, password: {files:?}");
+    for file in files {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+    stop(server).await;
+}
+
 /// The value of this metric.
 async fn sample(console: SocketAddr, name: &str) -> f64 {
     let get = async {
