@@ -1,5 +1,7 @@
 //! The real binary: how it starts, what it says, how it ends.
 
+mod packaging;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
