@@ -31,6 +31,7 @@ pub use event::{Event, EventKind};
 pub use ids::first_id_at;
 pub use listing::Known;
 pub use observer::{Observer, Unobserved};
+pub use operator::GivenUp;
 pub use participants::{BranchAnswer, BranchTask, Participants, Reached};
 pub use runner::{Jitter, Runner, TransactionView};
 pub use stats::{LockWaiter, Stats};

@@ -9,6 +9,11 @@ use seata_protocol::{
 /// A point in time: milliseconds since the Unix epoch.
 pub type Millis = u64;
 
+/// How the note of an operator begins who decided a transaction.
+pub(crate) const FORCED: &str = "forced by operator: ";
+/// How it begins when the operator gave up what was left of one.
+pub(crate) const GIVEN_UP: &str = "given up by operator: ";
+
 /// What is known of a global transaction from its begin on, and never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transaction {

@@ -76,7 +76,7 @@ use std::{sync::Arc, time::Duration};
 
 use seata_protocol::{BranchId, BranchStatus, BranchType, GlobalStatus, ResourceId};
 
-use crate::record::{Branch, Millis, Snapshot, Transaction};
+use crate::record::{Branch, GIVEN_UP, Millis, Snapshot, Transaction};
 
 #[cfg(test)]
 mod tests;
@@ -375,7 +375,12 @@ impl Session {
         self.note.as_ref()
     }
 
-    /// The resources of the branches that are left.
+    /// The branches that are left; one that stands for all of a Saga.
+    pub fn branches(&self) -> impl Iterator<Item = &Arc<Branch>> {
+        self.branches.iter().map(|slot| &slot.branch)
+    }
+
+    /// Their resources.
     pub fn resources(&self) -> impl Iterator<Item = &ResourceId> {
         self.branches.iter().map(|slot| &slot.branch.resource)
     }
@@ -422,11 +427,7 @@ impl Session {
             Input::Retry => self.retry(out),
             Input::Park { .. } if self.is_parked() => return,
             Input::Park { reason } => self.stop(&reason, out),
-            Input::GiveUp { reason } => {
-                self.note = Some(format!("forced by operator: {reason}").into());
-                self.branches.clear();
-                out.push(Effect::Withdraw);
-            }
+            Input::GiveUp { reason } => self.give_up(&reason, out),
             Input::Reported(status) => self.follow(status, out),
         }
         self.go_on(out);
@@ -486,6 +487,21 @@ impl Session {
         self.tell(out);
     }
 
+    /// What was not done is worth knowing when somebody repairs it, and nothing else is left of it then.
+    fn give_up(&mut self, reason: &str, out: &mut Vec<Effect>) {
+        let mut note = format!("{GIVEN_UP}{reason}; not done:");
+        for slot in self.branches.iter().take(NAMED) {
+            note.push_str(&format!(" branch {} on {},", slot.branch.id, slot.branch.resource));
+        }
+        note.pop();
+        if self.branches.len() > NAMED {
+            note.push_str(&format!(" and {} more", self.branches.len() - NAMED));
+        }
+        self.note = Some(note.into());
+        self.branches.clear();
+        out.push(Effect::Withdraw);
+    }
+
     /// The starter of a Saga is ahead of its session.
     fn follow(&mut self, status: GlobalStatus, out: &mut Vec<Effect>) {
         if !self.is_saga || !(status.is_commit() || status.is_rollback()) {
@@ -509,7 +525,7 @@ impl Session {
     fn go_on(&mut self, out: &mut Vec<Effect>) {
         self.ask(out);
         if self.branches.is_empty() {
-            self.status = complete(self.status);
+            self.status = outcome(self.status);
             out.push(Effect::Finish(self.status));
         } else if self.only_at_is_left() || self.status == GlobalStatus::AsyncCommitting {
             if self.status == GlobalStatus::Committing {
@@ -726,6 +742,9 @@ pub fn is_parked(status: GlobalStatus) -> bool {
     )
 }
 
+/// How many branches that were given up a note names.
+const NAMED: usize = 8;
+
 enum Verdict {
     Done,
     /// The whole Saga has ended.
@@ -782,7 +801,8 @@ fn retry_timeout(phase: Phase) -> GlobalStatus {
     }
 }
 
-fn complete(status: GlobalStatus) -> GlobalStatus {
+/// The outcome of a decided transaction of which nothing is left.
+pub(crate) fn outcome(status: GlobalStatus) -> GlobalStatus {
     use GlobalStatus::*;
     match status {
         // A Saga that neither committed nor rolled back.

@@ -7,8 +7,8 @@ use tokio::sync::{mpsc::Permit, oneshot};
 
 use crate::{
     driver::TransactionView,
-    record::Snapshot,
-    session::{Decision, Phase},
+    record::{Branch, Snapshot},
+    session::Decision,
 };
 
 #[derive(Debug)]
@@ -47,19 +47,34 @@ pub(super) enum Command {
 pub(super) enum Wish {
     Retry,
     Park(Arc<str>),
-    /// Give up the branches that are left, if this is their direction.
-    GiveUp(Phase, Arc<str>),
+    /// Give up the branches that are left.
+    GiveUp(Arc<str>),
     Release,
 }
 
 /// What became of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Operated {
-    /// It stands there now, and so many rows were freed.
-    Done(GlobalStatus, usize),
+    Done(Done),
     Refused(GlobalStatus, &'static str),
     /// The runner has no such session.
     NoSession,
+}
+
+#[derive(Debug)]
+pub(super) struct Done {
+    /// Where the transaction stands now.
+    pub(super) status: GlobalStatus,
+    /// How many rows were freed.
+    pub(super) freed: usize,
+    /// The branches that were given up.
+    pub(super) given_up: Vec<Arc<Branch>>,
+}
+
+impl Done {
+    pub(super) fn at(status: GlobalStatus) -> Operated {
+        Operated::Done(Self { status, freed: 0, given_up: Vec::new() })
+    }
 }
 
 /// A place in the inbox, taken before a decision is made, so that handing it over cannot fail and cannot

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     driver::{
         Clock, EventKind, Participants, Reached, Shared,
-        command::{Command, Operated, Wish},
+        command::{self, Command, Operated, Wish},
         lock_queue::Closes,
     },
     record::{Branch, Millis, Snapshot, Transaction},
@@ -377,7 +377,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         }
         if let Some(reply) = reply {
             let status = outcome.or_else(|| Some(self.sessions.get(&id)?.session.status()));
-            let _ = reply.send(status.map_or(Operated::NoSession, |status| Operated::Done(status, 0)));
+            let _ = reply.send(status.map_or(Operated::NoSession, command::Done::at));
         }
         Ok(())
     }

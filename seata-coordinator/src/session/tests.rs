@@ -341,8 +341,14 @@ fn what_an_operator_gives_up_is_finished_unasked() {
         let mut session = session(status, &[branch(1, At, "a", Registered)]);
         let out = feed(&mut session, Input::GiveUp { reason: "by hand".into() });
         assert_eq!(out, [Effect::Withdraw, Effect::Finish(ended)]);
-        assert_eq!(session.note().map(|note| &**note), Some("forced by operator: by hand"));
+        let expected = "given up by operator: by hand; not done: branch 1 on a";
+        assert_eq!(session.note().map(|note| &**note), Some(expected));
     }
+    let many: Vec<_> = (1..=12).map(|id| branch(id, Tcc, "a", Registered)).collect();
+    let mut session = session(RollbackFailed, &many);
+    feed(&mut session, Input::GiveUp { reason: "by hand".into() });
+    let note = session.note().unwrap();
+    assert!(note.ends_with("branch 7 on a, branch 8 on a and 4 more"), "{note}");
 }
 
 #[test]

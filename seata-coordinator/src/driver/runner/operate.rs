@@ -7,10 +7,9 @@ use super::{Later, Runner};
 use crate::{
     driver::{
         Clock, Participants,
-        command::{Operated, Wish},
-        operator::OPPOSITE,
+        command::{self, Operated, Wish},
     },
-    session::{Input, is_parked},
+    session::{Input, is_parked, outcome},
     store::{Found, Store, StoreError},
 };
 
@@ -35,7 +34,6 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         let (status, is_parked) = (active.session.status(), active.session.is_parked());
         let refusal = match &wish {
             Wish::Park(_) if is_parked => Some("it is not tried any more already"),
-            Wish::GiveUp(phase, _) if *phase != active.session.phase() => Some(OPPOSITE),
             Wish::Release if !is_parked => Some("it is still tried; park it first"),
             _ => None,
         };
@@ -52,11 +50,18 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                 Ok(())
             }
             Wish::Park(reason) => self.step(id, Input::Park { reason }, Some(reply)).await,
-            Wish::GiveUp(_, reason) => self.step(id, Input::GiveUp { reason }, Some(reply)).await,
+            Wish::GiveUp(reason) => {
+                let given_up = active.session.branches().cloned().collect();
+                self.step(id, Input::GiveUp { reason }, None).await?;
+                let done = command::Done { status: outcome(status), freed: 0, given_up };
+                let _ = reply.send(Operated::Done(done));
+                Ok(())
+            }
             Wish::Release => {
                 let freed = self.shared.store.release(id).await?;
                 self.shared.lock_queue.changed(id);
-                let _ = reply.send(Operated::Done(status, freed));
+                let done = command::Done { status, freed, given_up: Vec::new() };
+                let _ = reply.send(Operated::Done(done));
                 Ok(())
             }
         }

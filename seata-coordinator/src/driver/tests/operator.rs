@@ -43,6 +43,16 @@ async fn ended_reason<S: Store>(driver: &Driver<S, HandClock>, xid: &Xid) -> Opt
     }
 }
 
+/// The outcome, and the branches that were left.
+async fn given_up<S: Store>(
+    driver: &Driver<S, HandClock>,
+    xid: &Xid,
+    reason: &str,
+) -> Result<(GlobalStatus, Vec<BranchId>), OperatorError> {
+    let given_up = driver.give_up(xid, reason.into()).await?;
+    Ok((given_up.status, given_up.branches.iter().map(|branch| branch.id).collect()))
+}
+
 #[track_caller]
 fn assert_refused<T: std::fmt::Debug>(result: Result<T, OperatorError>, at: GlobalStatus) {
     match result {
@@ -98,8 +108,7 @@ async fn a_call_that_finds_no_resource_is_not_repeated_for_what_was_parked_or_gi
         let starter = roll_back(&driver, &xid);
         settle().await;
         if gives_up {
-            let forced = driver.force(&xid, Decision::Rollback, "lost".into()).await;
-            assert_eq!(forced, Ok(GlobalStatus::Rollbacked));
+            assert_eq!(given_up(&driver, &xid, "lost").await, Ok((GlobalStatus::Rollbacked, vec![id])));
         } else {
             driver.park(&xid, "at night".into()).await.unwrap();
         }
@@ -119,26 +128,44 @@ async fn a_call_that_finds_no_resource_is_not_repeated_for_what_was_parked_or_gi
 }
 
 #[tokio::test]
-async fn an_answer_after_a_force_changes_nothing_and_its_rows_are_free() {
+async fn an_answer_after_a_give_up_changes_nothing_and_its_rows_are_free() {
     let (participants, clock) = (Scripted::new(), HandClock::at(NOON));
     let (driver, _running) = in_memory(&participants, &clock).await;
     let (xid, id) = with_branch(&driver, "1").await;
     let late = participants.hold(id);
     let _starter = roll_back(&driver, &xid);
     settle().await;
-    assert_refused(driver.force(&xid, Decision::Commit, "no".into()).await, GlobalStatus::Rollbacking);
-    assert_eq!(
-        driver.force(&xid, Decision::Rollback, "db is gone".into()).await,
-        Ok(GlobalStatus::Rollbacked)
-    );
+    let outcome = given_up(&driver, &xid, "db is gone").await;
+    assert_eq!(outcome, Ok((GlobalStatus::Rollbacked, vec![id])));
     let (next, _) = with_branch(&driver, "1").await;
     late.send(answered(BranchStatus::PhaseTwoRollbackFailedUnretryable)).unwrap();
     settle().await;
-    assert_eq!(ended_reason(&driver, &xid).await.as_deref(), Some("forced by operator: db is gone"));
+    let expected = format!("given up by operator: db is gone; not done: branch {id} on db");
+    assert_eq!(ended_reason(&driver, &xid).await.as_deref(), Some(&*expected));
     assert_eq!(driver.locks(9).await.unwrap()[0].holder, next);
     assert_eq!(driver.stats().parked, 0);
-    let again = driver.force(&xid, Decision::Rollback, "again".into()).await;
-    assert_eq!(again, Err(OperatorError::Ended { xid, status: GlobalStatus::Rollbacked }));
+    let ended = OperatorError::Ended { xid: xid.clone(), status: GlobalStatus::Rollbacked };
+    assert_eq!(given_up(&driver, &xid, "again").await, Err(ended.clone()));
+    assert_eq!(driver.force(&xid, Decision::Rollback, "again".into()).await, Err(ended));
+}
+
+#[tokio::test]
+async fn a_force_that_is_repeated_gives_nothing_up() {
+    let (participants, clock) = (Scripted::new(), HandClock::at(NOON));
+    let (driver, _running) = in_memory(&participants, &clock).await;
+    let (xid, id) = with_branch(&driver, "1").await;
+    assert_refused(given_up(&driver, &xid, "too early").await, GlobalStatus::Begin);
+    participants.will(id, unreachable());
+    for _ in 0..3 {
+        let forced = driver.force(&xid, Decision::Rollback, "stuck".into()).await;
+        assert_eq!(forced, Ok(GlobalStatus::RollbackRetrying));
+    }
+    let refused = driver.force(&xid, Decision::Commit, "no".into()).await;
+    assert_refused(refused, GlobalStatus::RollbackRetrying);
+    assert_eq!(driver.locks(9).await.unwrap().len(), 1, "its rows are not restored yet");
+    clock.advance(Duration::from_secs(2)).await;
+    assert_eq!(participants.calls().len(), 2);
+    assert_eq!(ended_reason(&driver, &xid).await.as_deref(), Some("forced by operator: stuck"));
 }
 
 #[tokio::test]
@@ -221,12 +248,12 @@ async fn actions_at_the_same_time_are_each_answered() {
         let (parked, released, forced, late) = tokio::join!(
             driver.park(&xid, "at night".into()),
             driver.release(&xid, "now".into()),
-            driver.force(&xid, Decision::Rollback, "lost".into()),
+            given_up(&driver, &xid, "lost"),
             driver.park(&xid, "too late".into()),
         );
         assert_eq!(parked, Ok(GlobalStatus::StopRollbackOrRollbackRetry));
         assert_eq!(released, Ok(1));
-        assert_eq!(forced, Ok(GlobalStatus::Rollbacked));
+        assert_eq!(forced, Ok((GlobalStatus::Rollbacked, vec![id])));
         let status = GlobalStatus::Rollbacked;
         assert_eq!(late, Err(OperatorError::Ended { xid: xid.clone(), status }));
         settle().await;
@@ -245,6 +272,7 @@ async fn a_transaction_of_another_coordinator_is_unknown_to_every_action() {
     assert_eq!(driver.retry(&xid).await, Err(unknown.clone()));
     assert_eq!(driver.park(&xid, "".into()).await, Err(unknown.clone()));
     assert_eq!(driver.force(&xid, Decision::Commit, "".into()).await, Err(unknown.clone()));
+    assert_eq!(given_up(&driver, &xid, "").await, Err(unknown.clone()));
     assert_eq!(driver.release(&xid, "".into()).await, Err(unknown));
     assert_eq!(driver.find(&xid).await, Ok(None));
     assert_eq!(driver.report(&xid, GlobalStatus::Committed).await, Ok(GlobalStatus::Committed));
@@ -289,7 +317,7 @@ async fn every_action_survives_a_crash() {
     for xid in [stopped, released, retried] {
         driver.park(xid, "at night".into()).await.unwrap();
     }
-    driver.force(given_up, Decision::Rollback, "lost".into()).await.unwrap();
+    driver.give_up(given_up, "lost".into()).await.unwrap();
     driver.release(released, "mended".into()).await.unwrap();
     driver.retry(retried).await.unwrap();
     driver.force(forced, Decision::Rollback, "stuck".into()).await.unwrap();
@@ -303,7 +331,8 @@ async fn every_action_survives_a_crash() {
     assert_eq!(driver.status(stopped).await, Ok(stop));
     assert_eq!(driver.status(released).await, Ok(stop));
     assert_eq!(driver.status(given_up).await, Ok(GlobalStatus::Rollbacked));
-    assert_eq!(ended_reason(&driver, given_up).await.as_deref(), Some("forced by operator: lost"));
+    let reason = ended_reason(&driver, given_up).await.unwrap();
+    assert!(reason.starts_with("given up by operator: lost; not done: branch "), "{reason}");
     assert_eq!(ended_reason(&driver, &idle).await.as_deref(), Some("forced by operator: stuck"));
     assert!(!driver.status(retried).await.unwrap().is_complete());
     assert_ne!(driver.status(retried).await, Ok(stop));
