@@ -33,6 +33,7 @@
 //! | AsyncCommitting | answer: later | the retry timer set: it has no limit, its starter was told that it is committed |
 //! | stopped | answer: done, later | the branch is dropped, or keeps its place; nobody is asked |
 //! | commit or rollback | retry timer | branches that backed off are asked again |
+//! | commit or rollback | a resource became available | its branch is asked again if it backed off |
 //! | stopped, parked rollback | retry timer | none |
 //! | parked or stopped | retry by an operator | …Retrying, all branches that failed are asked again |
 //! | commit or rollback | retry by an operator | branches that backed off are asked at once |
@@ -207,6 +208,8 @@ pub enum Input {
     },
     /// A timer fired.
     Timer(Timer),
+    /// The resource of this branch has become available (again).
+    Available(BranchId),
     /// An operator wants it to be tried again, now.
     Retry,
     /// An operator wants it to be tried no more. Not for one that is parked.
@@ -283,8 +286,13 @@ pub enum Effect {
         /// The branch.
         branch: Arc<Branch>,
     },
-    /// Wake the session after a back-off for this many failures in a row.
-    Arm(Timer, u32),
+    /// The branch could not finish: wake the session after a back-off for this many failures in a row.
+    BackOff {
+        /// The branch.
+        branch: Arc<Branch>,
+        /// How many tries in a row have failed.
+        failures: u32,
+    },
     /// Whoever waits for the outcome may be told this much.
     Tell(GlobalStatus),
     /// Nothing is left of the transaction: remove it with its locks, keep its outcome in the history, and
@@ -424,6 +432,8 @@ impl Session {
             },
             Input::Timer(Timer::Retry) if self.is_at_rest() => return,
             Input::Timer(Timer::Retry) => self.wake(Progress::BackedOff),
+            Input::Available(_) if self.is_at_rest() => return,
+            Input::Available(branch) => self.wake_one(branch),
             Input::Retry => self.retry(out),
             Input::Park { .. } if self.is_parked() => return,
             Input::Park { reason } => self.stop(&reason, out),
@@ -509,14 +519,12 @@ impl Session {
         }
         self.status = status;
         let is_parked = self.is_parked();
-        let mut waits = false;
-        for slot in self.branches.iter_mut().filter(|slot| slot.progress != Progress::Asked) {
+        if let Some(slot) = self.branches.first_mut().filter(|slot| slot.progress != Progress::Asked) {
             slot.progress = if is_parked { Progress::Failed } else { Progress::BackedOff };
-            waits = !is_parked;
-        }
-        if waits {
-            self.failures = self.failures.saturating_add(1);
-            out.push(Effect::Arm(Timer::Retry, self.failures));
+            if !is_parked {
+                self.failures = self.failures.saturating_add(1);
+                out.push(Effect::BackOff { branch: Arc::clone(&slot.branch), failures: self.failures });
+            }
         }
         self.tell(out);
     }
@@ -673,7 +681,8 @@ impl Session {
             self.status = retrying(self.status);
             out.push(Effect::SetStatus(self.status));
         }
-        out.push(Effect::Arm(Timer::Retry, self.failures));
+        let branch = Arc::clone(&self.branches[index].branch);
+        out.push(Effect::BackOff { branch, failures: self.failures });
         if self.phase() == Phase::Rollback {
             self.tell(out);
         }
@@ -704,6 +713,13 @@ impl Session {
             if slot.progress == from {
                 slot.progress = Progress::Waiting;
             }
+        }
+    }
+
+    fn wake_one(&mut self, branch: BranchId) {
+        let slot = self.branches.iter_mut().find(|slot| slot.branch.id == branch);
+        if let Some(slot) = slot.filter(|slot| slot.progress == Progress::BackedOff) {
+            slot.progress = Progress::Waiting;
         }
     }
 

@@ -12,7 +12,7 @@ pub trait Clock: Send + Sync + 'static {
     /// Milliseconds since the Unix epoch. Never goes backwards within one process.
     fn now(&self) -> Millis;
 
-    /// Returns after `duration`.
+    /// Returns so long after this call, not after its first poll.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
 }
 
@@ -37,8 +37,8 @@ impl Clock for SystemClock {
         self.started_at + millis(self.started.elapsed())
     }
 
-    async fn sleep(&self, duration: Duration) {
-        tokio::time::sleep(duration).await;
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send {
+        tokio::time::sleep(duration)
     }
 }
 

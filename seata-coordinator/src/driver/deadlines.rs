@@ -37,13 +37,18 @@ impl Deadlines {
         }
     }
 
-    /// The transactions whose deadline has come.
-    pub(super) fn due(&self, now: Millis) -> Vec<TransactionId> {
+    /// Takes the transactions out whose deadline has come, those of one moment after those of another until
+    /// they are `enough`.
+    pub(super) fn due(&self, now: Millis, enough: usize) -> Vec<TransactionId> {
+        let mut due = Vec::new();
         let mut by_moment = self.by_moment.lock().expect("nothing panics under it");
-        let later = by_moment.split_off(&(now / MOMENT + 1));
-        let due = std::mem::replace(&mut *by_moment, later);
-        drop(by_moment);
-        due.into_values().flatten().collect()
+        while due.len() < enough
+            && let Some(first) = by_moment.first_entry()
+            && *first.key() <= now / MOMENT
+        {
+            due.extend(first.remove());
+        }
+        due
     }
 }
 

@@ -67,8 +67,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
             }
             Found::Unknown => return Err(OperatorError::Unknown { xid: xid.clone() }),
         };
-        let not_allowed =
-            |status, why| Err(OperatorError::NotAllowed { xid: xid.clone(), status, why });
+        let not_allowed = |status, why| Err(OperatorError::NotAllowed { xid: xid.clone(), status, why });
         if decision == Decision::Timeout {
             return not_allowed(status, "a time-out cannot be forced");
         }

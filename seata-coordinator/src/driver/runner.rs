@@ -1,16 +1,16 @@
 //! The owner of all sessions.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry},
+    collections::{BTreeSet, HashMap, VecDeque, btree_set, hash_map::Entry},
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use foldhash::fast::RandomState;
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use seata_protocol::{BranchStatus, GlobalStatus, ResourceId, TransactionId};
+use seata_protocol::{BranchId, BranchStatus, GlobalStatus, ResourceId, TransactionId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
         lock_queue::Closes,
     },
     record::{Branch, Millis, Snapshot, Transaction},
-    session::{Decision, Effect, Input, Phase, Session, Timer, answer_for, is_parked},
+    session::{Decision, Effect, Input, Phase, Session, answer_for, is_parked},
     store::{Decided, Found, Store, StoreError},
 };
 
@@ -30,6 +30,7 @@ use queue::{Call, Queue};
 mod calls;
 mod operate;
 mod queue;
+mod timing;
 
 /// Gives numbers from 0 to 1, to spread retries.
 pub type Jitter = Box<dyn FnMut() -> f64 + Send>;
@@ -62,8 +63,12 @@ pub struct Runner<S, P, C> {
     jitter: Jitter,
     sessions: HashMap<TransactionId, Active, RandomState>,
     queues: HashMap<ResourceId, Queue, RandomState>,
+    /// The time of this turn.
+    now: Millis,
     /// When which session is to be woken.
     retries: BTreeSet<(Millis, TransactionId)>,
+    /// Branches whose resource has become available, to be asked again.
+    returned: VecDeque<btree_set::IntoIter<(TransactionId, BranchId)>>,
     /// When to look for time-outs again.
     next_check: Millis,
     /// To be decided by the coordinator itself, and how many of them are under way.
@@ -109,8 +114,16 @@ struct Parking {
     reason: Arc<str>,
 }
 
-/// How many decisions of the coordinator's own are made at a time: enough to share flushes.
-const DECISIONS: usize = 512;
+/// What a turn begins with.
+enum Woken {
+    Commands(usize),
+    Done(Done),
+    Arrival,
+    Time,
+}
+
+/// How many commands one turn takes.
+const COMMANDS: usize = 64;
 /// How many transactions are read from the store at a time.
 const PAGE: usize = 1024;
 
@@ -128,7 +141,9 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
             jitter,
             sessions: HashMap::default(),
             queues: HashMap::default(),
+            now: 0,
             retries: BTreeSet::new(),
+            returned: VecDeque::new(),
             next_check: 0,
             undecided: VecDeque::new(),
             deciding: 0,
@@ -146,6 +161,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
             for snapshot in page {
                 runner.take_over(snapshot).await?;
             }
+            tokio::task::yield_now().await;
         }
     }
 
@@ -155,36 +171,56 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
     /// # Errors
     /// [`StoreError`]: nothing can be made durable any more.
     pub async fn run(mut self) -> Result<(), StoreError> {
+        let shared = Arc::clone(&self.shared);
+        let mut commands = Vec::with_capacity(COMMANDS);
+        let mut alarm = pin!(shared.clock.sleep(Duration::ZERO));
+        let mut alarm_at = None;
         loop {
+            self.now = shared.now();
+            self.is_stopping |= shared.is_stopping.load(Ordering::Acquire);
             if self.is_stopping && self.jobs.is_empty() {
                 return Ok(());
             }
-            // Not left to the sleep below alone: it begins anew with every command.
-            if self.pause().is_zero() && !self.is_stopping {
-                self.check_time().await?;
+            let is_open = !self.is_stopping;
+            let has_more = is_open && self.do_what_is_due().await?;
+            if is_open && !has_more {
+                let next = self.next_time();
+                if alarm_at.is_none_or(|at| next < at) {
+                    alarm.set(shared.clock.sleep(Duration::from_millis(next.saturating_sub(self.now))));
+                    alarm_at = Some(next);
+                }
             }
-            if !self.is_stopping {
-                self.decide_some();
+            let woken = tokio::select! {
+                count = self.commands.recv_many(&mut commands, COMMANDS), if is_open => Woken::Commands(count),
+                Some(done) = self.jobs.next() => Woken::Done(done),
+                () = shared.arrival.notified(), if is_open => Woken::Arrival,
+                () = alarm.as_mut(), if is_open && alarm_at.is_some() => {
+                    alarm_at = None;
+                    Woken::Time
+                }
+                () = tokio::task::yield_now(), if has_more => Woken::Time,
+            };
+            self.now = shared.now();
+            match woken {
+                Woken::Commands(count) => {
+                    self.is_stopping |= count == 0;
+                    for command in commands.drain(..) {
+                        self.obey(command).await?;
+                    }
+                }
+                Woken::Done(done) => self.take_in(done).await?,
+                Woken::Arrival => self.welcome(),
+                Woken::Time => {}
             }
-            let pause = self.pause();
-            tokio::select! {
-                command = self.commands.recv(), if !self.is_stopping => match command {
-                    None | Some(Command::Stop) => self.is_stopping = true,
-                    Some(command) => self.obey(command).await?,
-                },
-                Some(done) = self.jobs.next() => self.take_in(done).await?,
-                () = self.shared.arrival.notified(), if !self.is_stopping => self.welcome(),
-                () = self.shared.clock.sleep(pause), if !self.is_stopping => {}
-            }
-            self.is_stopping |= self.shared.is_stopping.load(Ordering::Acquire);
         }
     }
 
-    /// Calls that wait for a resource which has become available go on.
+    /// What waits for a resource which has become available goes on.
     fn welcome(&mut self) {
         let arrived = std::mem::take(&mut *self.shared.arrived.lock().expect("nothing panics under it"));
         for resource in arrived {
             if let Some(queue) = self.queues.get_mut(&resource) {
+                self.returned.push_back(queue.take_backed_off().into_iter());
                 queue.become_available();
                 self.call(&resource);
             }
@@ -196,6 +232,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         // The clock was set back since: time goes on from where it was, or nothing would ever time out.
         let behind = snapshot.transaction.begun_at.saturating_sub(self.shared.clock.now());
         self.shared.lag.fetch_max(behind, Ordering::Relaxed);
+        self.now = self.shared.now();
         if status == GlobalStatus::Begin {
             match snapshot.transaction.incarnation {
                 Some(life) if life != self.shared.store.incarnation() => {
@@ -218,7 +255,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
             Command::View { page, reply } => {
                 let _ = reply.send(page.into_iter().map(|snapshot| self.view(snapshot)).collect());
             }
-            Command::Stop => {}
+            Command::Stop => self.is_stopping = true,
         }
         Ok(())
     }
@@ -239,7 +276,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
     ) -> Result<(), StoreError> {
         let id = snapshot.transaction.id;
         if is_parked(snapshot.status) {
-            self.shared.note_parking(id, self.shared.now());
+            self.shared.note_parking(id, self.now);
         }
         let limits = self.shared.settings().retry_limits;
         match self.sessions.entry(id) {
@@ -288,7 +325,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         }
         if let Some(active) = self.sessions.get_mut(&id) {
             active.session.set_limits(self.shared.settings().retry_limits);
-            active.session.handle(self.shared.now(), input, &mut effects);
+            active.session.handle(self.now, input, &mut effects);
         }
         let result = self.carry_out(id, &mut effects, reply).await;
         effects.clear();
@@ -355,8 +392,10 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                     }
                     self.call(&resource);
                 }
-                Effect::Arm(Timer::Retry, failures) => {
-                    let at = self.shared.now().saturating_add(self.back_off(failures));
+                Effect::BackOff { branch, failures } => {
+                    let queue = self.queues.entry(branch.resource.clone()).or_default();
+                    queue.note_back_off(id, branch.id);
+                    let at = self.now.saturating_add(self.back_off(failures));
                     self.arm(id, at);
                     self.note_retrying(&transaction, id, failures);
                 }
@@ -365,7 +404,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                     let ended = self.remove(id);
                     let note = ended.as_ref().and_then(|active| active.session.note().cloned());
                     outcome = Some(status);
-                    self.shared.store.finish(id, status, note, self.shared.now()).await?;
+                    self.shared.store.finish(id, status, note, self.now).await?;
                     self.shared.lock_queue.changed(id);
                     tracing::debug!(xid = %transaction.xid, %status, "finished");
                     self.shared.tell_finished(&transaction, status);
@@ -421,7 +460,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                 let id = transaction.id;
                 if let Some(active) = self.sessions.get_mut(&id) {
                     active.is_keeping = false;
-                    self.shared.note_parking(id, self.shared.now());
+                    self.shared.note_parking(id, self.now);
                     self.shared.tell_parked(&transaction, status, reason);
                 }
                 self.carry_out(id, &mut rest, reply).await?;
@@ -437,78 +476,6 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                 Ok(())
             }
         }
-    }
-
-    async fn check_time(&mut self) -> Result<(), StoreError> {
-        let now = self.shared.now();
-        while let Some(&(at, id)) = self.retries.first()
-            && at <= now
-        {
-            self.retries.pop_first();
-            if let Some(active) = self.sessions.get_mut(&id) {
-                active.retry_at = None;
-            }
-            self.feed(id, Input::Timer(Timer::Retry)).await?;
-        }
-        if now < self.next_check {
-            return Ok(());
-        }
-        self.next_check = now + (self.shared.settings().timeout_check_period.as_millis() as Millis).max(1);
-        let due = self.shared.deadlines.due(now);
-        if !due.is_empty() {
-            let undecided = self.shared.store.undecided(due).await?;
-            self.undecided.extend(undecided.into_iter().map(|id| (id, Decision::Timeout, None)));
-        }
-        Ok(())
-    }
-
-    fn decide_some(&mut self) {
-        while self.deciding < DECISIONS
-            && let Some((id, decision, note)) = self.undecided.pop_front()
-        {
-            self.deciding += 1;
-            let shared = Arc::clone(&self.shared);
-            self.jobs.push(Box::pin(async move {
-                let decided = shared.store.decide(id, decision, note, shared.now()).await;
-                Done::Decided { id, decision, decided }
-            }));
-        }
-    }
-
-    /// Wakes a session then. A time that is set and comes earlier wakes it for all that it waits for.
-    fn arm(&mut self, id: TransactionId, at: Millis) {
-        let Some(active) = self.sessions.get_mut(&id) else { return };
-        if active.retry_at.is_some_and(|set| set <= at) {
-            return;
-        }
-        if let Some(set) = active.retry_at.replace(at) {
-            self.retries.remove(&(set, id));
-        }
-        self.retries.insert((at, id));
-    }
-
-    fn remove(&mut self, id: TransactionId) -> Option<Active> {
-        let active = self.sessions.remove(&id)?;
-        if let Some(at) = active.retry_at {
-            self.retries.remove(&(at, id));
-        }
-        Some(active)
-    }
-
-    /// How long nothing has to be looked at.
-    fn pause(&self) -> Duration {
-        let next = self.retries.first().map_or(self.next_check, |(at, _)| self.next_check.min(*at));
-        Duration::from_millis(next.saturating_sub(self.shared.now()))
-    }
-
-    fn back_off(&mut self, failures: u32) -> Millis {
-        let factor = 1u32 << failures.saturating_sub(1).min(20);
-        let pause = {
-            let settings = self.shared.settings();
-            settings.retry_period.saturating_mul(factor).min(settings.max_retry_period)
-        };
-        let spread = (self.jitter)().clamp(0.0, 1.0) / 2.0;
-        (pause.as_millis() as f64 * (1.0 + spread)) as Millis
     }
 
     fn note_retrying(&self, transaction: &Transaction, id: TransactionId, failures: u32) {

@@ -15,6 +15,7 @@ use crate::{
     driver::{BeginRequest, BranchRequest, BranchTask, Clock, Driver, Participants, Reached},
     journal::{JournalStore, tests::disk::Disk},
     record::Millis,
+    session::{Decision, Phase},
     settings::Settings,
     store::{MemoryStore, Store, StoreError},
 };
@@ -54,10 +55,12 @@ impl Clock for HandClock {
         *self.now.borrow()
     }
 
-    async fn sleep(&self, duration: Duration) {
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send {
         let mut now = self.now.subscribe();
         let until = *now.borrow() + duration.as_millis() as Millis;
-        let _ = now.wait_for(|now| *now >= until).await;
+        async move {
+            let _ = now.wait_for(|now| *now >= until).await;
+        }
     }
 }
 
@@ -286,6 +289,63 @@ async fn telling_of_a_resource_is_never_lost_in_a_full_inbox() {
     assert_eq!(driver.status(&xid).await, Ok(GlobalStatus::Rollbacked));
 }
 
+/// As when the resource manager of one application is away, and that of another one has the same resource.
+#[tokio::test]
+async fn a_branch_that_backs_off_is_asked_at_once_when_its_resource_is_back() {
+    let (participants, clock) = (Scripted::new(), HandClock::at(NOON));
+    let (driver, _running) = in_memory(&participants, &clock).await;
+    let mut all = Vec::new();
+    for resource in ["db", "other"] {
+        let xid = driver.begin(begin(true)).await.unwrap();
+        let id = driver.register_branch(branch(&xid, BranchType::Xa, resource, &[])).await.unwrap();
+        for _ in 0..8 {
+            let reason = "no client of this application".to_owned();
+            participants.will(id, Reached::Unreachable { reason });
+        }
+        driver.rollback(&xid).await.unwrap();
+        all.push((xid, id));
+    }
+    clock.advance(Duration::from_secs(100)).await;
+    assert_eq!(participants.calls().len(), 14, "both wait for a minute now");
+    let [(xid, id), (other, _)] = &all[..] else { unreachable!() };
+    driver.resource_available(&"db".into());
+    settle().await;
+    assert_eq!(participants.calls().len(), 15, "one more try, of one");
+    driver.resource_available(&"db".into());
+    settle().await;
+    assert_eq!(participants.calls().last(), Some(&(Phase::Rollback, *id)));
+    assert_eq!(driver.status(xid).await, Ok(GlobalStatus::Rollbacked));
+    assert_eq!(driver.status(other).await, Ok(GlobalStatus::RollbackRetrying));
+    driver.force(other, Decision::Rollback, "no".into()).await.unwrap();
+    driver.give_up(other, "gone".into()).await.unwrap();
+    driver.resource_available(&"other".into());
+    settle().await;
+    assert_eq!(participants.calls().len(), 16, "nothing is left to ask");
+}
+
+/// More than one turn takes.
+#[tokio::test]
+async fn thousands_that_are_due_at_once_are_all_done() {
+    let (participants, clock) = (Scripted::new(), HandClock::at(NOON));
+    let (driver, _running) = in_memory(&participants, &clock).await;
+    for _ in 0..5_000 {
+        let xid = driver.begin(begin(true)).await.unwrap();
+        let id = driver.register_branch(branch(&xid, BranchType::Tcc, "tcc", &[])).await.unwrap();
+        participants.will(id, Reached::Unreachable { reason: "away".to_owned() });
+    }
+    clock.now.send_modify(|now| *now += 61_000);
+    for _ in 0..1_000 {
+        settle().await;
+    }
+    assert_eq!(participants.calls().len(), 5_000, "all have timed out");
+    clock.now.send_modify(|now| *now += 2_000);
+    for _ in 0..1_000 {
+        settle().await;
+    }
+    assert_eq!(participants.calls().len(), 10_000, "all were tried again");
+    assert_eq!(driver.stats().open, 0);
+}
+
 #[tokio::test]
 async fn starters_behind_a_resource_that_nobody_has_are_told_to_go_on() {
     let (participants, clock) = (Scripted::new(), HandClock::at(NOON));
@@ -316,7 +376,7 @@ async fn what_is_decided_is_watched_no_longer() {
             driver.rollback(&xid).await.unwrap();
         }
     }
-    assert!(driver.shared.deadlines.due(Millis::MAX).is_empty());
+    assert!(driver.shared.deadlines.due(Millis::MAX, 1).is_empty());
 }
 
 #[tokio::test]

@@ -62,6 +62,10 @@ fn rollback(branch: &Arc<Branch>) -> Effect {
     Effect::Ask { phase: Phase::Rollback, branch: branch.clone() }
 }
 
+fn backed_off(branch: &Arc<Branch>, failures: u32) -> Effect {
+    Effect::BackOff { branch: branch.clone(), failures }
+}
+
 fn dropped(branch: &Arc<Branch>) -> Effect {
     Effect::DropBranch(branch.clone())
 }
@@ -176,13 +180,27 @@ fn a_branch_that_cannot_now_is_asked_again_after_a_back_off() {
     feed(&mut session, Input::Resume);
     let out = feed(&mut session, answered(2, PhaseTwoRollbackFailedRetryable));
     let [set, arm, tell] =
-        [Effect::SetStatus(RollbackRetrying), Effect::Arm(Timer::Retry, 1), Effect::Tell(RollbackRetrying)];
+        [Effect::SetStatus(RollbackRetrying), backed_off(&branches[1], 1), Effect::Tell(RollbackRetrying)];
     assert_eq!(out, [set, arm, tell]);
     assert_eq!(feed(&mut session, Input::Timer(Timer::Retry)), [rollback(&branches[1])]);
     let unreachable = Answer::Unreachable { reason: "connection refused".into() };
     let out = feed(&mut session, Input::Answer { branch: BranchId(2), answer: unreachable });
-    assert_eq!(out, [Effect::Arm(Timer::Retry, 2)]);
+    assert_eq!(out, [backed_off(&branches[1], 2)]);
     assert_eq!(session.reason().map(|reason| &**reason), Some("branch 2 on a: connection refused"));
+}
+
+#[test]
+fn a_branch_whose_resource_is_back_is_asked_at_once_and_alone() {
+    let branches = [branch(1, Tcc, "a", Registered), branch(2, Tcc, "b", Registered)];
+    let mut session = session(Committing, &branches);
+    feed(&mut session, Input::Resume);
+    assert_eq!(feed(&mut session, Input::Available(BranchId(1))), [], "it is asked already");
+    feed(&mut session, answered(1, PhaseTwoCommitFailedRetryable));
+    feed(&mut session, answered(2, PhaseTwoCommitFailedRetryable));
+    assert_eq!(feed(&mut session, Input::Available(BranchId(1))), [commit(&branches[0])]);
+    assert_eq!(feed(&mut session, Input::Available(BranchId(7))), []);
+    feed(&mut session, Input::Park { reason: "maintenance".into() });
+    assert_eq!(feed(&mut session, Input::Available(BranchId(2))), []);
 }
 
 #[test]
@@ -191,14 +209,13 @@ fn a_tcc_commit_that_cannot_now_is_told_as_retrying_and_at_commits_stay_committe
     let mut waiting = session(Committing, &tcc);
     feed(&mut waiting, Input::Resume);
     let out = feed(&mut waiting, answered(1, PhaseTwoCommitFailedRetryable));
-    let expected =
-        [Effect::SetStatus(CommitRetrying), Effect::Arm(Timer::Retry, 1), Effect::Tell(CommitRetrying)];
+    let expected = [Effect::SetStatus(CommitRetrying), backed_off(&tcc[0], 1), Effect::Tell(CommitRetrying)];
     assert_eq!(out, expected);
 
     let at = [branch(1, At, "a", Registered)];
     let mut told = session(AsyncCommitting, &at);
     feed(&mut told, Input::Resume);
-    assert_eq!(feed(&mut told, answered(1, PhaseTwoCommitFailedRetryable)), [Effect::Arm(Timer::Retry, 1)]);
+    assert_eq!(feed(&mut told, answered(1, PhaseTwoCommitFailedRetryable)), [backed_off(&at[0], 1)]);
 }
 
 #[test]
@@ -299,7 +316,7 @@ fn a_branch_waits_for_no_undo_log_of_its_resource() {
     let mut session = session(Committing, &branches);
     assert_eq!(feed(&mut session, Input::Resume), [commit(&branches[1])]);
     let out = feed(&mut session, answered(2, PhaseTwoCommitFailedRetryable));
-    let [set, arm] = [Effect::SetStatus(CommitRetrying), Effect::Arm(Timer::Retry, 1)];
+    let [set, arm] = [Effect::SetStatus(CommitRetrying), backed_off(&branches[1], 1)];
     assert_eq!(out, [set, arm, commit(&branches[0])], "a retry asks all");
 }
 
@@ -371,14 +388,16 @@ fn locks_are_freed_when_rolling_back_is_given_up_if_so_set() {
 #[test]
 fn an_asynchronous_commit_has_no_retry_limit() {
     let branches = vec![branch(1, At, "a", Registered)];
-    let snapshot = Snapshot { transaction: transaction(), status: AsyncCommitting, parked: None, branches };
+    let snapshot = Snapshot {
+        transaction: transaction(),
+        status: AsyncCommitting,
+        parked: None,
+        branches: branches.clone(),
+    };
     let limits = RetryLimits { commit: Some(Duration::from_millis(5)), ..RetryLimits::default() };
     let mut session = Session::new(snapshot, limits);
     feed(&mut session, Input::Resume);
-    assert_eq!(
-        feed(&mut session, answered(1, PhaseTwoCommitFailedRetryable)),
-        [Effect::Arm(Timer::Retry, 1)]
-    );
+    assert_eq!(feed(&mut session, answered(1, PhaseTwoCommitFailedRetryable)), [backed_off(&branches[0], 1)]);
 }
 
 fn saga(status: GlobalStatus) -> Session {

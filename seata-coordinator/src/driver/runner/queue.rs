@@ -1,6 +1,9 @@
 //! The calls that wait for one resource.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use seata_protocol::{BranchId, BranchType, TransactionId};
 
@@ -23,6 +26,8 @@ pub(super) struct Call {
 pub(super) struct Queue {
     waiting: VecDeque<Call>,
     under_way: usize,
+    /// What is to be asked again after a pause.
+    backed_off: BTreeSet<(TransactionId, BranchId)>,
     is_missing: bool,
     /// Counts how often the resource became available, so that an answer from before does not count.
     generation: u64,
@@ -48,7 +53,19 @@ impl Call {
 
 impl Queue {
     pub(super) fn push(&mut self, call: Call) {
+        if !self.backed_off.is_empty() {
+            self.backed_off.remove(&(call.transaction.id, call.branch.id));
+        }
         self.waiting.push_back(call);
+    }
+
+    pub(super) fn note_back_off(&mut self, transaction: TransactionId, branch: BranchId) {
+        self.backed_off.insert((transaction, branch));
+    }
+
+    /// None of them is noted any more.
+    pub(super) fn take_backed_off(&mut self) -> BTreeSet<(TransactionId, BranchId)> {
+        std::mem::take(&mut self.backed_off)
     }
 
     pub(super) fn is_missing(&self) -> bool {
@@ -77,11 +94,14 @@ impl Queue {
 
     /// Nobody has anything to do with it: it need not be kept.
     pub(super) fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.under_way == 0
+        self.waiting.is_empty() && self.under_way == 0 && self.backed_off.is_empty()
     }
 
     /// Takes the calls for one transaction back that are not on their way.
     pub(super) fn withdraw(&mut self, transaction: TransactionId) -> Vec<BranchId> {
+        while let Some(noted) = self.of(transaction) {
+            self.backed_off.remove(&noted);
+        }
         let mut withdrawn = Vec::new();
         self.waiting.retain(|call| {
             let is_its = call.transaction.id == transaction;
@@ -91,6 +111,11 @@ impl Queue {
             !is_its
         });
         withdrawn
+    }
+
+    fn of(&self, transaction: TransactionId) -> Option<(TransactionId, BranchId)> {
+        let all = (transaction, BranchId(i64::MIN))..=(transaction, BranchId(i64::MAX));
+        self.backed_off.range(all).next().copied()
     }
 
     /// A call has come back; `missing` are those for which nobody had the resource. Returns who waits for it
