@@ -38,12 +38,14 @@ enum Action {
     Retry(Change),
     /// Stops a decided transaction from being tried again; it keeps its locks
     Park(Change),
-    /// Commits one that is undecided; of one that is to be committed, gives up the branches that are left
+    /// Commits one that is undecided
     Commit(ChangeForGood),
-    /// Rolls back one that is undecided; of one that is to be rolled back, gives up the branches that are left
-    ///
-    /// The rows of branches that are given up stay as they are: restore them first.
+    /// Rolls back one that is undecided
     Rollback(ChangeForGood),
+    /// Ends a decided one whose branches cannot be done: they are not asked, and its locks are freed
+    ///
+    /// What these branches changed or reserved stays as it is: repair it first.
+    GiveUp(ChangeForGood),
     /// Frees the row locks of a parked transaction, which stays parked
     ///
     /// From then on other transactions may change its rows, and undoing it may find them changed.
@@ -116,6 +118,7 @@ impl Tx {
             Action::Park(Change { xid, reason }) => change(&session, "park", &xid, reason, json),
             Action::Commit(it) => change(&session, "commit", &it.xid, Some(it.reason), json),
             Action::Rollback(it) => change(&session, "rollback", &it.xid, Some(it.reason), json),
+            Action::GiveUp(it) => change(&session, "give-up", &it.xid, Some(it.reason), json),
             Action::Release(it) => change(&session, "release", &it.xid, Some(it.reason), json),
         }
     }

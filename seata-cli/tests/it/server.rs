@@ -148,7 +148,7 @@ async fn rows_of_a_parked_transaction_are_released_and_it_is_given_up() {
     assert_eq!(release.code, Some(0), "{}", release.err);
     let locks = place.seata(&["lock", "list", "--xid", &xid]).await;
     assert_eq!(locks.out, "no such lock is held\n");
-    let given_up = place.seata(&["tx", "rollback", &xid, "--reason", "restored by hand"]).await;
+    let given_up = place.seata(&["tx", "give-up", &xid, "--reason", "restored by hand"]).await;
     assert_eq!(given_up.code, Some(0), "{}", given_up.err);
     let ended = place.seata(&["tx", "show", &xid]).await;
     assert!(ended.out.contains("Rollbacked") && ended.out.contains("restored by hand"), "{}", ended.out);

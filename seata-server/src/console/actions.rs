@@ -15,10 +15,12 @@ pub(super) enum Action {
     Retry,
     /// Stop trying.
     Park,
-    /// Decide to commit, or give up what is left of a commit.
+    /// Decide to commit.
     Commit,
-    /// Decide to roll back, or give up what is left of a rollback.
+    /// Decide to roll back.
     Rollback,
+    /// End a decided one without asking the branches that are left.
+    GiveUp,
     /// Free the rows of a parked one.
     Release,
 }
@@ -40,6 +42,7 @@ impl Action {
             "park" => Self::Park,
             "commit" => Self::Commit,
             "rollback" => Self::Rollback,
+            "give-up" => Self::GiveUp,
             "release" => Self::Release,
             _ => return None,
         })
@@ -51,13 +54,14 @@ impl Action {
             Self::Park => "park",
             Self::Commit => "commit",
             Self::Rollback => "rollback",
+            Self::GiveUp => "give-up",
             Self::Release => "release",
         }
     }
 
     /// It may leave data behind that nobody repairs, so somebody has to say why.
     fn needs_reason(self) -> bool {
-        matches!(self, Self::Commit | Self::Rollback | Self::Release)
+        matches!(self, Self::Commit | Self::Rollback | Self::GiveUp | Self::Release)
     }
 }
 
@@ -110,11 +114,16 @@ async fn carry_out(
         }
         Action::Commit => {
             let status = tc.force(&xid, Decision::Commit, reason).await?;
-            (status, format!("committed by force: {status}"))
+            (status, format!("it is decided to commit: {status}"))
         }
         Action::Rollback => {
             let status = tc.force(&xid, Decision::Rollback, reason).await?;
-            (status, format!("rolled back by force: {status}"))
+            (status, format!("it is decided to roll back: {status}"))
+        }
+        Action::GiveUp => {
+            let given_up = tc.give_up(&xid, reason).await?;
+            let branches = given_up.branches.len();
+            (given_up.status, format!("ended as {}; {branches} branches were not done", given_up.status))
         }
         Action::Release => {
             let rows = tc.release(&xid, reason).await?;

@@ -274,7 +274,8 @@ async fn action(
 ) -> Reply<ActedBody> {
     let (xid, name) = path?.0;
     let action = Action::named(&name).ok_or_else(|| {
-        let text = format!("{name:?} is no action, expected retry, park, commit, rollback or release");
+        let text =
+            format!("{name:?} is no action, expected retry, park, commit, rollback, give-up or release");
         Refusal::new(StatusCode::NOT_FOUND, text)
     })?;
     let Why { reason } = if body.is_empty() {

@@ -9,7 +9,7 @@ use axum::{
     routing::{delete, get, put},
 };
 use seata_coordinator::driver::Known;
-use seata_protocol::BranchId;
+use seata_protocol::{BranchId, GlobalStatus};
 use serde::Deserialize;
 
 use super::{
@@ -55,15 +55,15 @@ async fn retry(state: State<ConsoleState>, user: Extension<User>, query: Paramet
     answer(run(state, user, query, Action::Retry).await)
 }
 
-/// Ends it the way it is decided; an undecided one is rolled back.
+/// Ends it the way it is decided, without asking anybody; an undecided one is rolled back.
 async fn give_up(state: State<ConsoleState>, user: Extension<User>, query: Parameters<Named>) -> Response {
     let action = async {
         let Query(Named { xid }) = query.as_ref().map_err(|error| Refusal::bad_request(error.body_text()))?;
-        let is_commit = match state.tc.find(&parse_xid(xid)?).await? {
-            Some(Known::Open(view)) => view.snapshot.status.is_commit(),
+        let is_undecided = match state.tc.find(&parse_xid(xid)?).await? {
+            Some(Known::Open(view)) => view.snapshot.status == GlobalStatus::Begin,
             Some(Known::Ended(_)) | None => false,
         };
-        Ok(if is_commit { Action::Commit } else { Action::Rollback })
+        Ok(if is_undecided { Action::Rollback } else { Action::GiveUp })
     };
     match action.await {
         Ok(action) => answer(run(state, user, query, action).await),
