@@ -1,7 +1,8 @@
 //! What durability costs here: the journal's engine beside a bare append and `fdatasync` of the same
 //! records on the same disk, and whole transactions through a coordinator.
 //!
-//! `cargo bench -p seata-coordinator --features embedded`; the directory is `TMPDIR`.
+//! `cargo bench -p seata-coordinator --features embedded`; the directory is `TMPDIR`. For a profiler one part
+//! runs alone: `-- flushes`, `-- transactions journal 2 64` (store, branches, concurrency), `-- open 1000000`.
 
 use std::{
     fs::File,
@@ -26,10 +27,33 @@ fn main() {
     let is_bench = std::env::args().any(|argument| argument == "--bench");
     let time = Duration::from_millis(if is_bench { 1500 } else { 10 });
     let directory = tempfile::tempdir().expect("a temporary directory");
-    flushes(directory.path(), time);
-    transactions(directory.path(), time);
-    open_transactions(directory.path(), if is_bench { 100_000 } else { 100 });
+    let directory = directory.path();
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let number = |text: &str| text.parse::<usize>().expect("a number");
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => {
+            flushes(directory, time);
+            transactions(directory, time, &LOADS);
+            open_transactions(directory, if is_bench { 100_000 } else { 100 });
+        }
+        ["flushes"] => flushes(directory, time),
+        ["transactions", store, branches, concurrent] => {
+            transactions(directory, time, &[(store, number(branches), number(concurrent))]);
+        }
+        ["open", count] => open_transactions(directory, number(count)),
+        _ => eprintln!("expected nothing, or the name of a part and its numbers"),
+    }
 }
+
+/// Store, branches of a transaction, transactions at a time.
+const LOADS: [(&str, usize, usize); 6] = [
+    ("memory", 0, 64),
+    ("memory", 2, 64),
+    ("journal", 0, 64),
+    ("journal", 2, 1),
+    ("journal", 2, 64),
+    ("journal", 2, 512),
+];
 
 /// Batches of records, one flush each. The engine also removes the batch before last, so that both keep
 /// the size of what is open.
@@ -111,21 +135,14 @@ impl Participant for Willing {
 }
 
 /// Begin, so many branches with two fresh locks each, commit.
-fn transactions(directory: &Path, time: Duration) {
+fn transactions(directory: &Path, time: Duration, loads: &[(&str, usize, usize)]) {
     println!("store | branches | concurrent | transactions/s | CPU µs/transaction");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_time()
         .build()
         .expect("a runtime");
-    for (store, branches, concurrent) in [
-        ("memory", 0, 64),
-        ("memory", 2, 64),
-        ("journal", 0, 64),
-        ("journal", 2, 1),
-        ("journal", 2, 64),
-        ("journal", 2, 512),
-    ] {
+    for &(store, branches, concurrent) in loads {
         let path = directory.join(format!("tc-{branches}-{concurrent}"));
         let (rate, cpu) = runtime.block_on(async {
             let tc = match store {

@@ -33,6 +33,8 @@ use shared::{Shared, State, Wait};
 mod backend;
 mod batch;
 mod checkpoint;
+mod directory;
+mod image;
 mod log;
 mod open;
 mod rows;
@@ -86,6 +88,14 @@ pub trait Files {
     /// # Errors
     /// Those of the operating system.
     fn open(&self, name: &str) -> io::Result<Arc<dyn StorageBackend>>;
+
+    /// Sees to it that the names of the files that were made survive a loss of power.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    fn keep_names(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A [`Store`] whose acknowledged steps survive the death of the process and of the machine.
@@ -105,9 +115,9 @@ impl JournalStore {
     /// This reads every open transaction and blocks meanwhile.
     ///
     /// # Errors
-    /// [`OpenError`] names the cause. What the directory holds is changed by none of them.
+    /// [`OpenError`] names the cause. No record that the directory holds is changed by any of them.
     pub fn open(path: impl AsRef<Path>, options: impl Into<Options>) -> Result<Self, OpenError> {
-        open::directory(path.as_ref(), options.into())
+        directory::open(path.as_ref(), options.into())
     }
 
     /// Opens the journal in `files`. Only one journal at a time may use them, which nobody checks.

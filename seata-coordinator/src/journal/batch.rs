@@ -47,6 +47,16 @@ pub(super) enum Change<T> {
     Remove,
 }
 
+impl<T> Change<T> {
+    /// What is to be there, unless it goes.
+    pub(super) fn record(&self) -> Option<&T> {
+        match self {
+            Self::Add(record) | Self::Put(record) => Some(record),
+            Self::Remove => None,
+        }
+    }
+}
+
 impl Batch {
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0

@@ -36,9 +36,17 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// An empty log of this generation, whose first record has the number `sequence`.
-    pub(super) fn new(files: Files, generation: u64, sequence: u64) -> io::Result<Self> {
-        let lengths = [files[0].len()?, files[1].len()?];
+    /// An empty log of this generation, whose first record has the number `sequence`. A file that once became
+    /// longer than twice the `usual` length is cut to that.
+    pub(super) fn new(files: Files, generation: u64, sequence: u64, usual: u64) -> io::Result<Self> {
+        let mut lengths = [0; 2];
+        for (file, length) in files.iter().zip(&mut lengths) {
+            *length = file.len()?;
+            if *length > usual.saturating_mul(2).max(FIRST_LENGTH) {
+                *length = usual;
+                file.set_len(usual)?;
+            }
+        }
         Ok(Self { files, lengths, generation, sequence, at: 0, buffer: Vec::new() })
     }
 
@@ -140,12 +148,13 @@ pub(super) fn read(
     mut each: impl FnMut(&[u8]) -> Option<()>,
 ) -> Result<Found, ReadError> {
     let mut found = Found::default();
+    let contents = [contents(&*files[0])?, contents(&*files[1])?];
     let mut end = (file_of(generation), 0);
     for generation in [generation, generation.wrapping_add(1)] {
         let index = file_of(generation);
-        let bytes = contents(&*files[index])?;
+        let bytes = &contents[index];
         let mut at = 0;
-        while let Some(record) = Record::at(&bytes, at).filter(|record| record.generation == generation) {
+        while let Some(record) = Record::at(bytes, at).filter(|record| record.generation == generation) {
             if record.sequence != sequence + found.records {
                 return Err(ReadError::Damaged(end.0, end.1, "records are missing before a later one"));
             }
@@ -155,18 +164,17 @@ pub(super) fn read(
             end = (index, at as u64);
         }
         let later = (at + ALIGNMENT..bytes.len()).step_by(ALIGNMENT).any(|later| {
-            header_generation(&bytes, later) == Some(generation)
-                && Record::at(&bytes, later).is_some_and(|record| record.sequence > sequence + found.records)
+            header_generation(bytes, later) == Some(generation)
+                && Record::at(bytes, later).is_some_and(|record| record.sequence > sequence + found.records)
         });
         if later {
             return Err(ReadError::Damaged(index, at as u64, "a record is damaged and later ones are not"));
         }
-        found.is_torn |= header_generation(&bytes, at) == Some(generation);
+        found.is_torn |= header_generation(bytes, at) == Some(generation);
     }
     // Tables that went back behind a checkpoint, because it is damaged, do not know of what came after it.
-    for (index, file) in files.iter().enumerate() {
-        let bytes = contents(&**file)?;
-        if Record::at(&bytes, 0).is_some_and(|first| first.sequence >= sequence + found.records) {
+    for (index, bytes) in contents.iter().enumerate() {
+        if Record::at(bytes, 0).is_some_and(|first| first.sequence >= sequence + found.records) {
             return Err(ReadError::Damaged(index, 0, "the log is ahead of the tables, which are damaged"));
         }
     }
@@ -241,7 +249,7 @@ mod tests {
     }
 
     fn written() -> Log {
-        let mut log = Log::new([in_memory(&[]), in_memory(&[])], GENERATION, 0).unwrap();
+        let mut log = Log::new([in_memory(&[]), in_memory(&[])], GENERATION, 0, 1 << 20).unwrap();
         for (index, records) in RECORDS.into_iter().enumerate() {
             if index > 0 {
                 log.turn();

@@ -1,9 +1,9 @@
-//! Opening a journal: who may, what is found, what is refused.
+//! Opening a journal: what is found, what is refused.
 
 use std::{
-    collections::{BTreeMap, HashMap, btree_map},
-    fs::{self, File, TryLockError},
-    io::{self, Read, Seek, SeekFrom, Write},
+    collections::HashMap,
+    fs::File,
+    io,
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     sync::{
@@ -12,32 +12,21 @@ use std::{
     },
 };
 
-use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, StorageError,
-    TableError, backends::FileBackend,
-};
-use seata_protocol::{BranchId, TransactionId};
+use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, TableError};
 
-use crate::{
-    journal::{
-        Files, JournalStore, Options,
-        backend::{Overlay, Tracked},
-        batch::{Batch, Change, TransactionRecord},
-        checkpoint::{Checkpoint, Checkpoints, TablesOnDisk},
-        log::{self, Log},
-        rows::{
-            self, BRANCHES, ENDED, FORMAT, FORMAT_VERSION, GENERATION, IDENTITY, INCARNATION, META, NEXT_ID,
-            SEQUENCE, Step, TRANSACTIONS,
-        },
-        shared::Shared,
-        writer::Writer,
-    },
-    record::{Branch, Ended, Snapshot},
-    store::Tables,
+use crate::journal::{
+    Files, JournalStore, Options,
+    backend::{Overlay, Tracked},
+    batch::Batch,
+    checkpoint::{Checkpoint, Checkpoints, TablesOnDisk},
+    image::Image,
+    log::{self, Log},
+    rows::{FORMAT, FORMAT_VERSION, GENERATION, IDENTITY, INCARNATION, META, NEXT_ID, SEQUENCE},
+    shared::Shared,
+    writer::Writer,
 };
 
 const FILE_NAME: &str = "journal.redb";
-const LOCK_NAME: &str = "lock";
 /// The tables are in memory: the engine's own cache only has to hold the upper pages of its trees.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
 
@@ -138,54 +127,6 @@ pub enum Recovery {
     TornTail,
 }
 
-/// Opens `path`, which is created if need be.
-pub(super) fn directory(path: &Path, options: Options) -> Result<JournalStore, OpenError> {
-    create(path).map_err(refused(path))?;
-    let lock = take_lock(path)
-        .map_err(refused(path))?
-        .map_err(|holder| OpenError::InUse { path: path.to_owned(), holder })?;
-    journal(&Directory(path), path, Some(lock), options)
-}
-
-/// The files of a data directory.
-struct Directory<'a>(&'a Path);
-
-impl Files for Directory<'_> {
-    fn open(&self, name: &str) -> io::Result<Arc<dyn StorageBackend>> {
-        let file = owners_alone().open(self.0.join(name))?;
-        // The names of new files have to survive too.
-        #[cfg(unix)]
-        File::open(self.0).and_then(|directory| directory.sync_all())?;
-        Ok(Arc::new(FileBackend::new(file).map_err(io::Error::other)?))
-    }
-}
-
-/// Creates `path` and what is missing above it, so that their names survive too.
-fn create(path: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    let missing: Vec<&Path> = path.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)?;
-    #[cfg(unix)]
-    for parent in missing.iter().filter_map(|created| created.parent()) {
-        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        File::open(parent)?.sync_all()?;
-    }
-    Ok(())
-}
-
-/// Opens a file for reading and writing. One that is made is for its owner alone: it tells of others' data.
-fn owners_alone() -> fs::OpenOptions {
-    let mut options = File::options();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
 /// What an error of the operating system means for the directory.
 pub(super) fn refused(path: &Path) -> impl Fn(io::Error) -> OpenError {
     move |source| match source.kind() {
@@ -211,14 +152,11 @@ pub(super) fn journal(
     let at = |error: redb::Error| failed(&name, tracked.last_read(), error);
     forget_unborn(&tracked, &logs).map_err(refused(&name))?;
     let (database, mut recovery) = database(&tracked, &name)?;
-    let found = Head::read(&database, &name, &options, &at)?;
+    let found = Head::read(&database, &name)?.unwrap_or_else(|| Head::new(&options));
     let mut tables = TablesOnDisk::new(database, options.history);
-    let mut image = Image::load(&mut tables, recovery).map_err(at)?;
-    let mut changes = Batch::default();
+    let mut image = Image::load(&mut tables).map_err(at)?;
     let (generation, first) = found.log;
-    let read = log::read(&logs, generation, first, |record| {
-        rows::read_batch(record, |step| image.apply(step, &mut changes))
-    });
+    let read = log::read(&logs, generation, first, |record| image.replay(record));
     let replayed = read.map_err(|error| match error {
         log::ReadError::Io(source) => refused(path)(source),
         log::ReadError::Damaged(file, offset, why) => damaged(&path.join(log::FILE_NAMES[file]), offset, why),
@@ -232,18 +170,20 @@ pub(super) fn journal(
     if recovery == Recovery::TornTail {
         tracing::warn!(journal = %path.display(), "the last flush was torn by a crash and is undone");
     }
+    let stored = image.stored();
+    let (in_memory, changes) = image.into_tables(options.history).map_err(at)?;
     let next_id = changes.next_id.unwrap_or(found.next_id);
     let generation = rand::random();
-    tables
-        .write(Checkpoint { changes, generation, sequence }, |transaction| found.write(transaction))
-        .map_err(at)?;
-    shrink(tables.database(), &tracked).map_err(at)?;
-    let Head { identity, incarnation, .. } = found;
-    let shared = Arc::new(Shared::new(image.into_tables(options.history).map_err(at)?, next_id));
     let io = refused(path);
+    // Nothing is refused from here on: now it may be written.
+    files.keep_names().map_err(&io)?;
+    tables.write(Checkpoint { changes, generation, sequence }, |to| found.write(to)).map_err(at)?;
+    shrink(tables.database(), stored, &tracked).map_err(at)?;
+    let Head { identity, incarnation, .. } = found;
+    let shared = Arc::new(Shared::new(in_memory, next_id));
     let writer = Writer {
         shared: Arc::clone(&shared),
-        log: Log::new(logs, generation, sequence).map_err(&io)?,
+        log: Log::new(logs, generation, sequence, options.checkpoint_after).map_err(&io)?,
         checkpoints: Checkpoints::start(tables).map_err(&io)?,
         checkpoint_after: options.checkpoint_after,
         on_flush: options.on_flush,
@@ -312,12 +252,14 @@ fn look(tracked: &Tracked, name: &Path) -> Result<Recovery, OpenError> {
     builder.set_repair_callback(|session| session.abort());
     // The engine trusts the pages that it reads before it checks them, and may stumble over one.
     let looked = panic::catch_unwind(AssertUnwindSafe(|| {
-        builder.create_with_backend(overlay).and_then(|mut database| database.check_integrity())
+        let mut database = builder.create_with_backend(overlay)?;
+        let is_whole = database.check_integrity()?;
+        Ok((database, is_whole))
     }));
     match looked {
-        Ok(Ok(true)) => Ok(Recovery::Clean),
+        Ok(Ok((database, true))) => Head::read(&database, name).map(|_| Recovery::Clean),
         Ok(Err(DatabaseError::RepairAborted)) => Ok(Recovery::Crashed),
-        Ok(Ok(false)) => Err(damaged(name, tracked.last_read(), "a page's checksum is wrong")),
+        Ok(Ok((_, false))) => Err(damaged(name, tracked.last_read(), "a page's checksum is wrong")),
         Ok(Err(error)) => Err(failed(name, tracked.last_read(), error)),
         Err(_) => Err(damaged(name, tracked.last_read(), "a page makes no sense")),
     }
@@ -334,22 +276,17 @@ struct Head {
 }
 
 impl Head {
-    /// Reads it, or makes it for a new journal.
-    fn read(
-        database: &Database,
-        name: &Path,
-        options: &Options,
-        at: &impl Fn(redb::Error) -> OpenError,
-    ) -> Result<Self, OpenError> {
-        let texts = meta(database).map_err(at)?;
+    /// That of a new journal.
+    fn new(options: &Options) -> Self {
+        let identity = format!("{:08x}", rand::random::<u32>());
+        Self { identity, incarnation: 1, next_id: options.first_id, log: (rand::random(), 0) }
+    }
+
+    /// Reads it; a new journal has none.
+    fn read(database: &Database, name: &Path) -> Result<Option<Self>, OpenError> {
+        let texts = meta(database).map_err(|error| failed(name, 0, error))?;
         if texts.is_empty() {
-            let identity = format!("{:08x}", rand::random::<u32>());
-            return Ok(Self {
-                identity,
-                incarnation: 1,
-                next_id: options.first_id,
-                log: (rand::random(), 0),
-            });
+            return Ok(None);
         }
         let text = |key: &str| {
             texts.get(key).cloned().ok_or_else(|| damaged(name, 0, format!("it does not tell its {key}")))
@@ -364,12 +301,12 @@ impl Head {
         let wrong = |key, text: &str| damaged(name, 0, format!("its {key} is {text:?}, expected a number"));
         let number = |key| text(key).and_then(|text| text.parse::<u64>().map_err(|_| wrong(key, &text)));
         let next_id = text(NEXT_ID)?;
-        Ok(Self {
+        Ok(Some(Self {
             identity: text(IDENTITY)?,
             incarnation: number(INCARNATION)? + 1,
             next_id: next_id.parse().map_err(|_| wrong(NEXT_ID, &next_id))?,
             log: (number(GENERATION)?, number(SEQUENCE)?),
-        })
+        }))
     }
 
     fn write(&self, to: &redb::WriteTransaction) -> Result<(), redb::Error> {
@@ -397,140 +334,12 @@ fn meta(database: &Database) -> Result<HashMap<String, String>, redb::Error> {
     Ok(texts)
 }
 
-/// What the journal holds, while it is being read.
-#[derive(Default)]
-struct Image {
-    transactions: BTreeMap<TransactionId, TransactionRecord>,
-    /// In order, as they are found: their transactions then lie close together too.
-    branches: BTreeMap<BranchId, Arc<Branch>>,
-    ended: Vec<Ended>,
-}
-
-impl Image {
-    /// Reads the tables, unless the journal is new.
-    fn load(tables: &mut TablesOnDisk, recovery: Recovery) -> Result<Self, redb::Error> {
-        let mut image = Self::default();
-        if recovery == Recovery::New {
-            return Ok(image);
-        }
-        let transaction = tables.database().begin_read()?;
-        let opened = transaction.open_table(TRANSACTIONS);
-        if matches!(opened, Err(TableError::TableDoesNotExist(_))) {
-            return Ok(image);
-        }
-        for row in opened?.iter()? {
-            let (id, row) = row?;
-            let record = rows::to_transaction(row.value()).ok_or_else(|| wrong("transaction", id.value()))?;
-            image.transactions.insert(record.transaction.id, record);
-        }
-        for row in transaction.open_table(BRANCHES)?.iter()? {
-            let (id, row) = row?;
-            let branch = rows::to_branch(row.value()).ok_or_else(|| wrong("branch", id.value()))?;
-            image.branches.insert(branch.id, Arc::new(branch));
-        }
-        for row in transaction.open_table(ENDED)?.iter()? {
-            let (id, row) = row?;
-            let (count, row) = row.value();
-            let ended = rows::to_ended(row).ok_or_else(|| wrong("history", id.value() as i64))?;
-            image.ended.extend(ended);
-            tables.has_ended(id.value(), count);
-        }
-        Ok(image)
-    }
-
-    /// One change that the log tells of, which the tables on disk need too. `None` if it makes no sense.
-    fn apply(&mut self, step: Step, changes: &mut Batch) -> Option<()> {
-        match step {
-            Step::Transaction(record) => {
-                let id = record.transaction.id;
-                changes.change_transaction(id, Change::Add(record.clone()));
-                self.transactions.insert(id, record);
-            }
-            Step::Status { id, status, parked } => {
-                let btree_map::Entry::Occupied(mut entry) = self.transactions.entry(id) else { return None };
-                let record = entry.get_mut();
-                (record.status, record.parked) = (status, parked);
-                changes.change_transaction(id, Change::Put(record.clone()));
-            }
-            Step::TransactionGone(id) => {
-                self.transactions.remove(&id);
-                changes.change_transaction(id, Change::Remove);
-            }
-            Step::Branch(branch) => {
-                let (id, branch) = (branch.id, Arc::new(branch));
-                changes.change_branch(id, Change::Put(Arc::clone(&branch)));
-                self.branches.insert(id, branch);
-            }
-            Step::BranchGone(id) => {
-                self.branches.remove(&id);
-                changes.change_branch(id, Change::Remove);
-            }
-            Step::NextId(next_id) => changes.next_id = Some(next_id),
-            Step::Ended { id, status, at, reason } => {
-                let transaction = Arc::clone(&self.transactions.get(&id)?.transaction);
-                let ended = Ended { transaction, status, at, reason };
-                self.ended.push(ended.clone());
-                changes.ended.push((id, ended));
-            }
-        }
-        Some(())
-    }
-
-    fn into_tables(self, history: usize) -> Result<Tables, redb::Error> {
-        let snapshot = |(id, record): (_, TransactionRecord)| {
-            let TransactionRecord { transaction, status, parked } = record;
-            (id, Snapshot { transaction, status, parked, branches: Vec::new() })
-        };
-        let mut snapshots: BTreeMap<TransactionId, Snapshot> =
-            self.transactions.into_iter().map(snapshot).collect();
-        for branch in self.branches.into_values() {
-            let owner = snapshots.get_mut(&branch.transaction);
-            let owner = owner.ok_or_else(|| wrong("the transaction of branch", branch.id.0))?;
-            owner.branches.push(branch);
-        }
-        let mut tables = Tables::new(history);
-        snapshots.into_values().for_each(|snapshot| tables.restore(snapshot));
-        self.ended.into_iter().for_each(|ended| tables.restore_ended(ended));
-        Ok(tables)
-    }
-}
-
-fn wrong(what: &str, id: i64) -> redb::Error {
-    StorageError::Corrupted(format!("{what} {id} is malformed")).into()
-}
-
 /// Gives back what a file that was once much fuller still occupies.
-fn shrink(database: &mut Database, file: &Tracked) -> Result<(), redb::Error> {
-    if file.len()? < SMALL_FILE {
-        return Ok(());
-    }
-    let transaction = database.begin_write()?;
-    let used = transaction.stats()?.stored_bytes();
-    transaction.abort()?;
-    if used.saturating_mul(4) < file.len()? {
+fn shrink(database: &mut Database, used: u64, file: &Tracked) -> Result<(), redb::Error> {
+    if file.len()? >= SMALL_FILE && used.saturating_mul(4) < file.len()? {
         database.compact()?;
     }
     Ok(())
-}
-
-/// The lock on the directory, or who has it.
-fn take_lock(path: &Path) -> io::Result<Result<File, String>> {
-    let mut file = owners_alone().open(path.join(LOCK_NAME))?;
-    match file.try_lock() {
-        Ok(()) => {
-            file.set_len(0)?;
-            file.seek(SeekFrom::Start(0))?;
-            write!(file, "{}", std::process::id())?;
-            Ok(Ok(file))
-        }
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            let _ = file.read_to_string(&mut holder);
-            let this = std::process::id().to_string();
-            Ok(Err(if holder == this { "this process".into() } else { format!("process {holder}") }))
-        }
-        Err(TryLockError::Error(error)) => Err(error),
-    }
 }
 
 /// What an error of the engine means: the disk failed, or what it has is not what was written there.

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use redb::TableDefinition;
-use seata_protocol::{BranchId, BranchStatus, BranchType, GlobalStatus, TransactionId};
+use seata_protocol::{BranchId, BranchStatus, BranchType, GlobalStatus, ResourceId, TransactionId};
 
 use crate::{
-    journal::batch::{Batch, Change, TransactionRecord},
+    journal::{
+        batch::{Batch, Change, TransactionRecord},
+        image::Names,
+    },
     record::{Branch, Ended, LockSet, Millis, Transaction},
 };
 
@@ -91,9 +94,13 @@ pub(super) fn put_batch(out: &mut Vec<u8>, batch: &Batch) {
 
 /// Calls `each` for every change that [`put_batch`] wrote. `None` for bytes that it cannot have written, or
 /// when `each` says so.
-pub(super) fn read_batch(bytes: &[u8], mut each: impl FnMut(Step) -> Option<()>) -> Option<()> {
-    let mut input = Input(bytes);
-    while !input.0.is_empty() {
+pub(super) fn read_batch(
+    bytes: &[u8],
+    names: &mut Names,
+    mut each: impl FnMut(Step) -> Option<()>,
+) -> Option<()> {
+    let mut input = Input { rest: bytes, names };
+    while !input.rest.is_empty() {
         let step = match input.byte()? {
             0 => Step::Transaction(input.transaction()?),
             1 => Step::Status {
@@ -152,21 +159,21 @@ pub(super) fn put_ended(out: &mut Vec<u8>, ended: &Ended) {
 }
 
 /// What [`put_transaction`] wrote.
-pub(super) fn to_transaction(row: &[u8]) -> Option<TransactionRecord> {
-    let mut input = Input(row);
-    input.transaction().filter(|_| input.0.is_empty())
+pub(super) fn to_transaction(row: &[u8], names: &mut Names) -> Option<TransactionRecord> {
+    let mut input = Input { rest: row, names };
+    input.transaction().filter(|_| input.rest.is_empty())
 }
 
 /// What [`put_branch`] wrote.
-pub(super) fn to_branch(row: &[u8]) -> Option<Branch> {
-    let mut input = Input(row);
-    input.branch().filter(|_| input.0.is_empty())
+pub(super) fn to_branch(row: &[u8], names: &mut Names) -> Option<Branch> {
+    let mut input = Input { rest: row, names };
+    input.branch().filter(|_| input.rest.is_empty())
 }
 
 /// What [`put_ended`] wrote, several times.
-pub(super) fn to_ended(row: &[u8]) -> Option<Vec<Ended>> {
-    let (mut input, mut all) = (Input(row), Vec::new());
-    while !input.0.is_empty() {
+pub(super) fn to_ended(row: &[u8], names: &mut Names) -> Option<Vec<Ended>> {
+    let (mut input, mut all) = (Input { rest: row, names }, Vec::new());
+    while !input.rest.is_empty() {
         all.push(input.ended()?);
     }
     Some(all)
@@ -192,12 +199,15 @@ fn put_optional(out: &mut Vec<u8>, text: Option<&str>) {
 }
 
 /// What is left to be read. Each method takes from its front; `None` means that it makes no sense.
-struct Input<'a>(&'a [u8]);
+struct Input<'a, 'n> {
+    rest: &'a [u8],
+    names: &'n mut Names,
+}
 
-impl<'a> Input<'a> {
+impl<'a> Input<'a, '_> {
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (taken, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
+        let (taken, rest) = self.rest.split_first_chunk::<N>()?;
+        self.rest = rest;
         Some(*taken)
     }
 
@@ -215,13 +225,19 @@ impl<'a> Input<'a> {
 
     fn bytes(&mut self) -> Option<&'a [u8]> {
         let length = u32::from_le_bytes(self.take()?) as usize;
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
+        let (taken, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
         Some(taken)
     }
 
     fn text(&mut self) -> Option<&'a str> {
         str::from_utf8(self.bytes()?).ok()
+    }
+
+    /// A text that many records have.
+    fn name(&mut self) -> Option<Arc<str>> {
+        let text = self.text()?;
+        Some(self.names.one(text))
     }
 
     fn optional(&mut self) -> Option<Option<Arc<str>>> {
@@ -234,9 +250,9 @@ impl<'a> Input<'a> {
         let transaction = Transaction {
             id: TransactionId(self.number()?),
             xid: self.text()?.parse().ok()?,
-            application: self.text()?.into(),
-            group: self.text()?.into(),
-            name: self.text()?.into(),
+            application: self.name()?,
+            group: self.name()?,
+            name: self.name()?,
             begun_at: self.unsigned()?,
             timeout: self.unsigned()?,
             incarnation: {
@@ -254,10 +270,10 @@ impl<'a> Input<'a> {
             id: BranchId(self.number()?),
             transaction: TransactionId(self.number()?),
             branch_type: BranchType::from_code(self.byte()?),
-            resource: self.text()?.into(),
+            resource: ResourceId::new(self.name()?),
             status: BranchStatus::from_code(self.byte()?),
-            application_data: self.text()?.into(),
-            client: self.text()?.into(),
+            application_data: self.name()?,
+            client: self.name()?,
             registered_at: self.unsigned()?,
             locks: LockSet::from_bytes(self.bytes()?)?,
         })

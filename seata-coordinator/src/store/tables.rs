@@ -93,9 +93,16 @@ impl Tables {
         self.transactions.insert(transaction.id, Entry { transaction, status, parked, branches });
     }
 
+<<<<<<< HEAD
     /// Makes room for so many row locks more, which then come without a pause.
     pub fn reserve_locks(&mut self, locks: usize) {
         self.locks.reserve(locks);
+=======
+    /// Puts many transactions back that were read from disk, in the order of their numbers, as
+    /// [`restore`](Self::restore) does one by one.
+    pub fn restore_all(&mut self, snapshots: Vec<Snapshot>) {
+        snapshots.into_iter().for_each(|snapshot| self.restore(snapshot));
+>>>>>>> 85c4733 (Journal: a start reads each file once, keeps names once and changes nothing before it has looked)
     }
 
     /// Puts an outcome back that was read from disk; the oldest comes first.
