@@ -123,6 +123,16 @@ impl LockSet {
         self.bytes.is_empty()
     }
 
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        let (mut rest, mut rows) = (&self.bytes[..], 0);
+        while let Some((length, tail)) = rest.split_first_chunk::<4>() {
+            rest = &tail[u32::from_le_bytes(*length) as usize..];
+            rows += 1;
+        }
+        rows
+    }
+
     /// The rows as locks on `resource`.
     pub fn on<'a>(&'a self, resource: &'a ResourceId) -> impl Iterator<Item = RowLock> + 'a {
         self.rows().map(|row| row_lock(resource, row))

@@ -84,25 +84,24 @@ impl Tables {
     /// Puts a transaction back that was read from disk; its branches may come in any order. Only an
     /// undecided transaction, or one that is not undone yet, holds its locks again.
     pub fn restore(&mut self, snapshot: Snapshot) {
-        let Snapshot { transaction, status, parked, mut branches } = snapshot;
-        branches.sort_unstable_by_key(|branch| branch.id);
-        if !status.is_commit() {
-            branches.iter().for_each(|branch| self.locks.acquire_free(branch));
-        }
-        self.by_status.add(status);
-        self.transactions.insert(transaction.id, Entry { transaction, status, parked, branches });
+        let (id, entry) = self.restored(snapshot);
+        self.transactions.insert(id, entry);
     }
 
-<<<<<<< HEAD
+    /// Puts many transactions back at once, in the order of their numbers: [`restore`](Self::restore) for a start
+    /// that has a million of them.
+    pub fn restore_all(&mut self, snapshots: Vec<Snapshot>) {
+        let holders = snapshots.iter().filter(|snapshot| !snapshot.status.is_commit());
+        let locks = holders.flat_map(|snapshot| &snapshot.branches).map(|branch| branch.locks.len()).sum();
+        self.reserve_locks(locks);
+        let entry = |snapshot: Snapshot| self.restored(snapshot);
+        let mut all: BTreeMap<_, _> = snapshots.into_iter().map(entry).collect();
+        self.transactions.append(&mut all);
+    }
+
     /// Makes room for so many row locks more, which then come without a pause.
     pub fn reserve_locks(&mut self, locks: usize) {
         self.locks.reserve(locks);
-=======
-    /// Puts many transactions back that were read from disk, in the order of their numbers, as
-    /// [`restore`](Self::restore) does one by one.
-    pub fn restore_all(&mut self, snapshots: Vec<Snapshot>) {
-        snapshots.into_iter().for_each(|snapshot| self.restore(snapshot));
->>>>>>> 85c4733 (Journal: a start reads each file once, keeps names once and changes nothing before it has looked)
     }
 
     /// Puts an outcome back that was read from disk; the oldest comes first.
@@ -422,6 +421,16 @@ impl Tables {
     /// See [`Store::ended`](crate::store::Store::ended).
     pub fn ended(&self, after: Option<TransactionId>, limit: usize) -> Vec<Ended> {
         self.history.list(after, limit)
+    }
+
+    fn restored(&mut self, snapshot: Snapshot) -> (TransactionId, Entry) {
+        let Snapshot { transaction, status, parked, mut branches } = snapshot;
+        branches.sort_unstable_by_key(|branch| branch.id);
+        if !status.is_commit() {
+            branches.iter().for_each(|branch| self.locks.acquire_free(branch));
+        }
+        self.by_status.add(status);
+        (transaction.id, Entry { transaction, status, parked, branches })
     }
 
     fn held(&self, branch: &Branch, row: &str) -> HeldLock {
