@@ -349,6 +349,11 @@ impl<S: Store, C: Clock> Driver<S, C> {
         self.shared.lock_queue.list(limit)
     }
 
+    /// How many rows one branch may lock.
+    pub fn max_locks(&self) -> usize {
+        self.shared.settings().max_locks
+    }
+
     /// Goes on with other settings: what begins from now on follows them, and each next step of what is open; a
     /// call, a wait and a back-off that are under way keep their time. The address, the history, the inbox, the events and the size of a block of numbers stay as they are.
     pub fn reconfigure(&self, settings: Settings) {

@@ -16,6 +16,7 @@ mod connection;
 mod desk;
 mod incoming;
 mod listener;
+mod names;
 mod registration;
 mod requests;
 

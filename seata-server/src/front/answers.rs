@@ -6,7 +6,7 @@ use seata_coordinator::driver::{BeginError, RegisterError, ReportError, Unavaila
 use seata_protocol::{Outcome, Release, Text, TransactionExceptionCode as Code};
 
 /// A refusal that Java calls a `TransactionException`.
-fn refused(release: Release, code: Code, text: impl Display) -> Outcome {
+pub(super) fn refused(release: Release, code: Code, text: impl Display) -> Outcome {
     Outcome::failed(code.for_release(release), format!("TransactionException[{text}]"))
 }
 
@@ -27,11 +27,6 @@ pub(super) fn unavailable(release: Release, error: &Unavailable) -> Outcome {
 pub(super) fn unknown(release: Release, xid: &str) -> Outcome {
     let text = format!("Could not found global transaction xid = {xid}, may be has finished.");
     refused(release, Code::GlobalTransactionNotExist, text)
-}
-
-/// The text that names the rows is no lock key, or too long.
-pub(super) fn bad_lock_key(release: Release, code: Code, text: impl Display) -> Outcome {
-    refused(release, code, text)
 }
 
 pub(super) fn begin(release: Release, error: &BeginError) -> Outcome {

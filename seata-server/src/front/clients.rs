@@ -20,13 +20,14 @@ use seata_coordinator::{
 use seata_protocol::{BranchType, ResourceId, UndoLogDelete};
 use tokio::time::timeout;
 
-use self::{batch::Batch, holders::Holders};
+use self::{batch::Batch, holders::Holders, questions::Questions};
 
-pub(super) use self::peer::{Answer, Identity, Peer, Role};
+pub(super) use self::peer::{Answer, Closing, Identity, Peer, Role};
 
 mod batch;
 mod holders;
 mod peer;
+mod questions;
 
 /// All connected clients. Cloning is cheap, and all clones are the same.
 #[derive(Clone, Default)]
@@ -49,6 +50,36 @@ struct Inner {
 struct Registry {
     peers: HashMap<u64, Entry>,
     by_resource: HashMap<ResourceId, Holders>,
+    applications: HashMap<Arc<str>, Application>,
+}
+
+/// What the connections of one application share.
+struct Application {
+    questions: Arc<Questions>,
+    connections: usize,
+}
+
+/// Who a client says it is.
+pub(super) struct Introduction<'a> {
+    pub(super) application: &'a str,
+    pub(super) group: &'a str,
+    pub(super) version: &'a str,
+    pub(super) role: Role,
+    /// Beside those that it has.
+    pub(super) resources: Vec<ResourceId>,
+}
+
+/// Why a client is not taken in. Nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotTaken {
+    #[error("the connection belongs to application {0:?}, not to {1:?}: use one of its own")]
+    OtherApplication(Arc<str>, String),
+    #[error(
+        "the client would have {count} resources, at most {limit} are allowed: raise server.maxResourcesPerClient"
+    )]
+    TooManyResources { count: usize, limit: usize },
+    #[error("the connection has ended")]
+    Ended,
 }
 
 struct Entry {
@@ -108,7 +139,7 @@ impl Clients {
     /// Closes the connection of the client at `address`. Returns whether there is one.
     pub(crate) fn disconnect(&self, address: SocketAddr) -> bool {
         let peer = self.peers().into_iter().find(|peer| peer.address == address);
-        peer.as_ref().is_some_and(|peer| peer.close())
+        peer.as_ref().is_some_and(|peer| peer.close(Closing::Asked))
     }
 }
 
@@ -128,39 +159,69 @@ impl Clients {
         peer
     }
 
-    /// It is registered in this role, with these resources beside those it has. Returns those that are new to it;
-    /// those beyond `limit` are not taken.
+    /// Takes a client in. Gives who it is from now on, and which of the resources are new to it: at most `limit`
+    /// it may have in all.
+    ///
+    /// The group of a client is the one that it begins transactions for. A TM may have had to sign for it, so what
+    /// was said as an RM does not stay.
     pub(super) fn register(
         &self,
         peer: &Arc<Peer>,
-        role: Role,
-        resources: Vec<ResourceId>,
+        introduction: Introduction<'_>,
         limit: usize,
-    ) -> Vec<ResourceId> {
-        peer.take_role(role);
+    ) -> Result<(Arc<Identity>, Vec<ResourceId>), NotTaken> {
+        let Introduction { application, group, version, role, resources } = introduction;
         let mut registry = self.inner.registry.write().expect("nothing panics under it");
-        let Registry { peers, by_resource } = &mut *registry;
-        let (Some(entry), Some(identity)) = (peers.get_mut(&peer.id), peer.identity()) else {
-            return Vec::new();
-        };
-        let mut new = Vec::new();
-        for resource in resources {
-            if entry.resources.len() < limit && entry.resources.insert(resource.clone()) {
-                by_resource.entry(resource.clone()).or_default().add(identity, peer);
-                new.push(resource);
-            }
+        let Registry { peers, by_resource, applications } = &mut *registry;
+        let entry = peers.get_mut(&peer.id).ok_or(NotTaken::Ended)?;
+        let known = peer.identity();
+        if let Some(known) = known.as_ref().filter(|known| *known.application != *application) {
+            return Err(NotTaken::OtherApplication(Arc::clone(&known.application), application.to_owned()));
         }
-        new
+        let mut new: IndexSet<_> = resources.into_iter().collect();
+        new.retain(|resource| !entry.resources.contains(resource));
+        let count = entry.resources.len() + new.len();
+        if !new.is_empty() && count > limit {
+            return Err(NotTaken::TooManyResources { count, limit });
+        }
+        let identity = match known {
+            Some(known) if role == Role::Rm || *known.group == *group => known,
+            Some(known) => Arc::new(Identity { group: group.into(), ..(*known).clone() }),
+            None => {
+                let (name, shared) = match applications.get_key_value(application) {
+                    Some((name, shared)) => (Arc::clone(name), Arc::clone(&shared.questions)),
+                    None => (application.into(), Arc::default()),
+                };
+                let one = applications
+                    .entry(Arc::clone(&name))
+                    .or_insert_with(|| Application { questions: Arc::clone(&shared), connections: 0 });
+                one.connections += 1;
+                Arc::new(Identity::new(name, group, version, peer.address, shared))
+            }
+        };
+        peer.identify(Arc::clone(&identity));
+        peer.take_role(role);
+        for resource in &new {
+            entry.resources.insert(resource.clone());
+            by_resource.entry(resource.clone()).or_default().add(&identity, peer);
+        }
+        Ok((identity, new.into_iter().collect()))
     }
 
     /// Its connection has ended: who waits for its answers learns it at once.
     pub(super) fn forget(&self, peer: &Arc<Peer>) {
         let mut registry = self.inner.registry.write().expect("nothing panics under it");
-        let Registry { peers, by_resource } = &mut *registry;
+        let Registry { peers, by_resource, applications } = &mut *registry;
         if let (Some(entry), Some(identity)) = (peers.remove(&peer.id), peer.identity()) {
+            if let Some(application) = applications.get_mut(&identity.application) {
+                application.connections -= 1;
+                if application.connections == 0 {
+                    applications.remove(&identity.application);
+                }
+            }
             for resource in entry.resources {
                 if let Some(holders) = by_resource.get_mut(&resource) {
-                    holders.remove(identity, peer);
+                    holders.remove(&identity, peer);
                     if holders.is_empty() {
                         by_resource.remove(&resource);
                     }
@@ -175,19 +236,6 @@ impl Clients {
     pub(super) fn peers(&self) -> Vec<Arc<Peer>> {
         let registry = self.inner.registry.read().expect("nothing panics under it");
         registry.peers.values().map(|entry| Arc::clone(&entry.peer)).collect()
-    }
-
-    /// An answer of phase two that is none to what was asked over this connection: some clients use
-    /// whichever of their connections they find first.
-    pub(super) fn answered_elsewhere(&self, peer: &Peer, id: i32, answer: Answer) -> bool {
-        let Some(identity) = peer.identity() else { return false };
-        let is_same = |other: &Arc<Peer>| {
-            other.id != peer.id
-                && other.identity().is_some_and(|other| other.application == identity.application)
-        };
-        let others: Vec<_> = self.peers().into_iter().filter(is_same).collect();
-        let holder = others.iter().find(|other| other.expects(id));
-        holder.is_some_and(|holder| holder.answered(id, answer))
     }
 
     /// Asks one client of each resource to delete the undo logs that are older than `save_days`.

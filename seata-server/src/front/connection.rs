@@ -6,33 +6,35 @@
 
 use std::{
     cell::RefCell,
-    collections::VecDeque,
     future::{Future, poll_fn},
-    io,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
-    task::{Context, Poll},
-    time::Duration,
+    sync::Arc,
+    task::{Context, Poll, Waker},
 };
 
 use bytes::{Buf, BytesMut};
-use futures_util::stream::{FuturesUnordered, StreamExt};
-use seata_protocol::{
-    Batch, DecodeError, Frame, FrameDecoder, FrameError, Header, Kind, Message, Version, frame,
-};
+use futures_util::stream::FuturesUnordered;
+use seata_protocol::{FrameDecoder, Release};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep_until},
 };
 
+use self::{backlog::Backlog, end::End};
 use super::{
-    clients::{Answer, Peer, Role},
+    clients::{Closing, Peer},
     desk::{Desk, Stage},
-    incoming::{Done, Job, Names, Part, Parts, Task, Weight, carry_out, resource_of},
-    registration,
-    requests::{Asker, Request},
+    incoming::{Done, Job, Merged, carry_out},
+    names::Names,
+    requests::Asker,
 };
+
+mod backlog;
+mod end;
+#[cfg(test)]
+mod tests;
+mod work;
 
 /// How much is read at once.
 const READ: usize = 64 << 10;
@@ -42,12 +44,10 @@ const READS_IN_A_ROW: usize = 4;
 const MUCH_TO_WRITE: usize = 1 << 20;
 /// With so many bytes of requests that wait for others of the same client no more is read.
 const MUCH_TO_DO: usize = 4 << 20;
-/// A buffer that is empty keeps this much.
-const KEPT: usize = 64 << 10;
-/// What the memory of a message is counted as, beside its bytes.
-const MESSAGE: usize = 200;
-/// In what steps the bytes of a connection are counted among all.
-const STEP: usize = 64 << 10;
+/// What a buffer that is empty keeps for the next bytes, while they come.
+const KEPT: usize = 16 << 10;
+/// What the memory of a request or an answer is counted as, beside what it keeps.
+const MESSAGE: usize = 256;
 
 thread_local! {
     /// What a read goes to first: connections that are idle need no memory of their own for it.
@@ -64,60 +64,6 @@ where
     connection.note(&end);
 }
 
-/// Why a connection ended.
-#[derive(Debug, thiserror::Error)]
-enum End {
-    #[error("closed by the client")]
-    ClosedByClient,
-    #[error("closed by the client within a frame")]
-    CutShort,
-    #[error("closed on request")]
-    Asked,
-    #[error("the server stops")]
-    Stopping,
-    #[error("nothing came for {0:?}")]
-    Silent(Duration),
-    #[error("it did not register within {0:?}")]
-    Anonymous(Duration),
-    #[error("it took nothing of its answers for {0:?}")]
-    Deaf(Duration),
-    #[error("it sent {0} without having registered for it")]
-    Unregistered(&'static str),
-    #[error("{0}")]
-    Frame(#[from] FrameError),
-    #[error("{0}")]
-    Message(#[from] DecodeError),
-    #[error("the buffers of all connections are full, and it wants more")]
-    Greedy,
-    #[error("{0}")]
-    Broken(#[from] io::Error),
-}
-
-impl End {
-    /// For metrics.
-    fn reason(&self) -> &'static str {
-        match self {
-            Self::ClosedByClient => "closed",
-            Self::CutShort => "cut_short",
-            Self::Asked => "asked",
-            Self::Stopping => "stopping",
-            Self::Silent(_) => "silent",
-            Self::Anonymous(_) => "anonymous",
-            Self::Deaf(_) => "deaf",
-            Self::Unregistered(_) => "unregistered",
-            Self::Frame(_) => "frame",
-            Self::Message(_) => "message",
-            Self::Greedy => "greedy",
-            Self::Broken(_) => "broken",
-        }
-    }
-
-    /// Whether the client did what none should.
-    fn is_fault(&self) -> bool {
-        !matches!(self, Self::ClosedByClient | Self::Asked | Self::Stopping | Self::Broken(_))
-    }
-}
-
 struct Connection<S, F> {
     stream: S,
     peer: Arc<Peer>,
@@ -126,27 +72,34 @@ struct Connection<S, F> {
     asker: Option<Asker>,
     decoder: FrameDecoder,
     incoming: BytesMut,
+    /// The most that `incoming` has held since its memory was new.
+    incoming_peak: usize,
     out: BytesMut,
-    carry_out: fn(Arc<Desk>, Asker, Job) -> F,
+    carry_out: fn(Arc<Desk>, Release, Job) -> F,
     work: FuturesUnordered<F>,
-    load: Weight,
+    /// How many requests are under way, and what they keep.
+    under_way: usize,
+    under_way_bytes: usize,
     /// Requests beyond those that are worked on at a time. What else comes is taken at once, above all the
     /// answers of phase two, for which a client's own requests may be waiting.
-    parked: VecDeque<Frame>,
-    parked_bytes: usize,
-    parts: Parts,
+    backlog: Backlog,
+    merged: Merged,
     names: Names,
+    /// What ends it once all that is ready is written.
+    end: Option<End>,
     /// Reading has stopped because too much is kept.
     is_blocked: bool,
     /// Something in front of the socket keeps bytes back.
     is_to_flush: bool,
-    /// What of its bytes is counted among those of all.
-    counted: usize,
     since: Instant,
+    /// When it was last woken.
+    now: Instant,
     last_read: Instant,
     /// Since when nothing of what is to be written was taken.
     stuck: Option<Instant>,
     alarm: Pin<Box<Sleep>>,
+    /// Whom the alarm wakes.
+    alarmed: Option<Waker>,
     reason: &'static str,
 }
 
@@ -159,7 +112,7 @@ where
         stream: S,
         address: SocketAddr,
         desk: Arc<Desk>,
-        carry_out: fn(Arc<Desk>, Asker, Job) -> F,
+        carry_out: fn(Arc<Desk>, Release, Job) -> F,
     ) -> Self {
         desk.metrics.connection_opened();
         let now = Instant::now();
@@ -169,21 +122,24 @@ where
             asker: None,
             decoder: FrameDecoder::new(desk.limits),
             incoming: BytesMut::new(),
+            incoming_peak: 0,
             out: BytesMut::new(),
             carry_out,
             work: FuturesUnordered::new(),
-            load: Weight::default(),
-            parked: VecDeque::new(),
-            parked_bytes: 0,
-            parts: Parts::default(),
+            under_way: 0,
+            under_way_bytes: 0,
+            backlog: Backlog::default(),
+            merged: Merged::default(),
             names: Names::default(),
+            end: None,
             is_blocked: false,
             is_to_flush: false,
-            counted: 0,
             since: now,
+            now,
             last_read: now,
             stuck: None,
             alarm: Box::pin(sleep_until(now + desk.settings.patience.min(desk.settings.read_idle))),
+            alarmed: None,
             desk,
             reason: "stopping",
         }
@@ -199,16 +155,19 @@ where
 
     /// Does all that can be done now. Returns whether this was the last.
     fn advance(&mut self, context: &mut Context<'_>) -> Result<bool, End> {
-        if self.peer.watch(context.waker()) {
-            return Err(End::Asked);
+        match self.peer.watch(context.waker()) {
+            None => {}
+            Some(Closing::Asked) => return Err(End::Asked),
+            Some(Closing::Greedy) => return Err(End::Greedy),
         }
+        self.now = Instant::now();
         let is_last = self.desk.stage() == Stage::Closing;
+        let mut waiting_elsewhere = 0;
         for turn in 1.. {
             let has_read = !is_last && self.read(context)?;
             self.collect(context);
-            if self.out.len() < MUCH_TO_WRITE {
-                self.peer.take_outgoing(&mut self.out);
-            }
+            let has_room = self.out.len() < MUCH_TO_WRITE;
+            waiting_elsewhere = self.peer.take_outgoing(has_room.then_some(&mut self.out));
             if !has_read && (is_last || !self.can_go_on()) {
                 break;
             }
@@ -217,16 +176,18 @@ where
                 break;
             }
         }
-        self.peer.set_in_flight(self.load.requests);
         self.write(context)?;
-        self.count()?;
+        if let Some(end) = self.end.take() {
+            return Err(end);
+        }
+        self.count(waiting_elsewhere);
         self.look_at_clock(context)?;
         Ok(is_last && self.out.is_empty() && !self.is_to_flush)
     }
 
     /// Takes in what has come. Returns whether there may be more.
     fn read(&mut self, context: &mut Context<'_>) -> Result<bool, End> {
-        self.take_parked()?;
+        self.take_backlog()?;
         self.take_frames()?;
         self.is_blocked = !self.reads_on();
         if self.is_blocked {
@@ -248,201 +209,40 @@ where
             Some(0) if self.incoming.is_empty() => Err(End::ClosedByClient),
             Some(0) => Err(End::CutShort),
             Some(_) => {
-                self.last_read = Instant::now();
+                self.last_read = self.now;
+                self.incoming_peak = self.incoming_peak.max(self.incoming.len());
                 self.take_frames()?;
                 Ok(true)
             }
         }
     }
 
-    fn reads_on(&self) -> bool {
-        self.out.len() < MUCH_TO_WRITE && self.parked_bytes < MUCH_TO_DO
-    }
-
-    fn takes_requests(&self) -> bool {
-        self.out.len() < MUCH_TO_WRITE && self.load.requests < self.desk.settings.max_requests_per_connection
-    }
-
-    /// Whether something that had stopped may go on: nothing else would wake the task for it.
-    fn can_go_on(&self) -> bool {
-        self.is_blocked && self.reads_on() || !self.parked.is_empty() && self.takes_requests()
-    }
-
-    fn take_parked(&mut self) -> Result<(), End> {
-        while self.takes_requests()
-            && let Some(frame) = self.parked.pop_front()
-        {
-            self.parked_bytes -= frame.body.len() + MESSAGE;
-            self.take(frame)?;
-        }
-        if self.parked.is_empty() && self.parked.capacity() > 0 {
-            self.parked = VecDeque::new();
-        }
-        Ok(())
-    }
-
     fn take_frames(&mut self) -> Result<(), End> {
         while !self.incoming.is_empty() && self.reads_on() {
             let Some(frame) = self.decoder.next(&mut self.incoming)? else { break };
-            let is_request = matches!(frame.header.kind, Kind::Request | Kind::Oneway);
-            if is_request && (!self.parked.is_empty() || !self.takes_requests()) {
-                self.parked_bytes += frame.body.len() + MESSAGE;
-                self.parked.push_back(frame);
+            if work::is_request(&frame) && (!self.backlog.is_empty() || !self.takes_requests()) {
+                self.backlog.push_frame(frame);
             } else {
                 self.take(frame)?;
             }
         }
-        if self.incoming.is_empty() {
-            self.incoming = BytesMut::new();
+        if self.incoming.is_empty() && self.incoming_peak > KEPT {
+            (self.incoming, self.incoming_peak) = (BytesMut::new(), 0);
         }
         Ok(())
     }
 
-    fn take(&mut self, frame: Frame) -> Result<(), End> {
-        if frame.header.version == Version::V0 {
-            self.peer.set_version_zero();
-        }
-        match frame.header.kind {
-            Kind::Ping => {
-                frame::write_heartbeat(&mut self.out, &frame.header.reply());
-                return Ok(());
-            }
-            Kind::Pong => return Ok(()),
-            _ => {}
-        }
-        let bytes = frame.body.len();
-        let message = match frame.message(&self.desk.limits) {
-            Ok(decoded) => decoded.message,
-            // Java leaves this behind when it cannot write its answer down.
-            Err(DecodeError::NoBody) if frame.header.kind == Kind::Response => {
-                let reason = "it answered without saying what: its own log tells why".to_owned();
-                self.peer.answered(frame.header.id, Answer::Unreadable(reason));
-                return Ok(());
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let (id, header) = (frame.header.id, frame.header.reply());
-        match message {
-            Message::BranchCommitResponse(response) | Message::BranchRollbackResponse(response) => {
-                self.take_answer(id, &response);
-                Ok(())
-            }
-            Message::Merged(batch) => self.take_merged(header, batch, bytes),
-            message => self.take_single(header, message, bytes),
-        }
+    fn reads_on(&self) -> bool {
+        self.out.len() < MUCH_TO_WRITE && self.backlog.bytes() < MUCH_TO_DO
     }
 
-    fn take_answer(&self, id: i32, response: &seata_protocol::BranchResponse) {
-        let is_expected = self.asker.is_some()
-            && (self.peer.answered(id, Answer::of(response))
-                || self.desk.clients.answered_elsewhere(&self.peer, id, Answer::of(response)));
-        if !is_expected {
-            self.desk.metrics.refused("answer");
-        }
+    fn takes_requests(&self) -> bool {
+        self.out.len() < MUCH_TO_WRITE && self.under_way < self.desk.settings.max_requests_per_connection
     }
 
-    fn take_single(&mut self, header: Header, message: Message, bytes: usize) -> Result<(), End> {
-        let weight = Weight { requests: 1, bytes: bytes + MESSAGE };
-        match self.look_at(message, true)? {
-            None => {}
-            Some(Part::Answered(answer)) => self.answer(&header, &answer),
-            Some(Part::Open(request)) => self.start(Job { header, task: Task::Single(request), weight }),
-        }
-        Ok(())
-    }
-
-    /// Clients of different releases read different answers.
-    fn take_merged(&mut self, header: Header, batch: Batch, bytes: usize) -> Result<(), End> {
-        let Batch { messages, ids } = batch;
-        let has_ids = ids.len() == messages.len();
-        // What it may register as within the batch does not change how the batch is answered.
-        let release = self.asker.as_ref().map(|asker| asker.release);
-        let are_single = has_ids && release.is_none_or(|release| release.expects_single_answers());
-        let are_parts = has_ids
-            && !are_single
-            && self.desk.settings.batch_results
-            && release.is_some_and(|release| release.reads_batch_results());
-        let weight = Weight { requests: 1, bytes: bytes / messages.len().max(1) + MESSAGE };
-        if are_single || are_parts {
-            for (message, id) in messages.into_iter().zip(ids) {
-                let header = if are_single { Header { id, ..header.clone() } } else { header.clone() };
-                match self.look_at(message, true)? {
-                    None => {}
-                    Some(Part::Answered(answer)) if are_single => self.answer(&header, &answer),
-                    Some(Part::Answered(answer)) => self.parts.add(header, id, answer),
-                    Some(Part::Open(request)) => {
-                        let task = if are_single { Task::Single(request) } else { Task::Part(id, request) };
-                        self.start(Job { header, task, weight });
-                    }
-                }
-            }
-            return Ok(());
-        }
-        let weight = Weight { requests: messages.len(), bytes: bytes + MESSAGE * messages.len() };
-        let mut parts = Vec::with_capacity(messages.len());
-        for message in messages {
-            parts.extend(self.look_at(message, false)?);
-        }
-        if self.asker.is_some() {
-            self.start(Job { header, task: Task::Whole(parts), weight });
-        }
-        Ok(())
-    }
-
-    /// Registrations take effect here; all else becomes work. `None` for what is not answered.
-    fn look_at(&mut self, message: Message, may_wait: bool) -> Result<Option<Part>, End> {
-        if let Some((answer, release)) = registration::register(&self.desk, &self.peer, &message) {
-            if let (Some(release), Some(identity)) = (release, self.peer.identity()) {
-                self.asker = Some(Asker { identity: Arc::clone(identity), release });
-            }
-            return Ok(Some(Part::Answered(answer)));
-        }
-        let is_for_starters =
-            !self.desk.settings.access_keys.is_empty() && Request::is_for_starters(&message);
-        if self.asker.is_none() || is_for_starters && !self.peer.has_role(Role::Tm) {
-            return Err(End::Unregistered(message.name()));
-        }
-        if !Request::is_one(&message) {
-            self.desk.metrics.refused("message");
-            return Ok(None);
-        }
-        let resource = resource_of(&message).map(|name| self.names.intern(name));
-        Ok(Some(Part::Open(Request { message, resource, may_wait })))
-    }
-
-    fn start(&mut self, job: Job) {
-        if self.desk.stage() != Stage::Open {
-            return;
-        }
-        let Some(asker) = self.asker.clone() else { return };
-        self.load.requests += job.weight.requests;
-        self.load.bytes += job.weight.bytes;
-        self.work.push((self.carry_out)(Arc::clone(&self.desk), asker, job));
-    }
-
-    /// Goes on with what is under way.
-    fn collect(&mut self, context: &mut Context<'_>) {
-        while let Poll::Ready(Some(done)) = self.work.poll_next_unpin(context) {
-            let Done { header, part, answer, weight } = done;
-            self.load.requests -= weight.requests;
-            self.load.bytes -= weight.bytes;
-            match part {
-                Some(id) => self.parts.add(header, id, answer),
-                None => self.answer(&header, &answer),
-            }
-        }
-        let mut parts = std::mem::take(&mut self.parts);
-        for (header, answer) in parts.drain() {
-            self.answer(&header, &answer);
-        }
-        self.parts = parts;
-    }
-
-    fn answer(&mut self, header: &Header, answer: &Message) {
-        if let Err(error) = frame::write(&mut self.out, header, answer) {
-            self.desk.metrics.refused("encoding");
-            tracing::warn!(peer = %self.peer.address, answer = answer.name(), %error, "an answer cannot be written");
-        }
+    /// Whether something that had stopped may go on: nothing else would wake the task for it.
+    fn can_go_on(&self) -> bool {
+        self.is_blocked && self.reads_on() || !self.backlog.is_empty() && self.takes_requests()
     }
 
     fn write(&mut self, context: &mut Context<'_>) -> Result<(), End> {
@@ -460,7 +260,7 @@ where
                 }
                 Poll::Ready(Err(error)) => return Err(error.into()),
                 Poll::Pending => {
-                    self.stuck.get_or_insert_with(Instant::now);
+                    self.stuck.get_or_insert(self.now);
                     return Ok(());
                 }
             }
@@ -479,33 +279,27 @@ where
                 self.stuck = None;
             }
             Poll::Pending => {
-                self.stuck.get_or_insert_with(Instant::now);
+                self.stuck.get_or_insert(self.now);
             }
         }
         Ok(())
     }
 
     /// Counts its bytes among those of all connections.
-    fn count(&mut self) -> Result<(), End> {
-        let held = (self.incoming.len() + self.out.len() + self.load.bytes + self.parked_bytes) / STEP * STEP;
-        if held == self.counted {
-            return Ok(());
-        }
-        let all = &self.desk.buffered;
-        if held < self.counted {
-            all.fetch_sub(self.counted - held, Ordering::Relaxed);
-            self.desk.metrics.buffered(held as i64 - self.counted as i64);
-            self.counted = held;
-            return Ok(());
-        }
-        let before = all.fetch_add(held - self.counted, Ordering::Relaxed);
-        self.desk.metrics.buffered((held - self.counted) as i64);
-        let total = before + held - self.counted;
-        self.counted = held;
-        if total > self.desk.settings.max_buffered_bytes { Err(End::Greedy) } else { Ok(()) }
+    fn count(&self, waiting_elsewhere: usize) {
+        let kept = self.backlog.bytes() + self.under_way_bytes + self.names.bytes();
+        let answers = self.merged.waiting() * MESSAGE;
+        let bytes = self.incoming.len() + self.out.len() + waiting_elsewhere + kept + answers;
+        self.desk.count(&self.peer, bytes);
     }
 
     fn look_at_clock(&mut self, context: &mut Context<'_>) -> Result<(), End> {
+        let (at, _) = self.next_limit();
+        let is_set = self.alarmed.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
+        if is_set && at >= self.alarm.deadline() && self.now < self.alarm.deadline() {
+            return Ok(());
+        }
+        self.alarmed = Some(context.waker().clone());
         loop {
             let (at, end) = self.next_limit();
             if at < self.alarm.deadline() {
@@ -542,7 +336,7 @@ where
 
     fn give_memory_back(&mut self) {
         if self.incoming.is_empty() {
-            self.incoming = BytesMut::new();
+            (self.incoming, self.incoming_peak) = (BytesMut::new(), 0);
         }
         if self.out.is_empty() {
             self.out = BytesMut::new();
@@ -553,7 +347,7 @@ where
     fn note(&mut self, end: &End) {
         self.reason = end.reason();
         let peer = self.peer.address;
-        if end.is_fault() && self.desk.complaints.is_due(peer.ip()) {
+        if end.is_fault() && self.desk.complaints.is_due(peer.ip(), self.reason) {
             tracing::warn!(%peer, reason = %end, "a connection was closed");
         } else {
             tracing::debug!(%peer, reason = %end, "a connection has ended");
@@ -564,11 +358,7 @@ where
 impl<S, F> Drop for Connection<S, F> {
     fn drop(&mut self) {
         self.desk.clients.forget(&self.peer);
-        self.desk.buffered.fetch_sub(self.counted, Ordering::Relaxed);
-        self.desk.metrics.buffered(-(self.counted as i64));
+        self.desk.count(&self.peer, 0);
         self.desk.metrics.connection_closed(self.reason);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,135 +1,119 @@
 //! What a frame leads to.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
-use futures_util::future::join_all;
-use seata_protocol::{Batch, Header, Message, ResourceId};
+use seata_protocol::{Batch, Header, Message, Release};
 
 use super::{
     desk::Desk,
-    requests::{Asker, Request, answer},
+    requests::{Answer, Request, answer},
 };
 
 /// Work that was taken in. It runs within its connection's task.
 pub(super) struct Job {
-    /// The answer's.
-    pub(super) header: Header,
-    pub(super) task: Task,
-    /// What it counts for in the connection's bounds.
-    pub(super) weight: Weight,
+    pub(super) place: Place,
+    /// The name of the message.
+    pub(super) kind: &'static str,
+    pub(super) request: Request,
+    /// How many bytes it keeps.
+    pub(super) weight: usize,
+    /// When it came.
+    pub(super) came: Instant,
 }
 
-/// What is to be done.
-pub(super) enum Task {
-    /// A request with an answer of its own.
-    Single(Request),
-    /// One of several, whose answers go with their ids and not necessarily together.
-    Part(i32, Request),
-    /// Several, which are answered by one message, in their order.
-    Whole(Vec<Part>),
-}
-
-/// One of several requests.
-pub(super) enum Part {
-    /// Its answer is known already.
-    Answered(Message),
-    /// It is to be carried out.
-    Open(Request),
-}
-
-/// How much memory work takes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Weight {
-    pub(super) requests: usize,
-    pub(super) bytes: usize,
+/// Where an answer goes.
+pub(super) enum Place {
+    /// Into a frame of its own.
+    Alone(Header),
+    /// Beside others whose requests came in one frame, with the id of its own, and not necessarily with all of
+    /// them.
+    Part(Header, i32),
+    /// Among those of one frame, which are answered by one message, in their order.
+    Whole { frame: u64, index: usize },
 }
 
 /// Work that is done.
 pub(super) struct Done {
-    pub(super) header: Header,
-    /// The id of a part; parts of one frame may be sent together.
-    pub(super) part: Option<i32>,
-    pub(super) answer: Message,
-    pub(super) weight: Weight,
+    pub(super) place: Place,
+    pub(super) kind: &'static str,
+    /// `None` when nothing can be said.
+    pub(super) answer: Option<Answer>,
+    pub(super) weight: usize,
+    pub(super) came: Instant,
 }
 
 /// Does it.
-pub(super) async fn carry_out(desk: Arc<Desk>, asker: Asker, job: Job) -> Done {
-    let Job { header, task, weight } = job;
-    let (part, answer) = match task {
-        Task::Single(request) => (None, timed(&desk, &asker, request).await),
-        Task::Part(id, request) => (Some(id), timed(&desk, &asker, request).await),
-        Task::Whole(parts) => {
-            let answers = join_all(parts.into_iter().map(|part| async {
-                match part {
-                    Part::Answered(answer) => answer,
-                    Part::Open(request) => timed(&desk, &asker, request).await,
-                }
-            }));
-            (None, Message::MergeResult(answers.await))
-        }
-    };
-    Done { header, part, answer, weight }
+pub(super) async fn carry_out(desk: Arc<Desk>, release: Release, job: Job) -> Done {
+    let Job { place, kind, request, weight, came } = job;
+    let answer = answer(&desk, release, request).await;
+    Done { place, kind, answer, weight, came }
 }
 
-async fn timed(desk: &Desk, asker: &Asker, request: Request) -> Message {
-    let (kind, begun) = (request.message.name(), Instant::now());
-    let (failed, answer) = answer(desk, asker, request).await;
-    desk.metrics.request(kind, begun.elapsed(), failed);
-    answer
-}
-
-/// Answers to parts of one frame, while they wait for each other within one wake-up.
+/// Answers to merged requests, while they wait for each other.
 #[derive(Default)]
-pub(super) struct Parts {
-    frames: Vec<(Header, Batch)>,
+pub(super) struct Merged {
+    /// Those of one wake-up, by the id of the frame that asked.
+    parts: Vec<(Header, Batch)>,
+    wholes: HashMap<u64, Whole>,
+    next: u64,
+    waiting: usize,
 }
 
-impl Parts {
-    pub(super) fn add(&mut self, header: Header, id: i32, answer: Message) {
-        let index = match self.frames.iter().position(|(known, _)| known.id == header.id) {
+struct Whole {
+    header: Header,
+    answers: Vec<Option<Message>>,
+    missing: usize,
+}
+
+impl Merged {
+    /// One of several answers that may go separately.
+    pub(super) fn add_part(&mut self, header: Header, id: i32, answer: Message) {
+        let index = match self.parts.iter().position(|(known, _)| known.id == header.id) {
             Some(index) => index,
             None => {
-                self.frames.push((header, Batch::default()));
-                self.frames.len() - 1
+                self.parts.push((header, Batch::default()));
+                self.parts.len() - 1
             }
         };
-        let batch = &mut self.frames[index].1;
+        let batch = &mut self.parts[index].1;
         batch.messages.push(answer);
         batch.ids.push(id);
     }
 
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = (Header, Message)> {
-        self.frames.drain(..).map(|(header, batch)| (header, Message::BatchResult(batch)))
+    pub(super) fn take_parts(&mut self) -> Vec<(Header, Batch)> {
+        std::mem::take(&mut self.parts)
     }
-}
 
-/// The resource that a message names.
-pub(super) fn resource_of(message: &Message) -> Option<&str> {
-    match message {
-        Message::BranchRegister(request) | Message::GlobalLockQuery(request) => Some(&request.resource_id),
-        _ => None,
+    /// So many answers will go together. The number by which they find each other.
+    pub(super) fn begin_whole(&mut self, header: Header, length: usize) -> u64 {
+        let frame = self.next;
+        self.next += 1;
+        let answers = (0..length).map(|_| None).collect();
+        self.wholes.insert(frame, Whole { header, answers, missing: length });
+        frame
     }
-}
 
-/// Names that come again and again, each kept once.
-#[derive(Default)]
-pub(super) struct Names {
-    known: std::collections::HashSet<ResourceId>,
-}
-
-impl Names {
-    /// Beyond so many a name is kept by those alone who use it.
-    const MAX: usize = 1_024;
-
-    pub(super) fn intern(&mut self, name: &str) -> ResourceId {
-        if let Some(known) = self.known.get(name) {
-            return known.clone();
+    /// One of them, `None` for what is not answered. Gives all of them once none is missing any more.
+    pub(super) fn add_to_whole(
+        &mut self,
+        frame: u64,
+        index: usize,
+        answer: Option<Message>,
+    ) -> Option<(Header, Message)> {
+        let whole = self.wholes.get_mut(&frame)?;
+        *whole.answers.get_mut(index)? = answer;
+        self.waiting += 1;
+        whole.missing -= 1;
+        if whole.missing > 0 {
+            return None;
         }
-        let new = ResourceId::from(name);
-        if self.known.len() < Self::MAX {
-            self.known.insert(new.clone());
-        }
-        new
+        let Whole { header, answers, .. } = self.wholes.remove(&frame)?;
+        self.waiting -= answers.len();
+        Some((header, Message::MergeResult(answers.into_iter().flatten().collect())))
+    }
+
+    /// How many answers wait for others of their frame.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
     }
 }

@@ -162,7 +162,7 @@ fn take_in(
     let seat = Seat::take(desk);
     if desk.connections.load(Ordering::Acquire) > desk.settings.max_connections {
         desk.metrics.refused("connections");
-        if desk.complaints.is_due(address.ip()) {
+        if desk.complaints.is_due(address.ip(), "connections") {
             let limit = desk.settings.max_connections;
             tracing::warn!(peer = %address, limit, "refused: there are as many connections as there may be");
         }
@@ -200,7 +200,7 @@ async fn shake_hands(
         Err(_) => format!("not done within {limit:?}"),
     };
     desk.metrics.refused("handshake");
-    if desk.complaints.is_due(address.ip()) {
+    if desk.complaints.is_due(address.ip(), "handshake") {
         tracing::warn!(peer = %address, %reason, "a TLS handshake failed");
     }
     None

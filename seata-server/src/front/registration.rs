@@ -9,49 +9,66 @@ use seata_protocol::{
 
 use super::{
     access,
-    clients::{Identity, Peer, Role},
+    clients::{Introduction, Peer, Role},
     desk::Desk,
+    requests::{Asker, MAX_RESOURCE},
 };
 
-/// Takes a client in, at once; its answer, and its release when it is welcome. `None` when the message is no
+/// The longest application id and group, in bytes.
+const MAX_NAME: usize = 256;
+/// The longest version, in bytes.
+const MAX_VERSION: usize = 64;
+/// How many resources a line of the log names.
+const NAMED: usize = 8;
+
+/// Takes a client in, at once; its answer, and who it is when it is welcome. `None` when the message is no
 /// registration.
-pub(super) fn register(
-    desk: &Desk,
-    peer: &Arc<Peer>,
-    message: &Message,
-) -> Option<(Message, Option<Release>)> {
+pub(super) fn register(desk: &Desk, peer: &Arc<Peer>, message: &Message) -> Option<(Message, Option<Asker>)> {
     let (result, wrap): (_, fn(Registered) -> Message) = match message {
         Message::RegisterTm(request) => (register_tm(desk, peer, request), Message::RegisterTmResponse),
         Message::RegisterRm(request) => (register_rm(desk, peer, request), Message::RegisterRmResponse),
         _ => return None,
     };
-    let (release, outcome) = match result {
-        Ok(release) => (Some(release), Outcome::success()),
+    let (asker, outcome) = match result {
+        Ok(asker) => (Some(asker), Outcome::success()),
         Err(reason) => {
             desk.metrics.refused("registration");
-            if desk.complaints.is_due(peer.address.ip()) {
+            if desk.complaints.is_due(peer.address.ip(), "registration") {
                 tracing::warn!(peer = %peer.address, %reason, "a client was not registered");
             }
             (None, Outcome::failed(Code::Unknown, reason))
         }
     };
     let version = Text::from_static(SEATA_VERSION);
-    let answer = Registered { identified: release.is_some(), version, outcome, extra_data: Text::new() };
-    Some((wrap(answer), release))
+    let answer = Registered { identified: asker.is_some(), version, outcome, extra_data: Text::new() };
+    Some((wrap(answer), asker))
 }
 
-fn register_tm(desk: &Desk, peer: &Arc<Peer>, request: &RegisterTm) -> Result<Release, String> {
+fn register_tm(desk: &Desk, peer: &Arc<Peer>, request: &RegisterTm) -> Result<Asker, String> {
     let RegisterTm { version, application_id, transaction_service_group, extra_data } = request;
+    check(application_id, transaction_service_group, version)?;
     let keys = &desk.settings.access_keys;
     access::check(keys, transaction_service_group, extra_data, SystemTime::now())?;
-    identify(peer, application_id, transaction_service_group, version)?;
-    desk.clients.register(peer, Role::Tm, Vec::new(), 0);
-    tracing::info!(peer = %peer.address, application = &**application_id, version = &**version, "TM registered");
-    Ok(Release::of(version))
+    let introduction = Introduction {
+        application: application_id,
+        group: transaction_service_group,
+        version,
+        role: Role::Tm,
+        resources: Vec::new(),
+    };
+    let is_new = !peer.has_role(Role::Tm);
+    let registered = desk.clients.register(peer, introduction, 0);
+    let (identity, _) = registered.map_err(|error| error.to_string())?;
+    if is_new {
+        let (application, group) = (&*identity.application, &*identity.group);
+        tracing::info!(peer = %peer.address, application, group, version = &**version, "TM registered");
+    }
+    Ok(Asker { identity, release: Release::of(version) })
 }
 
-fn register_rm(desk: &Desk, peer: &Arc<Peer>, request: &RegisterRm) -> Result<Release, String> {
+fn register_rm(desk: &Desk, peer: &Arc<Peer>, request: &RegisterRm) -> Result<Asker, String> {
     let RegisterRm { version, application_id, transaction_service_group, resource_ids, .. } = request;
+    check(application_id, transaction_service_group, version)?;
     let limit = desk.settings.max_resources_per_client;
     let mut resources = Vec::new();
     for name in resource_ids.split(',').filter(|name| !name.is_empty()) {
@@ -59,42 +76,51 @@ fn register_rm(desk: &Desk, peer: &Arc<Peer>, request: &RegisterRm) -> Result<Re
             let length = name.len();
             return Err(format!("a resource id is {length} bytes long, at most {MAX_RESOURCE} are allowed"));
         }
+        if resources.len() > limit {
+            return Err(format!("the client names more resources than the {limit} that are allowed"));
+        }
         resources.push(ResourceId::from(name));
     }
-    if resources.len() > limit {
-        return Err(format!("the client names {} resources, at most {limit} are allowed", resources.len()));
-    }
-    identify(peer, application_id, transaction_service_group, version)?;
-    let new = desk.clients.register(peer, Role::Rm, resources, limit);
+    let introduction = Introduction {
+        application: application_id,
+        group: transaction_service_group,
+        version,
+        role: Role::Rm,
+        resources,
+    };
+    let is_new = !peer.has_role(Role::Rm);
+    let registered = desk.clients.register(peer, introduction, limit);
+    let (identity, new) = registered.map_err(|error| error.to_string())?;
     for resource in &new {
         desk.tc.resource_available(resource);
     }
-    let (application, resources) = (&**application_id, &**resource_ids);
-    tracing::info!(peer = %peer.address, application, version = &**version, resources, "RM registered");
-    Ok(Release::of(version))
+    if is_new || !new.is_empty() {
+        let (application, count) = (&*identity.application, new.len());
+        let named = &new[..count.min(NAMED)];
+        tracing::info!(
+            peer = %peer.address,
+            application,
+            version = &**version,
+            count,
+            resources = ?named,
+            "RM registered"
+        );
+    }
+    Ok(Asker { identity, release: Release::of(version) })
 }
 
-/// Who the client is from now on. A connection belongs to one application.
-fn identify(peer: &Peer, application: &str, group: &str, version: &str) -> Result<(), String> {
-    for (what, text) in [("application id", application), ("transaction service group", group)] {
-        if text.len() > MAX_NAME {
-            return Err(format!("the {what} is {} bytes long, at most {MAX_NAME} are allowed", text.len()));
+fn check(application: &str, group: &str, version: &str) -> Result<(), String> {
+    for (what, text, limit) in [
+        ("application id", application, MAX_NAME),
+        ("transaction service group", group, MAX_NAME),
+        ("version", version, MAX_VERSION),
+    ] {
+        if text.len() > limit {
+            return Err(format!("the {what} is {} bytes long, at most {limit} are allowed", text.len()));
         }
     }
     if application.is_empty() {
         return Err("the registration names no application, or no version in front of it".to_owned());
     }
-    let identity = peer.identify(|| Identity::new(application, group, version, peer.address));
-    if &*identity.application != application {
-        return Err(format!(
-            "the connection belongs to application {:?}, not to {application:?}: use one of its own",
-            identity.application
-        ));
-    }
     Ok(())
 }
-
-/// The longest application id and group, in bytes.
-const MAX_NAME: usize = 256;
-/// The longest resource id, in bytes: the width of Java's column.
-const MAX_RESOURCE: usize = 256;

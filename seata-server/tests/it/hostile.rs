@@ -176,3 +176,21 @@ async fn who_wants_more_memory_than_there_is_for_all_is_left() {
     drop(small);
     stop(server).await;
 }
+
+#[tokio::test]
+async fn who_holds_the_most_pays_for_what_all_hold() {
+    let (server, address) = server(|settings| settings.front.max_buffered_bytes = 1 << 20).await;
+    let mut bytes = vec![0xda, 0xda, 1];
+    bytes.extend((8_u32 << 20).to_be_bytes());
+    bytes.extend([0, 16, 0, 1, 0, 0, 0, 0, 1]);
+    bytes.resize(2 << 20, 0);
+    let mut greedy = Peer::tm(address, "2.6.0").await;
+    greedy.write(&bytes[..600 << 10]).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut small = Peer::tm(address, "2.6.0").await;
+    small.write(&bytes[..500 << 10]).await;
+    greedy.is_closed().await;
+    let end = tokio::time::timeout(Duration::from_millis(200), small.next()).await;
+    assert!(end.is_err(), "{end:?}");
+    stop(server).await;
+}

@@ -69,6 +69,31 @@ async fn a_merged_answer_keeps_the_order_of_its_requests() {
 }
 
 #[tokio::test]
+async fn more_than_are_worked_on_at_a_time_are_answered_nevertheless() {
+    for version in ["2.6.0", "2.0.0"] {
+        let (server, address) = server(|settings| settings.front.max_requests_per_connection = 3).await;
+        let mut tm = Peer::tm(address, version).await;
+        let batch = Batch { messages: vec![begin(); 500], ids: (1_001..=1_500).collect() };
+        tm.send_as(&Header::new(Kind::Oneway, 9), &Message::Merged(batch)).await;
+        tm.send_as(&Header::new(Kind::Request, 10), &begin()).await;
+        match version {
+            "2.6.0" => {
+                for id in 1_001..=1_500 {
+                    assert!(is_begun(&tm.answer_to(id).await));
+                }
+            }
+            _ => {
+                let Message::MergeResult(answers) = tm.answer_to(9).await else { panic!("another answer") };
+                assert_eq!(answers.len(), 500);
+                assert!(answers.iter().all(is_begun));
+            }
+        }
+        assert!(is_begun(&tm.answer_to(10).await), "what came behind it");
+        stop(server).await;
+    }
+}
+
+#[tokio::test]
 async fn messages_without_ids_can_only_be_answered_as_a_whole() {
     let (server, address) = server(|settings| settings.front.batch_results = true).await;
     let mut tm = Peer::tm(address, "2.6.0").await;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use seata_protocol::{BranchStatus, BranchType, GlobalStatus, Kind, Message};
+use seata_protocol::{
+    BranchId, BranchResponse, BranchStatus, BranchType, GlobalStatus, Kind, Message, Outcome,
+    TransactionExceptionCode,
+};
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -96,6 +99,12 @@ async fn an_answer_may_come_over_another_connection_of_the_application() {
         stranger.begin().await;
         let done = phase_two_answer(&request, BranchStatus::PhaseTwoCommitted);
         let mut second = Peer::rm(address, "2.6.0", "stock").await;
+        // Who was not asked itself has to know what it answers.
+        for outcome in [Outcome::success(), Outcome::failed(TransactionExceptionCode::Unknown, "why")] {
+            let Message::BranchCommitResponse(nameless) = &failed else { unreachable!() };
+            let nameless = BranchResponse { outcome, branch_id: BranchId(0), ..nameless.clone() };
+            second.send_as(&reply, &Message::BranchCommitResponse(nameless)).await;
+        }
         second.send_as(&reply, &done).await;
         second.begin().await;
     };

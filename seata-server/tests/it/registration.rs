@@ -3,7 +3,9 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
-use seata_protocol::{BranchStatus, BranchType, GlobalStatus, Header, Kind, Message, Version, frame, sign};
+use seata_protocol::{
+    BranchStatus, BranchType, Codec, GlobalStatus, Header, Kind, Message, Version, frame, sign,
+};
 use seata_server::settings::AccessKey;
 
 use crate::{
@@ -134,5 +136,51 @@ async fn with_access_keys_only_those_who_sign_begin_transactions() {
     let mut rm = Peer::rm(address, "2.6.0", "jdbc:a").await;
     rm.send(&begin()).await;
     rm.is_closed().await;
+    stop(server).await;
+}
+
+#[tokio::test]
+async fn resources_beyond_the_limit_are_refused_and_nothing_changes() {
+    let (server, address) = server(|settings| settings.front.max_resources_per_client = 3).await;
+    let mut rm = Peer::rm(address, "2.6.0", "a,b").await;
+    for (resources, is_welcome) in
+        [("c,d", false), ("a,b,c", true), ("d", false), ("b,a", true), ("a,b,c,d", false)]
+    {
+        let answer = rm.ask(register_rm("2.6.0", "app", resources)).await;
+        let Message::RegisterRmResponse(answer) = answer else { panic!("{answer:?}") };
+        assert_eq!(answer.identified, is_welcome, "{resources}");
+    }
+    // Protobuf has room for the reason.
+    let header = Header { codec: Codec::Protobuf, ..Header::new(Kind::Request, 900) };
+    rm.send_as(&header, &register_rm("2.6.0", "app", "d")).await;
+    let Message::RegisterRmResponse(answer) = rm.answer_to(900).await else { panic!("another answer") };
+    assert!(answer.outcome.message.contains("server.maxResourcesPerClient"), "{answer:?}");
+    stop(server).await;
+}
+
+#[tokio::test]
+async fn names_that_are_too_long_are_refused() {
+    let (server, address) = server(|_| {}).await;
+    for (version, application, resource) in [
+        ("2".repeat(65), "app".to_owned(), "a".to_owned()),
+        ("2.6.0".to_owned(), "a".repeat(257), "a".to_owned()),
+        ("2.6.0".to_owned(), "app".to_owned(), "a".repeat(257)),
+    ] {
+        let mut rm = Peer::connect(address).await;
+        let answer = rm.ask(register_rm(&version, &application, &resource)).await;
+        let Message::RegisterRmResponse(answer) = answer else { panic!("{answer:?}") };
+        assert!(!answer.identified);
+    }
+    let mut rm = Peer::rm(address, "2.6.0", "a").await;
+    let xid = rm.begin().await;
+    let long = "a".repeat(257);
+    let answer = rm.ask(branch(&xid, BranchType::At, &long, "t:1")).await;
+    let Message::BranchRegisterResponse(answer) = answer else { panic!("{answer:?}") };
+    assert!(answer.outcome.message.contains("257 bytes long"), "{answer:?}");
+    let Message::BranchRegister(query) = branch(&xid, BranchType::At, &long, "t:1") else { unreachable!() };
+    let Message::GlobalLockQueryResponse(answer) = rm.ask(Message::GlobalLockQuery(query)).await else {
+        panic!("another answer")
+    };
+    assert!(answer.outcome.message.contains("257 bytes long"), "{answer:?}");
     stop(server).await;
 }

@@ -134,3 +134,23 @@ async fn who_holds_the_row_in_its_database_is_told_not_to_wait_for_a_rollback() 
     assert_eq!(status_of(tm.answer_to(rollback).await), GlobalStatus::Rollbacked);
     stop(server).await;
 }
+
+#[tokio::test]
+async fn more_rows_than_a_branch_may_lock_are_neither_locked_nor_looked_for() {
+    let (server, address) = server(|settings| settings.coordinator.max_locks = 3).await;
+    let mut rm = Peer::rm(address, "2.6.0", "jdbc:a").await;
+    let xid = rm.begin().await;
+    for (lock_key, fits) in [("t:1,2;u:3", true), ("t:1,2;u:3,4", false), ("t:1,,,,,,;;;", true)] {
+        let Message::BranchRegister(query) = branch(&xid, BranchType::At, "jdbc:a", lock_key) else {
+            unreachable!()
+        };
+        let answer = rm.ask(Message::GlobalLockQuery(query.clone())).await;
+        let Message::GlobalLockQueryResponse(answer) = answer else { panic!("{answer:?}") };
+        assert_eq!(answer.outcome.is_success(), fits, "{lock_key}");
+        assert_eq!(answer.outcome.message.contains("at most 3 are allowed"), !fits, "{answer:?}");
+        let answer = rm.ask(Message::BranchRegister(query)).await;
+        let Message::BranchRegisterResponse(answer) = answer else { panic!("{answer:?}") };
+        assert_eq!(answer.outcome.is_success(), fits, "{lock_key}: {answer:?}");
+    }
+    stop(server).await;
+}

@@ -92,10 +92,12 @@ fn place(client: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::front::clients::Closing;
 
     fn client(id: u64, application: &str, address: &str) -> (Identity, Arc<Peer>) {
         let address = address.parse().unwrap();
-        (Identity::new(application, "group", "2.6.0", address), Arc::new(Peer::new(id, address)))
+        let identity = Identity::new(application.into(), "group", "2.6.0", address, Arc::default());
+        (identity, Arc::new(Peer::new(id, address)))
     }
 
     #[test]
@@ -123,7 +125,7 @@ mod tests {
         assert_eq!(chosen(&holders, "app:10.0.0.7:9", true), [1, 2, 3]);
         assert_eq!(chosen(&holders, "new:10.0.0.7:9", true), [1, 2, 3, 4]);
         assert!(chosen(&holders, "new:10.0.0.7:9", false).is_empty());
-        clients[0].1.close();
+        clients[0].1.close(Closing::Asked);
         assert_eq!(chosen(&holders, "app:10.0.0.1:1", true), [2]);
         for (identity, peer) in &clients {
             holders.remove(identity, peer);

@@ -1,10 +1,9 @@
 //! One connection, as all others see it.
 
 use std::{
-    collections::HashMap,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
     },
     time::SystemTime,
@@ -21,7 +20,10 @@ use seata_protocol::{
     BranchId, BranchRequest, Header, Kind, Message, Outcome, Text, UndoLogDelete, Version, frame,
 };
 
-use super::batch::Batch;
+use super::{
+    batch::Batch,
+    questions::{Question, Questions},
+};
 
 /// How many requests a client may owe an answer for.
 const MAX_ASKED: usize = 65_536;
@@ -34,23 +36,39 @@ pub(in crate::front) struct Peer {
     pub(in crate::front) address: SocketAddr,
     /// When it connected.
     pub(super) since: Millis,
-    identity: OnceLock<Arc<Identity>>,
+    identity: Mutex<Option<Arc<Identity>>>,
     roles: AtomicU8,
     is_version_zero: AtomicBool,
-    is_to_close: AtomicBool,
+    /// 0, or why it is to close.
+    closing: AtomicU8,
     in_flight: AtomicUsize,
+    /// How many bytes are counted for it among those of all.
+    held: AtomicUsize,
+    /// How many answers of phase two it owes.
+    owes: AtomicUsize,
     outgoing: Mutex<Outgoing>,
     waker: AtomicWaker,
 }
 
 /// Who a client is, as it said when it registered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::front) struct Identity {
     pub(in crate::front) application: Arc<str>,
     pub(in crate::front) group: Arc<str>,
     pub(in crate::front) version: Arc<str>,
     /// `application:ip:port`.
     pub(in crate::front) client: Arc<str>,
+    /// What the clients of the application were asked.
+    pub(super) questions: Arc<Questions>,
+}
+
+/// Why a connection is to close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::front) enum Closing {
+    /// Somebody asked for it.
+    Asked = 1,
+    /// It holds the most bytes, and all together hold too many.
+    Greedy = 2,
 }
 
 /// What a client is there for.
@@ -66,6 +84,8 @@ pub(in crate::front) enum Role {
 pub(in crate::front) enum Answer {
     /// How it went.
     Branch(BranchId, BranchAnswer),
+    /// It failed, and does not say for which branch: Java leaves that out of some failures.
+    Failed(BranchAnswer),
     /// It could not write its answer down.
     Unreadable(String),
 }
@@ -73,24 +93,20 @@ pub(in crate::front) enum Answer {
 #[derive(Default)]
 struct Outgoing {
     bytes: BytesMut,
-    asked: HashMap<i32, Question>,
     has_ended: bool,
 }
 
-struct Question {
-    batch: Arc<Batch>,
-    index: usize,
-    branch: BranchId,
-}
-
 impl Identity {
-    pub(in crate::front) fn new(application: &str, group: &str, version: &str, address: SocketAddr) -> Self {
-        Self {
-            application: application.into(),
-            group: group.into(),
-            version: version.into(),
-            client: format!("{application}:{}:{}", address.ip(), address.port()).into(),
-        }
+    pub(super) fn new(
+        application: Arc<str>,
+        group: &str,
+        version: &str,
+        address: SocketAddr,
+        questions: Arc<Questions>,
+    ) -> Self {
+        let client = format!("{application}:{}:{}", address.ip(), address.port());
+        let (group, version, client) = (group.into(), version.into(), client.into());
+        Self { application, group, version, client, questions }
     }
 }
 
@@ -101,24 +117,25 @@ impl Peer {
             id,
             address,
             since: since.as_millis() as Millis,
-            identity: OnceLock::new(),
+            identity: Mutex::default(),
             roles: AtomicU8::new(0),
             is_version_zero: AtomicBool::new(false),
-            is_to_close: AtomicBool::new(false),
+            closing: AtomicU8::new(0),
             in_flight: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
+            owes: AtomicUsize::new(0),
             outgoing: Mutex::default(),
             waker: AtomicWaker::new(),
         }
     }
 
     /// Who it is, once it is registered.
-    pub(in crate::front) fn identity(&self) -> Option<&Arc<Identity>> {
-        self.identity.get()
+    pub(in crate::front) fn identity(&self) -> Option<Arc<Identity>> {
+        self.identity.lock().expect("nothing panics under it").clone()
     }
 
-    /// Takes its identity in, the first time.
-    pub(in crate::front) fn identify(&self, identity: impl FnOnce() -> Identity) -> &Arc<Identity> {
-        self.identity.get_or_init(|| Arc::new(identity()))
+    pub(super) fn identify(&self, identity: Arc<Identity>) {
+        *self.identity.lock().expect("nothing panics under it") = Some(identity);
     }
 
     pub(in crate::front) fn has_role(&self, role: Role) -> bool {
@@ -138,28 +155,47 @@ impl Peer {
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
+        self.in_flight.load(Ordering::SeqCst)
     }
 
-    pub(in crate::front) fn set_in_flight(&self, requests: usize) {
-        self.in_flight.store(requests, Ordering::Relaxed);
+    pub(in crate::front) fn request_begins(&self) {
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Whether nothing of it is under way, neither its requests nor ours.
+    pub(in crate::front) fn request_ends(&self) {
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Whether no request of it is under way.
     pub(in crate::front) fn is_at_rest(&self) -> bool {
         self.in_flight() == 0
     }
 
+    /// How many bytes are counted for it.
+    pub(in crate::front) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Counts so many bytes for it from now on; how many they were.
+    pub(in crate::front) fn hold(&self, bytes: usize) -> usize {
+        // Only its task changes it.
+        let before = self.held.load(Ordering::Relaxed);
+        if bytes != before {
+            self.held.store(bytes, Ordering::Relaxed);
+        }
+        before
+    }
+
     /// Whether requests may be sent to it.
-    pub(super) fn is_open(&self) -> bool {
-        !self.is_to_close.load(Ordering::Acquire)
+    pub(in crate::front) fn is_open(&self) -> bool {
+        self.closing.load(Ordering::Acquire) == 0
     }
 
     /// Asks its task to close the connection. Returns whether that is new.
-    pub(in crate::front) fn close(&self) -> bool {
-        let is_new = !self.is_to_close.swap(true, Ordering::AcqRel);
+    pub(in crate::front) fn close(&self, why: Closing) -> bool {
+        let changed = self.closing.compare_exchange(0, why as u8, Ordering::AcqRel, Ordering::Acquire);
         self.wake();
-        is_new
+        changed.is_ok()
     }
 
     /// Its task has something to do.
@@ -168,23 +204,26 @@ impl Peer {
     }
 
     /// For its task: who is woken when there is something to write, and whether to close.
-    pub(in crate::front) fn watch(&self, waker: &std::task::Waker) -> bool {
+    pub(in crate::front) fn watch(&self, waker: &std::task::Waker) -> Option<Closing> {
         self.waker.register(waker);
-        self.is_to_close.load(Ordering::Acquire)
+        match self.closing.load(Ordering::Acquire) {
+            0 => None,
+            closing if closing == Closing::Greedy as u8 => Some(Closing::Greedy),
+            _ => Some(Closing::Asked),
+        }
     }
 
-    /// For its task: moves what waits to be written to `out`.
-    pub(in crate::front) fn take_outgoing(&self, out: &mut BytesMut) {
+    /// For its task: moves what waits to be written to `out`, if that has room; how many bytes wait on.
+    pub(in crate::front) fn take_outgoing(&self, out: Option<&mut BytesMut>) -> usize {
         let mut outgoing = self.outgoing.lock().expect("nothing panics under it");
-        if outgoing.bytes.is_empty() {
-            return;
-        }
+        let Some(out) = out.filter(|_| !outgoing.bytes.is_empty()) else { return outgoing.bytes.len() };
         if out.is_empty() {
             std::mem::swap(out, &mut outgoing.bytes);
         } else {
             out.extend_from_slice(&outgoing.bytes);
             outgoing.bytes.clear();
         }
+        0
     }
 
     /// For its task: an idle connection keeps no memory.
@@ -193,14 +232,11 @@ impl Peer {
         if outgoing.bytes.is_empty() {
             outgoing.bytes = BytesMut::new();
         }
-        if outgoing.asked.is_empty() {
-            outgoing.asked = HashMap::new();
-        }
     }
 
     /// Appends a request of phase two; it is written when its task is woken.
     pub(super) fn ask(
-        &self,
+        self: &Arc<Self>,
         id: i32,
         phase: Phase,
         task: &BranchTask,
@@ -221,21 +257,24 @@ impl Peer {
             Phase::Commit => Message::BranchCommit(request),
             Phase::Rollback => Message::BranchRollback(request),
         };
+        let identity = self.identity().ok_or_else(|| format!("{} is not registered", self.address))?;
         let mut outgoing = self.outgoing.lock().expect("nothing panics under it");
-        let outgoing = &mut *outgoing;
         if outgoing.has_ended {
             return Err(format!("the connection of {} has ended", task.client));
         }
         if outgoing.bytes.len() > MAX_WAITING {
             return Err(format!("{} does not read what it is asked", self.address));
         }
-        if outgoing.asked.len() >= MAX_ASKED {
+        if self.owes.load(Ordering::Relaxed) >= MAX_ASKED {
             return Err(format!("{} owes {MAX_ASKED} answers already", self.address));
         }
         frame::write(&mut outgoing.bytes, &self.header(Kind::Request, id), &message)
             .map_err(|error| format!("the request cannot be written: {error}"))?;
-        let question = Question { batch: Arc::clone(batch), index, branch: task.branch };
-        outgoing.asked.insert(id, question);
+        self.owes.fetch_add(1, Ordering::Relaxed);
+        let (peer, batch) = (Arc::clone(self), Arc::clone(batch));
+        // Not after it has ended: nobody would look for it then.
+        identity.questions.insert(id, Question { peer, batch, index, branch: task.branch });
+        drop(outgoing);
         Ok(())
     }
 
@@ -261,47 +300,41 @@ impl Peer {
     }
 
     pub(super) fn forget_request(&self, id: i32) {
-        self.outgoing.lock().expect("nothing panics under it").asked.remove(&id);
+        if let Some(identity) = self.identity() {
+            identity.questions.remove(id);
+        }
     }
 
-    /// Whether it owes the answer to this request.
-    pub(in crate::front) fn expects(&self, id: i32) -> bool {
-        self.outgoing.lock().expect("nothing panics under it").asked.contains_key(&id)
-    }
-
-    /// It has answered. Returns whether anybody had asked that.
+    /// It has answered. Returns whether anybody had asked that, of this connection or, for some clients use
+    /// whichever they find first, of another one of its application.
     pub(in crate::front) fn answered(&self, id: i32, answer: Answer) -> bool {
-        let question = {
-            let mut outgoing = self.outgoing.lock().expect("nothing panics under it");
-            match (outgoing.asked.get(&id), &answer) {
-                // Java leaves the branch out of some failures.
-                (Some(question), Answer::Branch(branch, _))
-                    if branch.0 != 0 && *branch != question.branch =>
-                {
-                    None
-                }
-                _ => outgoing.asked.remove(&id),
-            }
-        };
-        let Some(question) = question else { return false };
+        let Some(identity) = self.identity() else { return false };
+        let Some(question) = identity.questions.answered_by(self, id, &answer) else { return false };
         let reached = match answer {
-            Answer::Branch(_, answer) => Reached::Answered(answer),
+            Answer::Branch(_, answer) | Answer::Failed(answer) => Reached::Answered(answer),
             Answer::Unreadable(reason) => Reached::Unreachable { reason },
         };
         question.batch.settle(question.index, reached);
         true
     }
 
+    /// It owes one answer less.
+    pub(super) fn settled(&self) {
+        self.owes.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// The connection is gone, and with it all answers that it owes.
     pub(super) fn end(&self) {
-        self.is_to_close.store(true, Ordering::Release);
-        let asked = {
+        self.close(Closing::Asked);
+        {
             let mut outgoing = self.outgoing.lock().expect("nothing panics under it");
             outgoing.has_ended = true;
             outgoing.bytes = BytesMut::new();
-            std::mem::take(&mut outgoing.asked)
+        }
+        let Some(identity) = self.identity().filter(|_| self.owes.load(Ordering::Relaxed) > 0) else {
+            return;
         };
-        for question in asked.into_values() {
+        for question in identity.questions.remove_of(self) {
             let reason = format!("the connection of {} ended before it answered", self.address);
             question.batch.settle(question.index, Reached::Unreachable { reason });
         }
@@ -318,6 +351,10 @@ impl Answer {
     pub(in crate::front) fn of(response: &seata_protocol::BranchResponse) -> Self {
         let Outcome { message, .. } = &response.outcome;
         let reason = if response.outcome.is_success() { String::new() } else { message.to_string() };
-        Self::Branch(response.branch_id, BranchAnswer { status: response.status, reason })
+        let answer = BranchAnswer { status: response.status, reason };
+        match response.branch_id {
+            BranchId(0) if !response.outcome.is_success() => Self::Failed(answer),
+            branch => Self::Branch(branch, answer),
+        }
     }
 }

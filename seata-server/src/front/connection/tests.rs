@@ -1,43 +1,71 @@
 use std::{
-    future::{Ready, ready},
-    task::{Wake, Waker},
+    future::{Pending, Ready, pending, ready},
+    sync::atomic::Ordering,
+    task::Wake,
+    time::Duration,
 };
 
 use seata_coordinator::{
     driver::{Driver, SystemClock},
     store::{AnyStore, MemoryStore},
 };
-use seata_protocol::{BranchId, BranchRequest, BranchType, GlobalRequest, RegisterTm};
+use seata_protocol::{
+    Batch, BranchId, BranchRegister, BranchRequest, BranchType, Compressor, GlobalBegin, GlobalRequest,
+    Header, Kind, Message, RegisterRm, RegisterTm, frame,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, BufWriter, DuplexStream, duplex},
     time::timeout,
 };
 
 use super::*;
-use crate::{front::Clients, metrics::Metrics, settings::FrontSettings};
+use crate::{
+    front::{
+        Clients,
+        incoming::Place,
+        requests::{Answer, Asker},
+    },
+    metrics::Metrics,
+    settings::FrontSettings,
+};
 
 const ADDRESS: &str = "10.0.0.9:40000";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 async fn desk() -> Arc<Desk> {
+    desk_with(FrontSettings::default()).await
+}
+
+async fn desk_with(front: FrontSettings) -> Arc<Desk> {
     let (clients, metrics) = (Clients::default(), Arc::new(Metrics::default()));
     let store = AnyStore::Memory(MemoryStore::new("test", 100));
     let settings = seata_coordinator::settings::Settings::default();
     let (tc, _) =
         Driver::start(store, clients.clone(), SystemClock::new(), Box::new(|| 0.0), settings).await.unwrap();
-    Arc::new(Desk::new(tc, clients, metrics, FrontSettings::default()))
+    Arc::new(Desk::new(tc, clients, metrics, front))
+}
+
+fn register_tm(version: &str, group: &str) -> Message {
+    Message::RegisterTm(RegisterTm {
+        version: version.into(),
+        application_id: "app".into(),
+        transaction_service_group: group.into(),
+        extra_data: "".into(),
+    })
+}
+
+fn begin() -> Message {
+    Message::GlobalBegin(GlobalBegin { timeout_ms: 60_000, name: "purchase".into() })
+}
+
+fn global(xid: &str) -> GlobalRequest {
+    GlobalRequest { xid: xid.into(), extra_data: "".into() }
 }
 
 fn requests(count: i32) -> BytesMut {
     let mut bytes = BytesMut::new();
-    let register = Message::RegisterTm(RegisterTm {
-        version: "2.6.0".into(),
-        application_id: "app".into(),
-        transaction_service_group: "group".into(),
-        extra_data: "".into(),
-    });
-    frame::write(&mut bytes, &Header::new(Kind::Request, 0), &register).unwrap();
-    let status = Message::GlobalStatus(GlobalRequest { xid: "127.0.0.1:1:1".into(), extra_data: "".into() });
+    frame::write(&mut bytes, &Header::new(Kind::Request, 0), &register_tm("2.6.0", "group")).unwrap();
+    let status = Message::GlobalStatus(global("127.0.0.1:1:1"));
     for id in 1..count {
         frame::write(&mut bytes, &Header::new(Kind::Request, id), &status).unwrap();
     }
@@ -82,23 +110,47 @@ impl Wake for Woken {
 }
 
 /// Polls until nobody wakes it.
-fn settle(connection: &mut Connection<DuplexStream, Ready<Done>>) {
+fn settle<F: Future<Output = Done>>(connection: &mut Connection<DuplexStream, F>) {
+    if let Some(end) = settle_or_end(connection) {
+        panic!("{end}");
+    }
+}
+
+fn settle_or_end<F: Future<Output = Done>>(connection: &mut Connection<DuplexStream, F>) -> Option<End> {
     let woken = Arc::new(Woken::default());
     let waker = Waker::from(Arc::clone(&woken));
     loop {
         let before = woken.0.load(Ordering::Relaxed);
-        assert!(connection.poll(&mut Context::from_waker(&waker)).is_pending());
+        if let Poll::Ready(end) = connection.poll(&mut Context::from_waker(&waker)) {
+            return Some(end);
+        }
         if woken.0.load(Ordering::Relaxed) == before {
-            return;
+            return None;
         }
     }
+}
+
+/// A connection whose requests never end, and its client, registered as a TM of this version.
+async fn busy(desk: &Arc<Desk>, version: &str) -> (Connection<DuplexStream, Pending<Done>>, DuplexStream) {
+    let (mut client, server) = duplex(8 << 20);
+    let never: fn(Arc<Desk>, Release, Job) -> Pending<Done> = |_, _, _| pending();
+    let mut connection = Connection::new(server, ADDRESS.parse().unwrap(), Arc::clone(desk), never);
+    send(&mut client, &Header::new(Kind::Request, 0), &register_tm(version, "group")).await;
+    settle(&mut connection);
+    (connection, client)
+}
+
+async fn send(client: &mut DuplexStream, header: &Header, message: &Message) {
+    let mut bytes = BytesMut::new();
+    frame::write(&mut bytes, header, message).unwrap();
+    client.write_all(&bytes).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_call_that_waited_behind_many_answers_is_sent() {
     let desk = desk().await;
     let (mut client, server) = duplex(8 << 20);
-    let never: fn(Arc<Desk>, Asker, Job) -> Ready<Done> = |_, _, _| unreachable!("nothing is asked");
+    let never: fn(Arc<Desk>, Release, Job) -> Ready<Done> = |_, _, _| unreachable!("nothing is asked");
     let mut connection = Connection::new(server, ADDRESS.parse().unwrap(), Arc::clone(&desk), never);
     let long = |length: usize| {
         Message::BranchCommit(BranchRequest {
@@ -110,11 +162,14 @@ async fn a_call_that_waited_behind_many_answers_is_sent() {
         })
     };
     let header = Header::new(Kind::Response, 1);
+    connection.under_way = 1;
+    connection.peer.request_begins();
     connection.work.push(ready(Done {
-        header: header.clone(),
-        part: None,
-        answer: long(MUCH_TO_WRITE),
-        weight: Weight::default(),
+        place: Place::Alone(header.clone()),
+        kind: "other",
+        answer: Some(Answer { message: long(MUCH_TO_WRITE), failed: false }),
+        weight: 0,
+        came: std::time::Instant::now(),
     }));
     let mut call = BytesMut::new();
     frame::write(&mut call, &header, &long(1)).unwrap();
@@ -124,4 +179,131 @@ async fn a_call_that_waited_behind_many_answers_is_sent() {
     let mut sent = Vec::new();
     client.read_to_end(&mut sent).await.unwrap();
     assert!(sent.ends_with(&call), "{} bytes were sent", sent.len());
+}
+
+/// Java looks at the status alone, and takes any that is no time-out for a commit's success.
+#[tokio::test]
+async fn what_is_not_known_to_be_done_is_not_answered() {
+    for ask in [Message::GlobalCommit, Message::GlobalRollback] {
+        let desk = desk().await;
+        let (mut client, server) = duplex(1 << 20);
+        let mut connection = Connection::new(server, ADDRESS.parse().unwrap(), Arc::clone(&desk), carry_out);
+        let xid = format!("{}:1", desk.tc.address());
+        desk.tc.stop();
+        for (id, message) in [register_tm("2.6.0", "group"), begin(), ask(global(&xid))].iter().enumerate() {
+            send(&mut client, &Header::new(Kind::Request, id as i32), message).await;
+        }
+        let end = settle_or_end(&mut connection).expect("the connection ends");
+        assert!(matches!(end, End::Unavailable), "{end}");
+        drop(connection);
+        let mut bytes = BytesMut::new();
+        while client.read_buf(&mut bytes).await.unwrap() > 0 {}
+        let (limits, mut answers) = (seata_protocol::Limits::default(), Vec::new());
+        let mut decoder = FrameDecoder::new(limits);
+        while let Some(frame) = decoder.next(&mut bytes).unwrap() {
+            answers.push((frame.header.id, frame.message(&limits).unwrap().message));
+        }
+        answers.sort_by_key(|(id, _)| *id);
+        assert_eq!(answers.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [0, 1], "{answers:?}");
+        let Message::GlobalBeginResponse(begun) = &answers[1].1 else { panic!("{answers:?}") };
+        assert!(!begun.outcome.is_success(), "a begin is looked at as a whole");
+    }
+}
+
+#[tokio::test]
+async fn a_request_weighs_what_it_keeps_however_short_it_came() {
+    let desk = desk().await;
+    let (mut connection, mut client) = busy(&desk, "2.6.0").await;
+    let register = |lock_key: String, data: String| {
+        Message::BranchRegister(BranchRegister {
+            xid: "127.0.0.1:1:1".into(),
+            branch_type: BranchType::At,
+            resource_id: "jdbc:a".into(),
+            lock_key: lock_key.into(),
+            application_data: data.into(),
+        })
+    };
+    let header = Header { compressor: Compressor::Gzip, ..Header::new(Kind::Request, 1) };
+    send(&mut client, &header, &register("t:1".to_owned(), "d".repeat(1 << 20))).await;
+    settle(&mut connection);
+    assert!(connection.under_way_bytes >= 1 << 20, "{}", connection.under_way_bytes);
+    assert!(connection.peer.held() >= 1 << 20, "{}", connection.peer.held());
+    let before = connection.under_way_bytes;
+    send(&mut client, &header, &register(format!("t:{}", "1,".repeat(10_000)), String::new())).await;
+    settle(&mut connection);
+    assert!(connection.under_way_bytes - before >= 10_000 * size_of::<seata_protocol::RowLock>());
+    assert_eq!(connection.under_way, 2);
+    drop(connection);
+    assert_eq!(desk.clients.peers().len(), 0);
+}
+
+#[tokio::test]
+async fn a_merged_frame_counts_as_its_parts() {
+    let settings = FrontSettings { max_requests_per_connection: 2, ..FrontSettings::default() };
+    let desk = desk_with(settings).await;
+    for version in ["2.6.0", "2.0.0"] {
+        let (mut connection, mut client) = busy(&desk, version).await;
+        let batch = Batch { messages: vec![begin(); 1_000], ids: (1..=1_000).collect() };
+        send(&mut client, &Header::new(Kind::Oneway, 2_000), &Message::Merged(batch)).await;
+        send(&mut client, &Header::new(Kind::Request, 2_001), &begin()).await;
+        settle(&mut connection);
+        assert_eq!(connection.under_way, 2, "{version}");
+        assert!(!connection.peer.is_at_rest(), "who stops the server knows at once");
+        assert!(connection.backlog.bytes() >= 998 * size_of::<Job>(), "{version}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_says_it_is_an_answer_passes_no_limit() {
+    let desk = desk().await;
+    for message in [begin(), register_tm("2.6.0", "group")] {
+        let (mut connection, mut client) = busy(&desk, "2.6.0").await;
+        send(&mut client, &Header::new(Kind::Response, 1), &message).await;
+        let end = settle_or_end(&mut connection).expect("the connection ends");
+        assert!(matches!(end, End::Misplaced(_)), "{end}");
+        assert_eq!(connection.under_way, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_parked_frame_keeps_nothing_of_what_came_with_it() {
+    let settings = FrontSettings { max_requests_per_connection: 1, ..FrontSettings::default() };
+    let desk = desk_with(settings).await;
+    let (mut connection, mut client) = busy(&desk, "2.6.0").await;
+    for id in 1..100 {
+        send(&mut client, &Header::new(Kind::Request, id), &begin()).await;
+    }
+    settle(&mut connection);
+    assert_eq!(connection.under_way, 1);
+    let Some(backlog::Next::Frame(frame)) = connection.backlog.pop() else { panic!("a frame waits") };
+    let mut body = frame.body.try_into_mut().expect("nobody else has it");
+    assert_eq!(body.split_off(0).capacity(), 2 + 4 + 2 + "purchase".len(), "no more than its own bytes");
+}
+
+#[tokio::test]
+async fn a_transaction_belongs_to_the_group_of_its_tm() {
+    let desk = desk().await;
+    let (mut client, server) = duplex(1 << 20);
+    let never: fn(Arc<Desk>, Release, Job) -> Pending<Done> = |_, _, _| pending();
+    let mut connection = Connection::new(server, ADDRESS.parse().unwrap(), Arc::clone(&desk), never);
+    let register_rm = |group: &str| {
+        Message::RegisterRm(RegisterRm {
+            version: "2.6.0".into(),
+            application_id: "app".into(),
+            transaction_service_group: group.into(),
+            extra_data: "".into(),
+            resource_ids: "jdbc:a".into(),
+        })
+    };
+    for (message, group) in [
+        (register_rm("unsigned"), "unsigned"),
+        (register_tm("2.6.0", "signed"), "signed"),
+        (register_rm("unsigned"), "signed"),
+        (register_tm("2.6.0", "other"), "other"),
+    ] {
+        send(&mut client, &Header::new(Kind::Request, 1), &message).await;
+        settle(&mut connection);
+        let Some(Asker { identity, .. }) = &connection.asker else { panic!("it is registered") };
+        assert_eq!(&*identity.group, group);
+    }
 }
