@@ -118,7 +118,7 @@ impl Config {
         Self::build(entries, notes)
     }
 
-    fn build(entries: Entries, notes: Vec<String>) -> Result<Self, ConfigError> {
+    fn build(entries: Entries, mut notes: Vec<String>) -> Result<Self, ConfigError> {
         let mut draft = Draft::default();
         for key in KEYS {
             let Some(entry) = entries.get(key.name) else { continue };
@@ -130,6 +130,7 @@ impl Config {
             })?;
         }
         draft.finish(&entries)?;
+        notes.append(&mut draft.notes);
         Ok(Self { settings: draft.settings.clone(), logging: draft.logging.clone(), notes, entries, draft })
     }
 }

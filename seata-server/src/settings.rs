@@ -48,7 +48,7 @@ pub struct FrontSettings {
     /// How long a connection may take to register, or to take its answers. Default: 10 s.
     pub patience: Duration,
     /// How long a registration waits for rows that others hold before the conflict is told; must stay below
-    /// the clients' RPC time-out. Default: zero, as Java; at most 1 s unless forced.
+    /// the clients' RPC time-out. Default: zero, as Java; more than 10 s counts as 10 s.
     pub lock_wait: Duration,
     /// Answers to merged requests of clients from 1.5 to 2.2 as batch results, each when it is ready
     /// (`transport.enableTcServerBatchSendResponse`). Default: false.

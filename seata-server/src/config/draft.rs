@@ -1,6 +1,6 @@
 //! Settings while they are read: what a key alone cannot decide is put together at the end.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use seata_config::Entries;
 
@@ -13,6 +13,13 @@ use super::{ConfigError, Logging};
 
 /// Java's key for whether clients are checked.
 pub(super) const CHECK_AUTH: &str = "server.enableCheckAuth";
+
+/// The pauses of committing, asynchronous committing and rolling back.
+pub(super) const RETRY_PERIODS: [&str; 3] = [
+    "server.recovery.committingRetryPeriod",
+    "server.recovery.asyncCommittingRetryPeriod",
+    "server.recovery.rollbackingRetryPeriod",
+];
 
 /// The settings and what several keys say together.
 #[derive(Clone, Debug)]
@@ -30,6 +37,10 @@ pub(super) struct Draft {
     pub(super) check_auth: Option<bool>,
     pub(super) application_data_limit: usize,
     pub(super) application_data_limit_check: bool,
+    /// What nobody wrote and follows from another key.
+    pub(super) followed: BTreeMap<&'static str, &'static str>,
+    /// What was written and does not hold as it stands.
+    pub(super) notes: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -53,6 +64,8 @@ impl Default for Draft {
             check_auth: None,
             application_data_limit: 64_000,
             application_data_limit_check: false,
+            followed: BTreeMap::new(),
+            notes: Vec::new(),
         }
     }
 }
@@ -60,41 +73,83 @@ impl Default for Draft {
 impl Draft {
     /// Puts together what several keys say; `written` is what stands somewhere.
     pub(super) fn finish(&mut self, written: &Entries) -> Result<(), ConfigError> {
-        /// Of Java's Seata port above its HTTP port.
-        const ABOVE: u16 = 1_000;
         let is_given = |key: &str| written.get(key).is_some();
+        self.finish_ports(is_given);
+        self.finish_retries(is_given);
+        self.finish_limits(is_given);
         let settings = &mut self.settings;
-        if let Some(port) = self.http_port {
-            if !is_given("console.port") {
-                settings.console.port = Some(port);
-            }
-            if !is_given("server.servicePort") {
-                settings.front.port = if port == 0 { 0 } else { port + ABOVE };
-            }
-        }
-        if !is_given("console.bind") {
-            settings.console.bind.clone_from(&settings.front.bind);
-        }
         if let Some(directory) = &self.directory {
             settings.store.directory.clone_from(directory);
         }
-        let periods = self.retry_periods.iter().flatten();
-        let coordinator = &mut settings.coordinator;
-        coordinator.retry_period = periods.min().copied().unwrap_or(coordinator.retry_period);
-        coordinator.max_retry_period = coordinator.max_retry_period.max(coordinator.retry_period);
-        let limit = if self.application_data_limit_check {
-            self.application_data_limit
-        } else {
-            MAX_APPLICATION_DATA
-        };
-        coordinator.max_application_data = limit;
         settings.front.tls = self.server_tls.settings("server.tls")?;
         settings.console.tls = self.console_tls.settings("console.tls")?;
         self.check_ports()?;
         self.check_access_keys(written)?;
+        if !is_given(CHECK_AUTH) && is_given("server.accessKeys") {
+            self.followed.insert(CHECK_AUTH, "server.accessKeys");
+        }
         let host = address::advertised(&self.settings.front)?;
+        if !is_given("server.host") && is_given("server.bind") {
+            self.followed.insert("server.host", "server.bind");
+        }
         self.settings.front.host = Some(host);
         Ok(())
+    }
+
+    fn finish_ports(&mut self, is_given: impl Fn(&str) -> bool) {
+        /// Of Java's Seata port above its HTTP port.
+        const ABOVE: u16 = 1_000;
+        let settings = &mut self.settings;
+        if let Some(port) = self.http_port {
+            if !is_given("console.port") {
+                settings.console.port = Some(port);
+                self.followed.insert("console.port", "server.port");
+            }
+            if !is_given("server.servicePort") {
+                settings.front.port = if port == 0 { 0 } else { port + ABOVE };
+                self.followed.insert("server.servicePort", "server.port");
+            }
+        }
+        if !is_given("console.bind") && is_given("server.bind") {
+            settings.console.bind.clone_from(&settings.front.bind);
+            self.followed.insert("console.bind", "server.bind");
+        }
+    }
+
+    /// One pause holds for all kinds: the shortest that is given.
+    fn finish_retries(&mut self, is_given: impl Fn(&str) -> bool) {
+        const LONGEST: &str = "server.recovery.maxRetryPeriod";
+        let coordinator = &mut self.settings.coordinator;
+        let given = self.retry_periods.iter().zip(RETRY_PERIODS);
+        let shortest = given.clone().filter_map(|(period, key)| Some(((*period)?, key))).min();
+        let Some((period, shortest)) = shortest else { return };
+        coordinator.retry_period = period;
+        for (own, key) in given {
+            match own {
+                None => drop(self.followed.insert(key, shortest)),
+                Some(own) if *own > period => self.notes.push(format!(
+                    "{key}: no effect, one pause holds for all kinds, and {shortest} is shorter"
+                )),
+                Some(_) => {}
+            }
+        }
+        if coordinator.max_retry_period < period {
+            coordinator.max_retry_period = period;
+            match is_given(LONGEST) {
+                true => self.notes.push(format!("{LONGEST}: no effect, {shortest} is longer and holds")),
+                false => drop(self.followed.insert(LONGEST, shortest)),
+            }
+        }
+    }
+
+    fn finish_limits(&mut self, is_given: impl Fn(&str) -> bool) {
+        const LIMIT: &str = "server.applicationDataLimit";
+        let (limit, is_on) = (self.application_data_limit, self.application_data_limit_check);
+        self.settings.coordinator.max_application_data = if is_on { limit } else { MAX_APPLICATION_DATA };
+        // Java's example has its default there.
+        if !is_on && is_given(LIMIT) && limit != Self::default().application_data_limit {
+            self.notes.push(format!("{LIMIT}: no effect, server.applicationDataLimitCheck is off"));
+        }
     }
 
     /// Both say who may come in. What they say together must not be less than one of them alone says.

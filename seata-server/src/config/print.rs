@@ -40,16 +40,21 @@ impl Config {
                 value: if key.is_secret && !value.is_empty() { MASK.to_owned() } else { value },
                 default,
                 unit: key.unit(),
-                from: self
-                    .entries
-                    .get(key.name)
-                    .map_or_else(|| "default".to_owned(), |entry| entry.origin.to_string()),
+                from: self.origin(key.name),
                 meaning: key.meaning,
                 variable: super::variables_of(key).into_iter().next(),
                 is_live: key.is_live,
             }
         });
         printed.collect()
+    }
+
+    fn origin(&self, key: &str) -> String {
+        match (self.entries.get(key), self.draft.followed.get(key)) {
+            (Some(entry), _) => entry.origin.to_string(),
+            (None, Some(other)) => format!("follows from {other}"),
+            (None, None) => "default".to_owned(),
+        }
     }
 
     /// Every setting as lines for people.

@@ -8,7 +8,7 @@ use crate::settings::{AccessKey, StoreKind};
 
 use super::{
     LogFormat,
-    draft::{CHECK_AUTH, Draft},
+    draft::{CHECK_AUTH, Draft, RETRY_PERIODS},
     log_level,
 };
 
@@ -72,30 +72,33 @@ pub(super) const KEYS: &[Key] = &[
     key("server.servicePort", Field::Port(|draft| &mut draft.settings.front.port),
         "The Seata port; 0 for any free one.").java().variables(&["SEATA_PORT"]),
     key("server.tls.certificate", Field::Path(|draft| &mut draft.server_tls.certificate),
-        "TLS on the Seata port: the server's certificate chain, PEM."),
+        "TLS on the Seata port: the server's certificate chain, PEM. Seata's clients speak none themselves: each needs a TLS \
+         proxy beside it."),
     key("server.tls.key", Field::Path(|draft| &mut draft.server_tls.key),
         "TLS on the Seata port: the certificate's private key, PEM."),
     key("server.tls.clientAuthorities", Field::Path(|draft| &mut draft.server_tls.client_authorities),
         "TLS on the Seata port: the authorities of client certificates, PEM; a client without one is refused."),
     key("server.accessKeys", Field::Own { unit: "list of group=key:secret", read: access_keys, show: shown_access_keys },
-        "Who may register, by transaction service group; the group * stands for every group that has no key of its own.")
+        "Who may begin and end transactions, by transaction service group; the group * stands for every group that has no key \
+         of its own. Resource managers cannot sign: they register without a key.")
         .secret().otherwise("everybody"),
     key(CHECK_AUTH, Field::Own { unit: "true, false", read: check_auth, show: shown_check_auth },
         "Whether server.accessKeys is checked: true needs keys there, false none.").java()
         .otherwise("true where server.accessKeys is set"),
     key("server.maxConnections", Field::Count(|draft| &mut draft.settings.front.max_connections, 1, 1_000_000),
-        "How many connections there may be."),
+        "How many connections there may be; a further one is closed at once."),
     key("server.maxRequestsPerConnection",
         Field::Count(|draft| &mut draft.settings.front.max_requests_per_connection, 1, 1_000_000),
         "How many requests of one connection are worked on at a time; more are not read."),
     key("server.maxBufferedBytes", Field::Bytes(|draft| &mut draft.settings.front.max_buffered_bytes, 16 << 20, usize::MAX),
-        "How many bytes all connections together may hold in frames that are read or written."),
+        "How many bytes all connections together may hold in frames that are read or written; beyond that a connection that \
+         holds some is closed."),
     key("server.idleTimeout", Field::Time(|draft| &mut draft.settings.front.read_idle),
-        "After how long without a byte a connection is closed."),
+        "After how long without a byte from the client its connection is closed; clients send one each 5 s."),
     key("server.patience", Field::Time(|draft| &mut draft.settings.front.patience),
-        "How long a connection may take to register, or to take its answers."),
+        "How long a connection may take for the TLS handshake, to register, or to take some of its answers."),
     key("server.lockWait", Field::Own { unit: "ms", read: lock_wait, show: |draft| shown_time(draft.settings.front.lock_wait) },
-        "How long a registration waits in the queue for rows that others hold before the conflict is told; must stay \
+        "How long a registration waits in the queue for rows that others hold before the conflict is told; at most 10 s, and \
          below the clients' RPC time-out. Zero: not at all, as Java's server.").live(),
     key("server.maxLockWaiters", Field::Count(|draft| &mut draft.settings.coordinator.max_waiters, 0, 10_000_000),
         "How many registrations may be in that queue; a further one is told of the conflict at once.").live(),
@@ -111,22 +114,23 @@ pub(super) const KEYS: &[Key] = &[
     // Phase two.
     key("transport.rpcTcRequestTimeout", Field::Time(|draft| &mut draft.settings.coordinator.call_limit),
         "How long a resource may take to answer in phase two before it is asked again.").java().live(),
-    key("server.recovery.committingRetryPeriod", Field::Own { unit: "ms",
+    key(RETRY_PERIODS[0], Field::Own { unit: "ms",
         read: |draft, text| retry_period(draft, 0, text), show: |draft| shown_retry_period(draft, 0) },
         "The pause before a branch that could not commit is asked again; it doubles from try to try. One pause holds for \
          all kinds: of several that are given the shortest.").java().live(),
-    key("server.recovery.asyncCommittingRetryPeriod", Field::Own { unit: "ms",
+    key(RETRY_PERIODS[1], Field::Own { unit: "ms",
         read: |draft, text| retry_period(draft, 1, text), show: |draft| shown_retry_period(draft, 1) },
         "The same for AT commits, which are sent as soon as they are decided.").java().live(),
-    key("server.recovery.rollbackingRetryPeriod", Field::Own { unit: "ms",
+    key(RETRY_PERIODS[2], Field::Own { unit: "ms",
         read: |draft, text| retry_period(draft, 2, text), show: |draft| shown_retry_period(draft, 2) },
         "The same for rolling back.").java().live(),
     key("server.recovery.maxRetryPeriod", Field::Time(|draft| &mut draft.settings.coordinator.max_retry_period),
-        "What that pause grows to at most.").live(),
+        "What that pause grows to at most; up to half of it is added at random.").live(),
     key("server.recovery.timeoutRetryPeriod", Field::Time(|draft| &mut draft.settings.coordinator.timeout_check_period),
         "How late a global transaction's time-out may be noticed.").java().live(),
     key("server.maxCommitRetryTimeout", Field::Limit(|draft| &mut draft.settings.coordinator.retry_limits.commit),
-        "After how long, counted from begin, a transaction that cannot commit is parked; -1 for never.").java().live(),
+        "After how long, counted from begin, a transaction that cannot commit is parked; -1 for never. AT commits are tried \
+         without a limit.").java().live(),
     key("server.maxRollbackRetryTimeout", Field::Limit(|draft| &mut draft.settings.coordinator.retry_limits.rollback),
         "The same for rolling back.").java().live(),
     key("server.rollbackRetryTimeoutUnlockEnable",
@@ -140,17 +144,19 @@ pub(super) const KEYS: &[Key] = &[
         "How long after its transaction's time-out a prepared XA branch that its database does not know counts as done; \
          at least that time-out once more.").java().live(),
     key("server.answerLimit", Field::Time(|draft| &mut draft.settings.coordinator.answer_limit),
-        "How long a commit or rollback request waits for phase two; the transaction goes on either way. Below the 30 s \
-         after which clients give a request up.").live(),
+        "How long a commit or rollback request waits for phase two; the transaction goes on either way. Keep it below \
+         the 30 s after which clients give a request up.").live(),
     key("server.callsPerResource", Field::Count(|draft| &mut draft.settings.coordinator.calls_per_resource, 1, 10_000),
         "How many phase-two calls one resource gets at a time.").live(),
     key("server.commitsPerCall", Field::Count(|draft| &mut draft.settings.coordinator.commits_per_call, 1, 10_000),
-        "How many AT commits are handed to a resource together.").live(),
+        "How many AT commits are handed to a resource together at most.").live(),
     key("server.undo.logSaveDays", Field::Own { unit: "days", read: undo_log_save_days,
         show: |draft| draft.settings.front.undo_log_save_days.to_string() },
         "How many days old undo logs must be to be deleted.").java(),
-    key("server.undo.logDeletePeriod", Field::Time(|draft| &mut draft.settings.front.undo_log_delete_period),
-        "How often resource managers are asked to delete old undo logs.").java(),
+    key("server.undo.logDeletePeriod", Field::Own { unit: "ms", read: undo_log_delete_period,
+        show: |draft| shown_time(draft.settings.front.undo_log_delete_period) },
+        "How often resource managers are asked to delete old undo logs, first 3 minutes after the start; 0 for never.")
+        .java(),
 
     // Limits of the coordinator.
     key("server.applicationDataLimit", Field::Bytes(|draft| &mut draft.application_data_limit, 1, 8 << 20),
@@ -165,7 +171,7 @@ pub(super) const KEYS: &[Key] = &[
         show: |draft| draft.settings.coordinator.ids_per_block.to_string() },
         "How many transaction and branch ids are taken from the store at once."),
     key("server.inbox", Field::Count(|draft| &mut draft.settings.coordinator.inbox, 1, 10_000_000),
-        "How many commit and rollback requests may be on their way to phase two."),
+        "How many commit and rollback requests may be on their way to phase two; more wait."  ),
 
     // Where records live.
     key("store.mode", Field::Own { unit: "journal, memory", read: store_mode, show: shown_store_mode },
@@ -186,7 +192,7 @@ pub(super) const KEYS: &[Key] = &[
         show: |draft| draft.settings.console.user.clone() },
         "The console's user.").java(),
     key("console.user.password", Field::Text(|draft| &mut draft.settings.console.password),
-        "The console's password.").java().secret()
+        "The console's password. With store.mode memory nobody can log in unless it is set.").java().secret()
         .otherwise("made at random at the first start and kept in the data directory"),
     key("seata.security.secretKey", Field::Own { unit: "text", read: token_secret,
         show: |draft| draft.settings.console.token_secret.clone().unwrap_or_default() },
@@ -197,7 +203,7 @@ pub(super) const KEYS: &[Key] = &[
         "HTTPS: the certificate chain, PEM."),
     key("console.tls.key", Field::Path(|draft| &mut draft.console_tls.key), "HTTPS: the certificate's private key, PEM."),
     key("console.tls.clientAuthorities", Field::Path(|draft| &mut draft.console_tls.client_authorities),
-        "HTTPS: the authorities of client certificates, PEM; a client without one is refused."),
+        "HTTPS: the authorities of client certificates, PEM; a client without one is refused, a probe of /health too."),
 
     // The log.
     key("logging.level", Field::Own { unit: "level, list of name=level", read: log_level,
@@ -377,6 +383,11 @@ fn shown_retry_period(draft: &Draft, kind: usize) -> String {
 
 fn undo_log_save_days(draft: &mut Draft, text: &str) -> Result<(), ValueError> {
     draft.settings.front.undo_log_save_days = value::number(text, 1..=i16::MAX)?;
+    Ok(())
+}
+
+fn undo_log_delete_period(draft: &mut Draft, text: &str) -> Result<(), ValueError> {
+    draft.settings.front.undo_log_delete_period = value::duration(text)?;
     Ok(())
 }
 

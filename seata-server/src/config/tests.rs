@@ -155,6 +155,56 @@ fn javas_ports_and_periods_mean_what_they_mean_there() {
 }
 
 #[test]
+fn what_follows_from_another_key_says_so() {
+    let from = |file: &str, key: &str| {
+        let printed = read(file, &[], &[]).expect(file).printed();
+        printed.into_iter().find(|setting| setting.key == key).expect(key).from
+    };
+    for (file, key, other) in [
+        ("server.port = 7092", "console.port", "server.port"),
+        ("server.port = 7092", "server.servicePort", "server.port"),
+        ("server.bind = '10.0.0.1'", "console.bind", "server.bind"),
+        ("server.bind = '10.0.0.1'", "server.host", "server.bind"),
+        ("server.accessKeys = 'a=b:c'", "server.enableCheckAuth", "server.accessKeys"),
+        (
+            "server.recovery.rollbackingRetryPeriod = 5",
+            "server.recovery.committingRetryPeriod",
+            "server.recovery.rollbackingRetryPeriod",
+        ),
+        (
+            "server.recovery.committingRetryPeriod = '2m'",
+            "server.recovery.maxRetryPeriod",
+            "server.recovery.committingRetryPeriod",
+        ),
+    ] {
+        assert_eq!(from(file, key), format!("follows from {other}"), "{file}");
+        assert_eq!(from("", key), "default");
+    }
+    assert!(from("server.port = 7092\nconsole.port = 1", "console.port").ends_with("seata.toml:2"));
+}
+
+#[test]
+fn what_does_not_hold_as_it_stands_is_told() {
+    for (file, parts) in [
+        (
+            "server.recovery.committingRetryPeriod = 9\nserver.recovery.rollbackingRetryPeriod = 5",
+            &["committingRetryPeriod: no effect", "rollbackingRetryPeriod is shorter"][..],
+        ),
+        (
+            "server.recovery.maxRetryPeriod = 5\nserver.recovery.committingRetryPeriod = 6",
+            &["maxRetryPeriod: no effect", "committingRetryPeriod is longer"],
+        ),
+        ("server.applicationDataLimit = 5", &["applicationDataLimit: no effect", "Check is off"]),
+    ] {
+        let notes = read(file, &[], &[]).expect(file).notes;
+        assert!(parts.iter().all(|part| notes.iter().any(|note| note.contains(part))), "{file}: {notes:?}");
+    }
+    let javas = "server.recovery.committingRetryPeriod = 1000\nserver.recovery.rollbackingRetryPeriod = 1000\n\
+                 server.applicationDataLimit = 64000\nserver.applicationDataLimitCheck = false";
+    assert!(read(javas, &[], &[]).expect("good").notes.is_empty());
+}
+
+#[test]
 fn what_is_unlocked_and_who_may_wait_can_be_set() {
     let file = "server.rollbackRetryTimeoutUnlockEnable = true\nserver.rollback-failed-unlock-enable = true\n\
                 server.xaerNotaRetryTimeout = 5000\nserver.maxLockWaiters = 0";
