@@ -1,7 +1,7 @@
 //! The servers that are compared, each a process of its own.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -64,7 +64,9 @@ pub(crate) struct Candidate {
     pub(crate) kind: Kind,
     pub(crate) address: SocketAddr,
     /// From its start until it listened.
-    pub(crate) started_in: Duration,
+    pub(crate) listens_after: Duration,
+    /// From its start until it took requests: it listens while it reads its journal.
+    pub(crate) ready_after: Duration,
     process: Process,
     /// Where its journal is.
     directory: Option<TempDir>,
@@ -161,18 +163,26 @@ fn responder() -> Candidate {
     let output = child.stdout.take().expect("it is piped");
     BufReader::new(output).read_line(&mut line).expect("it says where it listens");
     let address = line.trim_end().parse().expect("an address");
-    let started_in = start.elapsed();
-    Candidate { kind: Kind::Responder, address, started_in, process: Process::Ours(child), directory: None }
+    let after = start.elapsed();
+    Candidate {
+        kind: Kind::Responder,
+        address,
+        listens_after: after,
+        ready_after: after,
+        process: Process::Ours(child),
+        directory: None,
+    }
 }
 
 fn ours(kind: Kind, address: SocketAddr, directory: TempDir) -> Candidate {
     let binary = binary();
     let log = std::fs::File::options().create(true).append(true).open(directory.path().join("log"));
     let log = log.expect("a log file");
+    let console = free_address();
     let start = Instant::now();
     let child = Command::new(binary)
         .args(["--bind", "127.0.0.1", "--port", &address.port().to_string()])
-        .args(["--console-port", &free_address().port().to_string()])
+        .args(["--console-port", &console.port().to_string()])
         .arg("--data-dir")
         .arg(directory.path().join("data"))
         .args(["--store", kind.name()])
@@ -182,13 +192,27 @@ fn ours(kind: Kind, address: SocketAddr, directory: TempDir) -> Candidate {
         .spawn()
         .unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
     let mut process = Process::Ours(child);
-    while TcpStream::connect(address).is_err() {
-        let log = || std::fs::read_to_string(directory.path().join("log")).unwrap_or_default();
-        assert!(!process.has_ended(), "the server has ended:\n{}", log());
-        assert!(start.elapsed() < START_LIMIT, "no server after {START_LIMIT:?}:\n{}", log());
-        std::thread::sleep(Duration::from_micros(200));
-    }
-    Candidate { kind, address, started_in: start.elapsed(), process, directory: Some(directory) }
+    let mut wait_until = |reached: &dyn Fn() -> bool| {
+        while !reached() {
+            let log = || std::fs::read_to_string(directory.path().join("log")).unwrap_or_default();
+            assert!(!process.has_ended(), "the server has ended:\n{}", log());
+            assert!(start.elapsed() < START_LIMIT, "no server after {START_LIMIT:?}:\n{}", log());
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        start.elapsed()
+    };
+    let listens_after = wait_until(&|| TcpStream::connect(address).is_ok());
+    let ready_after = wait_until(&|| is_ready(console).unwrap_or(false));
+    Candidate { kind, address, listens_after, ready_after, process, directory: Some(directory) }
+}
+
+/// Asks the console whether the server takes requests.
+fn is_ready(console: SocketAddr) -> io::Result<bool> {
+    let mut connection = TcpStream::connect(console)?;
+    connection.write_all(b"GET /ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer)?;
+    Ok(answer.starts_with("HTTP/1.1 200"))
 }
 
 /// The server as it is in the workspace, built as this benchmark was.
@@ -220,7 +244,15 @@ fn java(kind: Kind, flush: &str) -> Candidate {
     let options = ["-Xmx1g", "-Dlogging.level.root=WARN", &flush];
     let server = runtime.block_on(seata_tests::java::Server::start_with(&options));
     let address = server.address().parse().expect("an address");
-    Candidate { kind, address, started_in: start.elapsed(), process: Process::Java(server), directory: None }
+    let after = start.elapsed();
+    Candidate {
+        kind,
+        address,
+        listens_after: after,
+        ready_after: after,
+        process: Process::Java(server),
+        directory: None,
+    }
 }
 
 fn free_address() -> SocketAddr {

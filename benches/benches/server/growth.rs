@@ -43,13 +43,14 @@ pub(crate) fn run(options: &Options) {
     beside.print(&mut table, "so many open");
     let grown_resident = grown.resident_bytes();
     grown = grown.restart();
-    let restart = grown.started_in;
+    let restart = grown.ready_after;
     let restarted_resident = grown.resident_bytes();
     let beside = Beside::measure(&empty, &grown, options);
     beside.print(&mut table, "the same after a restart");
     table.print("Transactions beside them");
 
-    let mut table = Table::new(&["restart after a kill", "listens after s", "MiB before", "MiB after"]);
+    let mut table =
+        Table::new(&["restart after a kill", "takes requests after s", "MiB before", "MiB after"]);
     table.row([
         format!("{} open", options.open),
         format!("{:.2}", restart.as_secs_f64()),
