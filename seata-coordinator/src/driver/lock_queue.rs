@@ -19,6 +19,7 @@ use std::{
     },
 };
 
+use foldhash::fast::RandomState;
 use seata_protocol::{ResourceId, RowLock, TransactionId, Xid};
 use tokio::sync::Notify;
 
@@ -51,6 +52,8 @@ struct State {
     on: HashMap<TransactionId, BTreeSet<Ticket>>,
     /// Who is behind a waiter.
     behind: HashMap<Ticket, BTreeSet<Ticket>>,
+    #[cfg(test)]
+    steps: std::cell::Cell<usize>,
 }
 
 #[derive(Debug)]
@@ -61,6 +64,7 @@ struct Waiter {
     /// The row that it cannot have, as far as it knows, and because of whom.
     blocked: (RowLock, Xid),
     holders: Vec<TransactionId>,
+    /// Sorted.
     ahead: Vec<Ticket>,
     /// Its own transaction may have been decided meanwhile.
     is_in_doubt: bool,
@@ -137,9 +141,9 @@ impl LockQueue {
         }
         let state = self.lock();
         let (row, nearest) = state.ahead(asker, resource, rows, Ticket::MAX, 1).into_iter().next()?;
-        let tickets = state.rows.get(resource).and_then(|rows| rows.get(&row));
+        let tickets = state.rows.get(resource).and_then(|rows| rows.get(row));
         let first = tickets.and_then(BTreeSet::first).unwrap_or(&nearest);
-        Some((row_lock(resource, &row), state.waiters[first].wanted.xid.clone()))
+        Some((row_lock(resource, row), state.waiters[first].wanted.xid.clone()))
     }
 
     /// Takes the last place; `blocked` is the row that could not be had, and because of whom.
@@ -252,9 +256,12 @@ impl Place<'_> {
             return Turn::Ask;
         };
         let blocked = (row_lock(resource, row), state.waiters[first].wanted.xid.clone());
+        let mut ahead: Vec<Ticket> = ahead.iter().map(|(_, ticket)| *ticket).collect();
+        ahead.sort_unstable();
+        ahead.dedup();
         state.waiter(self.ticket).blocked = blocked;
         state.listen(self.ticket, Vec::new());
-        state.follow(self.ticket, ahead.into_iter().map(|(_, ticket)| ticket).collect());
+        state.follow(self.ticket, ahead);
         Turn::Sleep
     }
 
@@ -266,10 +273,10 @@ impl Place<'_> {
             return Blocked::Known;
         }
         let asker = state.waiters[&self.ticket].transaction;
-        for (holder, xid) in transactions.iter().zip(holders) {
-            if let Some(way) = state.way(*holder, asker) {
-                return Blocked::DeadLock(state.cycle(self.ticket, xid, &way));
-            }
+        if let Some(way) = state.way(&transactions, asker)
+            && let Some(holder) = holders.iter().find(|holder| Some(&holder.transaction_id()) == way.first())
+        {
+            return Blocked::DeadLock(state.cycle(self.ticket, holder, &way));
         }
         if let Some(first) = holders.first() {
             state.waiter(self.ticket).blocked = (row, first.clone());
@@ -327,45 +334,58 @@ impl State {
 
     /// For each row, for up to `limit` of them, the nearest one before `ticket` that has to have it first. One
     /// that waits for the asker's own transaction is passed.
-    fn ahead(
+    fn ahead<'a>(
         &self,
         asker: TransactionId,
         resource: &ResourceId,
-        rows: &LockSet,
+        rows: &'a LockSet,
         ticket: Ticket,
         limit: usize,
-    ) -> Vec<(Box<str>, Ticket)> {
+    ) -> Vec<(&'a str, Ticket)> {
         let mut ahead = Vec::new();
         let Some(wanted) = self.rows.get(resource) else { return ahead };
-        let is_awaited = self.is_awaited(asker);
+        // Found out once, and only when somebody came earlier.
+        let mut waiting = None;
         for row in rows.rows() {
             if ahead.len() == limit {
                 break;
             }
             let Some(tickets) = wanted.get(row) else { continue };
-            let mut earlier = tickets.range(..ticket).rev();
-            let nearest = earlier.find(|earlier| {
+            let nearest = tickets.range(..ticket).rev().find(|earlier| {
+                self.count_step();
                 let earlier = self.waiters[earlier].transaction;
-                earlier == asker || !is_awaited || self.way(earlier, asker).is_none()
+                !waiting.get_or_insert_with(|| self.waiting_for(asker)).contains(&earlier)
             });
             if let Some(nearest) = nearest {
-                ahead.push((row.into(), *nearest));
+                ahead.push((row, *nearest));
             }
         }
         ahead
     }
 
-    /// Whether anybody waits for the transaction at all.
-    fn is_awaited(&self, transaction: TransactionId) -> bool {
-        let own = self.of.get(&transaction).into_iter().flatten();
-        self.on.contains_key(&transaction) || own.into_iter().any(|ticket| self.behind.contains_key(ticket))
+    /// The other transactions that wait, in the end, for this one.
+    fn waiting_for(&self, transaction: TransactionId) -> HashSet<TransactionId, RandomState> {
+        let (mut seen, mut open) = (HashSet::default(), vec![transaction]);
+        while let Some(current) = open.pop() {
+            let own = self.of.get(&current).into_iter().flatten();
+            let behind = own.filter_map(|ticket| self.behind.get(ticket)).flatten();
+            for ticket in self.on.get(&current).into_iter().flatten().chain(behind) {
+                self.count_step();
+                let next = self.waiters[ticket].transaction;
+                if next != transaction && seen.insert(next) {
+                    open.push(next);
+                }
+            }
+        }
+        seen
     }
 
-    /// From whom to whom the waiting goes from `from` until `to`, without `to`; empty if they are the same,
-    /// `None` if `from` does not wait for it.
-    fn way(&self, from: TransactionId, to: TransactionId) -> Option<Vec<TransactionId>> {
-        let mut came_from = HashMap::new();
-        let (mut seen, mut open) = (HashSet::from([from]), vec![from]);
+    /// From whom to whom the waiting goes from one of `from` until `to`, without `to`; `None` if none of them
+    /// waits for it.
+    fn way(&self, from: &[TransactionId], to: TransactionId) -> Option<Vec<TransactionId>> {
+        let mut came_from = HashMap::<_, _, RandomState>::default();
+        let mut seen: HashSet<TransactionId, RandomState> = from.iter().copied().collect();
+        let mut open = from.to_vec();
         while let Some(current) = open.pop() {
             if current == to {
                 let back = std::iter::successors(Some(to), |at| came_from.get(at).copied());
@@ -377,6 +397,7 @@ impl State {
                 let waiter = &self.waiters[ticket];
                 let ahead = waiter.ahead.iter().filter_map(|ticket| self.waiters.get(ticket));
                 for next in waiter.holders.iter().copied().chain(ahead.map(|ahead| ahead.transaction)) {
+                    self.count_step();
                     if seen.insert(next) {
                         came_from.insert(next, current);
                         open.push(next);
@@ -385,6 +406,12 @@ impl State {
             }
         }
         None
+    }
+
+    /// For tests of how much work it is.
+    fn count_step(&self) {
+        #[cfg(test)]
+        self.steps.set(self.steps.get() + 1);
     }
 
     /// The asker, the holder, and so on round to the asker.
@@ -417,7 +444,7 @@ impl State {
         }
         let before = std::mem::replace(&mut self.waiter(ticket).ahead, ahead);
         let now = &self.waiters[&ticket].ahead;
-        for ahead in before.iter().filter(|ahead| !now.contains(ahead)) {
+        for ahead in before.iter().filter(|ahead| now.binary_search(ahead).is_err()) {
             remove(&mut self.behind, ahead, ticket);
         }
     }
@@ -457,5 +484,88 @@ where
         if tickets.is_empty() {
             sets.remove(key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seata_protocol::RowKey;
+
+    use super::*;
+
+    fn xid(id: u64) -> Xid {
+        format!("tc:0:{id}").parse().unwrap()
+    }
+
+    fn rows(keys: impl IntoIterator<Item = u64>) -> LockSet {
+        LockSet::new(&keys.into_iter().map(row).collect::<Vec<_>>())
+    }
+
+    fn row(key: u64) -> RowLock {
+        let key = RowKey::from_text(key.to_string()).unwrap();
+        RowLock { resource: "db".into(), table: "stock".into(), key }
+    }
+
+    fn enter(queue: &LockQueue, id: u64, rows: LockSet) -> Place<'_> {
+        let wanted = Wanted { xid: xid(id), resource: "db".into(), rows };
+        queue.enter(wanted, (row(0), xid(0)), 0, usize::MAX).unwrap()
+    }
+
+    /// The steps that `act` takes under the lock.
+    fn steps<T>(queue: &LockQueue, act: impl FnOnce() -> T) -> (T, usize) {
+        queue.lock().steps.set(0);
+        let result = act();
+        (result, queue.lock().steps.get())
+    }
+
+    /// Many wait for the rows of a holder, one behind the other.
+    fn waiters(queue: &LockQueue, count: u64, keys: u64) -> Vec<Place<'_>> {
+        let waiter = |id| {
+            let place = enter(queue, id, rows(1..=keys));
+            if id == 1 {
+                assert_eq!(place.turn(), Turn::Ask);
+                assert_eq!(place.is_blocked(row(1), &[xid(0)]), Blocked::New);
+            } else {
+                assert_eq!(place.turn(), Turn::Sleep);
+            }
+            place
+        };
+        (1..=count).map(waiter).collect()
+    }
+
+    #[test]
+    fn no_call_is_more_work_than_there_are_waiters() {
+        let queue = LockQueue::default();
+        let count = 2_000;
+        let mut places = waiters(&queue, count, 1);
+        let few = 4 * count as usize;
+        let holder = xid(0).transaction_id();
+        let (barrier, taken) = steps(&queue, || queue.barrier(holder, &"db".into(), &rows([1])));
+        assert_eq!(barrier, None, "they all wait for it");
+        assert!(taken <= few, "{taken} steps of one who passes all");
+        let last = enter(&queue, 0, rows([1, 5]));
+        let (turn, taken) = steps(&queue, || last.turn());
+        assert_eq!(turn, Turn::Ask);
+        assert!(taken <= few, "{taken} steps of a waiter who passes all");
+        let far: Vec<Xid> = (1..=16).map(|id| xid(count - id)).collect();
+        let (blocked, taken) = steps(&queue, || last.is_blocked(row(5), &far));
+        let Blocked::DeadLock(cycle) = blocked else { panic!("they wait for it: {blocked:?}") };
+        assert!(cycle.len() > 2 && far.contains(&cycle[1]), "{cycle:?}");
+        assert!(taken <= few, "{taken} steps to find a dead lock");
+        drop(last);
+        // Those in the middle go first.
+        while !places.is_empty() {
+            drop(places.remove(places.len() / 2));
+            let Some(next) = places.get(places.len() / 2) else { continue };
+            let (_, taken) = steps(&queue, || next.turn());
+            assert!(taken <= few, "{taken} steps of one whose neighbour went");
+        }
+    }
+
+    #[test]
+    fn one_that_is_ahead_of_many_rows_is_followed_once() {
+        let queue = LockQueue::default();
+        let places = waiters(&queue, 2, 10_000);
+        assert_eq!(queue.lock().waiters[&places[1].ticket].ahead, [places[0].ticket]);
     }
 }
