@@ -262,8 +262,9 @@ impl<S: Store, C: Clock> Driver<S, C> {
             return Err(ReportError::DataTooLong { length: data.len(), limit });
         }
         let frees = status == BranchStatus::PhaseOneFailed;
-        let _changes = frees.then(|| self.shared.lock_queue.changes(id));
-        match self.shared.store.report(id, branch, status, application_data).await? {
+        let report = self.shared.store.report(id, branch, status, application_data);
+        let reported = if frees { self.shared.lock_queue.changes(id, report).await } else { report.await };
+        match reported? {
             Reported::Done => Ok(()),
             Reported::UnknownBranch => Err(ReportError::UnknownBranch { xid: xid.clone(), branch }),
             Reported::Unknown => Err(unknown()),
@@ -391,10 +392,8 @@ impl<S: Store, C: Clock> Driver<S, C> {
         let Ok(permit) = self.inbox.reserve().await else { return Err(self.why_ended().await) };
         let hand_over = HandOver::new(permit, id, decision, note.clone());
         let shared = &*self.shared;
-        let decided = {
-            let _changes = shared.lock_queue.changes(id);
-            shared.store.decide(id, decision, note, shared.now()).await
-        };
+        let decide = shared.store.decide(id, decision, note, shared.now());
+        let decided = shared.lock_queue.changes(id, decide).await;
         let snapshot = match decided {
             Ok(Decided::Now(snapshot)) => snapshot,
             Ok(decided) => {

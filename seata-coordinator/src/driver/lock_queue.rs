@@ -13,6 +13,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    future::{Future, poll_fn},
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
@@ -208,10 +210,22 @@ impl LockQueue {
         state.wake(listeners.as_ref());
     }
 
-    /// [`changed`](Self::changed) when the returned value is dropped: whatever a step of the store came to, and
-    /// whoever stopped to wait for its answer.
-    pub(super) fn changes(&self, transaction: TransactionId) -> Changes<'_> {
-        Changes { queue: self, transaction }
+    /// Carries out a step of the store that may decide the transaction or free rows of it, and tells of the
+    /// change. First when the step waits for the disk: it has its place in the store's order by then, so that
+    /// who gets the rows comes after it there, and one flush may do for both. And again at its end, whatever it
+    /// came to, and whoever stopped to wait for its answer.
+    pub(super) async fn changes<T>(&self, transaction: TransactionId, step: impl Future<Output = T>) -> T {
+        let _end = Changes { queue: self, transaction };
+        let mut step = pin!(step);
+        let mut is_told = false;
+        poll_fn(|context| {
+            let poll = step.as_mut().poll(context);
+            if poll.is_pending() && !std::mem::replace(&mut is_told, true) {
+                self.changed(transaction);
+            }
+            poll
+        })
+        .await
     }
 
     /// Nobody gets anything any more.
@@ -306,7 +320,7 @@ impl Drop for Place<'_> {
 
 /// Tells of a change when it is dropped.
 #[derive(Debug)]
-pub(super) struct Changes<'a> {
+struct Changes<'a> {
     queue: &'a LockQueue,
     transaction: TransactionId,
 }

@@ -21,10 +21,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
         let Ok(permit) = self.inbox.reserve().await else { return Err(self.why_ended().await) };
         let follow_up = FollowUp::new(permit, id);
         let shared = &*self.shared;
-        let noted = {
-            let _changes = shared.lock_queue.changes(id);
-            shared.store.note(id, status, shared.now()).await
-        };
+        let noted = shared.lock_queue.changes(id, shared.store.note(id, status, shared.now())).await;
         let snapshot = match noted {
             Ok(Noted::Now(snapshot)) => snapshot,
             Ok(Noted::Unchanged(status)) => {

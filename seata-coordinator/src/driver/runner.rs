@@ -428,8 +428,6 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
             }
             Done::Decided { id, decision, decided } => {
                 self.deciding -= 1;
-                // Also of one that was decided before, for a caller that was dropped then.
-                self.shared.lock_queue.changed(id);
                 match decided? {
                     Decided::Now(snapshot) => {
                         self.shared.deadlines.forget(&snapshot.transaction);

@@ -22,6 +22,7 @@ use crate::{
 
 use participants::Scripted;
 
+mod hand_over;
 mod listing;
 mod operator;
 mod participants;

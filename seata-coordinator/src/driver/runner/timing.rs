@@ -110,7 +110,8 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
             self.deciding += 1;
             let shared = Arc::clone(&self.shared);
             self.jobs.push(Box::pin(async move {
-                let decided = shared.store.decide(id, decision, note, shared.now()).await;
+                let decide = shared.store.decide(id, decision, note, shared.now());
+                let decided = shared.lock_queue.changes(id, decide).await;
                 Done::Decided { id, decision, decided }
             }));
         }
