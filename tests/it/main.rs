@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod conflicts;
+mod documents;
 mod drops;
 mod kill;
 mod propagation;
