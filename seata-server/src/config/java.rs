@@ -55,7 +55,7 @@ pub(super) const UNUSED: &[(&str, &str)] = &[
     ("transport.minServerPoolSize", "there are no thread pools"),
     ("transport.rpcRmRequestTimeout", "says something to clients"),
     ("transport.rpcTmRequestTimeout", "says something to clients"),
-    ("transport.serialization", "an answer is written as its request was"),
+    ("transport.serialization", "bodies in seata and protobuf are read, and answered likewise"),
     ("transport.server", "sockets are the system's best"),
     ("transport.threadFactory.", "there are no thread pools"),
     ("transport.type", "always TCP"),
