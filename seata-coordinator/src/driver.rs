@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    ops::Bound,
     sync::{
         Arc, Mutex, RwLock, RwLockReadGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -350,6 +351,11 @@ impl<S: Store, C: Clock> Driver<S, C> {
         self.shared.lock_queue.list(limit)
     }
 
+    /// Up to `limit` of those that want this row, from the one that gets it next. Cheap, however many wait.
+    pub fn waiters_for(&self, row: &RowLock, limit: usize) -> Vec<LockWaiter> {
+        self.shared.lock_queue.list_for(row, limit)
+    }
+
     /// How many rows one branch may lock.
     pub fn max_locks(&self) -> usize {
         self.shared.settings().max_locks
@@ -518,6 +524,13 @@ impl<S: Store, C: Clock> Shared<S, C> {
     fn tell_parked(&self, transaction: &Transaction, status: GlobalStatus, reason: Arc<str>) {
         self.observer.parked(transaction, status, self.now());
         self.emit(transaction, || EventKind::Parked { status, reason });
+    }
+
+    /// The first of those that are parked, behind `after`.
+    fn parked_behind(&self, after: Option<TransactionId>, limit: usize) -> Vec<TransactionId> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let parked = self.parked.lock().expect("nothing panics under it");
+        parked.range((start, Bound::Unbounded)).take(limit).map(|(id, _)| *id).collect()
     }
 
     /// Only the runner does, which knows when it is over.

@@ -144,7 +144,8 @@ pub trait Store: Send + Sync + 'static {
         transactions: Vec<TransactionId>,
     ) -> impl Future<Output = Result<Vec<TransactionId>, StoreError>> + Send;
 
-    /// Up to `limit` unfinished transactions with a number above `after`, in the order of their numbers.
+    /// Up to `limit` unfinished transactions with a number above `after`, in the order of their numbers. Fewer when
+    /// they have very many branches, and none only when there are no more.
     fn page(
         &self,
         after: Option<TransactionId>,

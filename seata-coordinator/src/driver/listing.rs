@@ -19,7 +19,9 @@ pub enum Known {
 }
 
 /// How many transactions are read from the store at a time.
-const PAGE: usize = 256;
+const PAGE: usize = 1_024;
+/// How many of the parked ones are looked at before others go on.
+const PARKED_PAGE: usize = 64;
 
 impl<S: Store, C: Clock> Driver<S, C> {
     /// Up to `limit` transactions that are not finished, from the oldest, with what keeps them.
@@ -35,7 +37,34 @@ impl<S: Store, C: Clock> Driver<S, C> {
     /// # Errors
     /// [`Unavailable`] when the store or the runner is.
     pub async fn parked(&self) -> Result<Vec<TransactionView>, Unavailable> {
-        self.page_where(None, usize::MAX, |snapshot| is_parked(snapshot.status)).await
+        self.parked_where(None, usize::MAX, |_| true).await
+    }
+
+    /// Up to `limit` of them behind `after` that `wanted` takes, in the order of their numbers. Those that are not
+    /// parked are not looked at, however many there are.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the store or the runner is.
+    pub async fn parked_where(
+        &self,
+        mut after: Option<TransactionId>,
+        limit: usize,
+        mut wanted: impl FnMut(&Snapshot) -> bool,
+    ) -> Result<Vec<TransactionView>, Unavailable> {
+        let mut page = Vec::new();
+        while page.len() < limit {
+            let part = self.shared.parked_behind(after, PARKED_PAGE);
+            let Some(last) = part.last() else { break };
+            after = Some(*last);
+            for id in part {
+                let Found::Open(snapshot) = self.shared.store.find(id).await? else { continue };
+                if page.len() < limit && is_parked(snapshot.status) && wanted(&snapshot) {
+                    page.push(snapshot);
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+        self.ask(|reply| Command::View { page, reply }).await
     }
 
     /// Up to `limit` transactions that are not finished and were begun behind `after`, in the order of their
@@ -65,13 +94,10 @@ impl<S: Store, C: Clock> Driver<S, C> {
         let mut page = Vec::new();
         while page.len() < limit {
             let part = self.shared.store.page(after, PAGE).await?;
-            let is_last = part.len() < PAGE;
-            after = part.last().map(|snapshot| snapshot.transaction.id).or(after);
+            let Some(last) = part.last() else { break };
+            after = Some(last.transaction.id);
             let left = limit - page.len();
             page.extend(part.into_iter().filter(&mut wanted).take(left));
-            if is_last {
-                break;
-            }
             tokio::task::yield_now().await;
         }
         self.ask(|reply| Command::View { page, reply }).await
@@ -99,16 +125,33 @@ impl<S: Store, C: Clock> Driver<S, C> {
     ///
     /// # Errors
     /// [`Unavailable`] when the store is.
-    pub async fn ended(&self, after: Option<TransactionId>, limit: usize) -> Result<Vec<Ended>, Unavailable> {
-        Ok(self.shared.store.ended(after, limit).await?)
+    pub async fn ended(
+        &self,
+        mut after: Option<TransactionId>,
+        limit: usize,
+    ) -> Result<Vec<Ended>, Unavailable> {
+        let mut page = Vec::new();
+        while page.len() < limit {
+            let mut part = self.shared.store.ended(after, PAGE.min(limit - page.len())).await?;
+            let Some(last) = part.last() else { break };
+            after = Some(last.transaction.id);
+            page.append(&mut part);
+            if page.len() < limit {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(page)
     }
 
-    /// Up to `limit` row locks that are held, each with its holder.
+    /// Up to `limit` row locks that are held, each with its holder, in the order of their transactions.
     ///
     /// # Errors
     /// [`Unavailable`] when the store is.
     pub async fn locks(&self, limit: usize) -> Result<Vec<HeldLock>, Unavailable> {
-        Ok(self.shared.store.locks(limit).await?)
+        match limit {
+            0 => Ok(Vec::new()),
+            limit => Ok(self.locks_after(None, &LockFilter::default(), limit).await?.locks),
+        }
     }
 
     /// Up to `limit` of the row locks that `filter` allows, behind `after`, in the order of their transactions.

@@ -27,7 +27,7 @@ use tokio::sync::Notify;
 
 use crate::{
     driver::LockWaiter,
-    record::{LockSet, Millis, row_lock},
+    record::{LockSet, Millis, put_row_text, row_lock},
 };
 
 /// The registrations that wait for rows.
@@ -237,14 +237,16 @@ impl LockQueue {
 
     /// Up to `limit` waiters, from the oldest.
     pub(super) fn list(&self, limit: usize) -> Vec<LockWaiter> {
-        let view = |waiter: &Waiter| LockWaiter {
-            xid: waiter.wanted.xid.clone(),
-            resource: waiter.wanted.resource.clone(),
-            row: waiter.blocked.0.clone(),
-            holder: waiter.blocked.1.clone(),
-            since: waiter.since,
-        };
-        self.lock().waiters.values().take(limit).map(view).collect()
+        self.lock().waiters.values().take(limit).map(Waiter::view).collect()
+    }
+
+    /// The same of those that want this row.
+    pub(super) fn list_for(&self, row: &RowLock, limit: usize) -> Vec<LockWaiter> {
+        let mut text = String::new();
+        put_row_text(&mut text, &row.table, row.key.as_str());
+        let state = self.lock();
+        let tickets = state.rows.get(&row.resource).and_then(|rows| rows.get(&*text)).into_iter().flatten();
+        tickets.take(limit).map(|ticket| state.waiters[ticket].view()).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -338,6 +340,18 @@ pub(super) struct Closes(pub(super) Arc<LockQueue>);
 impl Drop for Closes {
     fn drop(&mut self) {
         self.0.close();
+    }
+}
+
+impl Waiter {
+    fn view(&self) -> LockWaiter {
+        LockWaiter {
+            xid: self.wanted.xid.clone(),
+            resource: self.wanted.resource.clone(),
+            row: self.blocked.0.clone(),
+            holder: self.blocked.1.clone(),
+            since: self.since,
+        }
     }
 }
 

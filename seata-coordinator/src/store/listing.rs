@@ -30,11 +30,18 @@ impl LockFilter {
 
 /// A place in the list of all row locks, which stands still while others come and go. As text,
 /// `transaction.branch.row`, it is a cursor for others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LockCursor {
     pub(super) transaction: TransactionId,
     pub(super) branch: BranchId,
+    /// Where the last row stands in the branch's [`LockSet`](crate::record::LockSet), so that nobody has to
+    /// look for it.
     pub(super) row: u32,
+}
+
+impl LockCursor {
+    /// Behind the last row of a branch.
+    pub(super) const END: u32 = u32::MAX;
 }
 
 /// A part of the list of row locks.

@@ -63,8 +63,10 @@ struct Entry {
     branches: Vec<Arc<Branch>>,
 }
 
-/// At how many rows and transactions one listing looks before others may go on.
-const ROWS_AT_A_TIME: usize = 8192;
+/// At how many rows, branches and transactions one listing looks before others may go on.
+const ROWS_AT_A_TIME: usize = 1_024;
+/// How many branches are listed before others may go on.
+const BRANCHES_AT_A_TIME: usize = 4_096;
 
 /// How many transactions stand where. There are few statuses, and fewer in use.
 #[derive(Debug, Default)]
@@ -361,11 +363,16 @@ impl Tables {
     /// See [`Store::page`](crate::store::Store::page).
     pub fn page(&self, after: Option<TransactionId>, limit: usize) -> Vec<Snapshot> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.transactions
-            .range((start, Bound::Unbounded))
-            .take(limit)
-            .map(|(_, entry)| entry.snapshot())
-            .collect()
+        let mut branches = 0;
+        let mut page = Vec::new();
+        for entry in self.transactions.range((start, Bound::Unbounded)).map(|(_, entry)| entry).take(limit) {
+            page.push(entry.snapshot());
+            branches += entry.branches.len();
+            if branches >= BRANCHES_AT_A_TIME {
+                break;
+            }
+        }
+        page
     }
 
     /// See [`Store::locks`](crate::store::Store::locks).
@@ -386,32 +393,36 @@ impl Tables {
         let mut looked = 0;
         for (id, entry) in self.transactions.range((start, end)) {
             looked += 1;
-            // It holds none, or they are others' by now.
-            if entry.status.is_commit() {
-                continue;
-            }
-            for branch in &entry.branches {
-                if filter.resource.as_ref().is_some_and(|wanted| *wanted != branch.resource) {
-                    continue;
+            let here = after.filter(|after| after.transaction == *id);
+            let seen = |after: LockCursor| entry.branches.partition_point(|branch| branch.id < after.branch);
+            let mut cursor =
+                LockCursor { transaction: *id, branch: BranchId(i64::MIN), row: LockCursor::END };
+            // One that commits holds none, or they are others' by now.
+            let holding =
+                if entry.status.is_commit() { &[] } else { &entry.branches[here.map_or(0, seen)..] };
+            for branch in holding {
+                looked += 1;
+                cursor = LockCursor { branch: branch.id, ..cursor };
+                if filter.resource.as_ref().is_none_or(|wanted| *wanted == branch.resource) {
+                    let last = here.filter(|after| after.branch == branch.id).map(|after| after.row);
+                    let rows = branch.locks.rows_from(last.unwrap_or(0));
+                    for (row, text) in rows.skip(usize::from(last.is_some())) {
+                        looked += 1;
+                        if filter.allows(text) && self.locks.is_held_through(branch, row, text) {
+                            page.locks.push(self.held(branch, text));
+                        }
+                        if page.locks.len() >= limit.max(1) || looked >= ROWS_AT_A_TIME {
+                            page.next = Some(LockCursor { row, ..cursor });
+                            return page;
+                        }
+                    }
                 }
-                for (row, text) in branch.locks.rows_from(0) {
-                    let cursor = LockCursor { transaction: *id, branch: branch.id, row };
-                    if after.is_some_and(|after| cursor <= after) {
-                        continue;
-                    }
-                    looked += 1;
-                    if filter.allows(text) && self.locks.is_held_through(branch, row, text) {
-                        page.locks.push(self.held(branch, text));
-                    }
-                    if page.locks.len() >= limit.max(1) || looked >= ROWS_AT_A_TIME {
-                        page.next = Some(cursor);
-                        return page;
-                    }
+                if looked >= ROWS_AT_A_TIME {
+                    break;
                 }
             }
             if looked >= ROWS_AT_A_TIME {
-                let branch = entry.branches.last().map_or(BranchId(0), |branch| branch.id);
-                page.next = Some(LockCursor { transaction: *id, branch, row: u32::MAX });
+                page.next = Some(cursor);
                 return page;
             }
         }

@@ -7,6 +7,7 @@ use seata_protocol::{BranchType, GlobalStatus, Xid};
 use super::{HandClock, NOON, Scripted, begin, branch, in_memory};
 use crate::{
     driver::{Driver, Known},
+    session::Decision,
     store::{LockFilter, MemoryStore, Store},
 };
 
@@ -107,4 +108,77 @@ async fn what_ended_is_listed_from_the_last_and_found_as_long_as_it_is_remembere
     assert_eq!((&*ended.transaction.name, &*ended.transaction.application), ("buy", "shop"));
     assert_eq!(ended.transaction.xid, all[200]);
     assert!(driver.ended(Some(all[0].transaction_id()), 9).await.unwrap().is_empty());
+}
+
+/// Among many that are open, only those that are parked are looked at.
+#[tokio::test]
+async fn parked_ones_are_found_without_a_look_at_the_others() {
+    let (participants, clock) = (Scripted::new(), HandClock::at(NOON));
+    let (driver, _running) = in_memory(&participants, &clock).await;
+    let all = fill(&driver).await;
+    participants.lose_resource("db-0");
+    participants.lose_resource("db-1");
+    let mut parked = Vec::new();
+    for xid in all.iter().step_by(29) {
+        driver.force(xid, Decision::Rollback, "by hand".into()).await.unwrap();
+        driver.park(xid, "later".into()).await.unwrap();
+        parked.push(xid.clone());
+    }
+    let (mut seen, mut after, mut looks) = (Vec::new(), None, 0);
+    loop {
+        let page = driver
+            .parked_where(after, 10, |snapshot| {
+                looks += 1;
+                snapshot.transaction.id.0 % 2 == 1
+            })
+            .await
+            .unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.snapshot.transaction.id);
+        seen.extend(page.into_iter().map(|view| view.snapshot.transaction.xid.clone()));
+    }
+    let odd: Vec<Xid> = parked.iter().filter(|xid| xid.transaction_id().0 % 2 == 1).cloned().collect();
+    assert_eq!(seen, odd);
+    assert!(looks <= parked.len(), "{looks} looks at {} that are parked", parked.len());
+    assert_eq!(driver.parked().await.unwrap().len(), parked.len());
+    driver.retry(&parked[0]).await.unwrap();
+    assert_eq!(driver.parked().await.unwrap().len(), parked.len() - 1);
+}
+
+#[tokio::test]
+async fn transactions_of_many_branches_and_branches_of_many_rows_are_listed_in_parts() {
+    let (participants, clock) = (Scripted::new(), HandClock::at(NOON));
+    let (driver, _running) = in_memory(&participants, &clock).await;
+    let mut rows = Vec::new();
+    for number in 0..3 {
+        let xid = driver.begin(begin(false)).await.unwrap();
+        for _ in 0..3_000 {
+            driver.register_branch(branch(&xid, BranchType::At, "db-0", &[])).await.unwrap();
+        }
+        for part in 0..2 {
+            let keys: Vec<String> = (0..3_000).map(|key| format!("{number}-{part}-{key}")).collect();
+            let keys: Vec<&str> = keys.iter().map(|key| &**key).collect();
+            driver.register_branch(branch(&xid, BranchType::At, "db-1", &keys)).await.unwrap();
+            rows.extend(keys.into_iter().map(str::to_owned));
+        }
+    }
+    assert_eq!(driver.store().page(None, 3).await.unwrap().len(), 2, "so many branches are enough for once");
+    assert_eq!(driver.page(None, 3).await.unwrap().len(), 3);
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = driver.locks_after(after, &LockFilter::default(), 7).await.unwrap();
+        seen.extend(page.locks.into_iter().map(|held| held.lock.key.as_str().to_owned()));
+        after = page.next;
+        // It comes back as text, from whoever holds it.
+        let Some(text) = after.map(|after| after.to_string()) else { break };
+        after = Some(text.parse().unwrap());
+    }
+    assert_eq!(seen, rows);
+    let first = driver.page(None, 1).await.unwrap().remove(0).snapshot;
+    let branch = first.branches.last().unwrap().id;
+    for place in [1, 3, 5, 17, 60_000_000, u32::MAX] {
+        let after = format!("{}.{branch}.{place}", first.transaction.id).parse().unwrap();
+        let page = driver.locks_after(Some(after), &LockFilter::default(), 99_999).await.unwrap();
+        assert!(page.locks.len() >= 2 * 6_000, "what is behind a place that is none is listed");
+    }
 }

@@ -62,6 +62,10 @@ async fn rows_pass_in_the_order_in_which_they_were_asked_for() {
     assert_eq!(driver.stats().waiting, 2);
     let seen: Vec<_> = driver.waiters(9).into_iter().map(|waiter| (waiter.xid, waiter.holder)).collect();
     assert_eq!(seen, [(a.clone(), holder.clone()), (b.clone(), a.clone())]);
+    let row = |key: &str| branch(&a, BranchType::At, "db", &[key]).locks.remove(0);
+    let wanting = |key, limit| driver.waiters_for(&row(key), limit).into_iter().map(|waiter| waiter.xid);
+    assert!(wanting("1", 9).eq([a.clone(), b.clone()]) && wanting("1", 1).eq([a.clone()]));
+    assert_eq!(wanting("2", 9).next(), None);
     driver.commit(&holder).await.unwrap();
     assert!(is_pending(&mut second).await, "it was not its turn");
     let late = driver.begin(begin(true)).await.unwrap();
