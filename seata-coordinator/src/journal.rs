@@ -6,7 +6,9 @@
 //! what was done, and stay proportional to it.
 
 use std::{
-    fmt, io,
+    fmt,
+    future::Future,
+    io,
     ops::Range,
     path::Path,
     sync::{Arc, Mutex},
@@ -28,7 +30,7 @@ use crate::{
 pub use open::{OpenError, Recovery};
 pub use redb::StorageBackend;
 
-use shared::{Shared, State, Wait};
+use shared::{Shared, Wait};
 
 mod backend;
 mod batch;
@@ -140,15 +142,6 @@ impl JournalStore {
             let _ = writer.join();
         }
     }
-
-    /// One step: `act` under the lock, then the wait that its answer needs.
-    async fn step<T>(&self, wait: Wait, act: impl FnOnce(&mut State) -> T) -> Result<T, StoreError> {
-        let (answer, flush) = self.shared.step(wait, act)?;
-        if let Some(flush) = flush {
-            flush.wait().await?;
-        }
-        Ok(answer)
-    }
 }
 
 impl Store for JournalStore {
@@ -160,135 +153,146 @@ impl Store for JournalStore {
         self.incarnation
     }
 
-    async fn reserve_ids(&self, count: u32) -> Result<Range<i64>, StoreError> {
-        self.step(Wait::Settled, |state| {
-            let start = state.next_id;
-            state.next_id += i64::from(count);
-            state.batch.reserve(state.next_id);
-            start..state.next_id
-        })
-        .await
+    fn reserve_ids(&self, count: u32) -> impl Future<Output = Result<Range<i64>, StoreError>> + Send {
+        self.shared.reserve_ids(count)
     }
 
-    async fn begin(&self, transaction: Arc<Transaction>) -> Result<(), StoreError> {
-        self.step(Wait::Room, |state| state.tables.begin(transaction, &mut state.batch)).await
+    fn begin(&self, transaction: Arc<Transaction>) -> impl Future<Output = Result<(), StoreError>> + Send {
+        self.shared.step(Wait::Room, |state| state.tables.begin(transaction, &mut state.batch))
     }
 
-    async fn register(&self, branch: Branch) -> Result<Registered, StoreError> {
-        self.step(Wait::Settled, |state| state.tables.register(branch, &mut state.batch)).await
+    fn register(&self, branch: Branch) -> impl Future<Output = Result<Registered, StoreError>> + Send {
+        self.shared.step(Wait::Settled, |state| state.tables.register(branch, &mut state.batch))
     }
 
-    async fn report(
+    fn report(
         &self,
         transaction: TransactionId,
         branch: BranchId,
         status: BranchStatus,
         application_data: Option<Arc<str>>,
-    ) -> Result<Reported, StoreError> {
-        self.step(Wait::Room, |state| {
+    ) -> impl Future<Output = Result<Reported, StoreError>> + Send {
+        self.shared.step(Wait::Room, |state| {
             state.tables.report(transaction, branch, status, application_data, &mut state.batch)
         })
-        .await
     }
 
-    async fn decide(
+    fn decide(
         &self,
         transaction: TransactionId,
         decision: Decision,
         note: Option<Arc<str>>,
         now: Millis,
-    ) -> Result<Decided, StoreError> {
-        self.step(Wait::Settled, |state| {
+    ) -> impl Future<Output = Result<Decided, StoreError>> + Send {
+        self.shared.step(Wait::Settled, |state| {
             state.tables.decide(transaction, decision, note, now, &mut state.batch)
         })
-        .await
     }
 
-    async fn drop_branch(&self, transaction: TransactionId, branch: BranchId) -> Result<(), StoreError> {
-        self.step(Wait::Room, |state| state.tables.drop_branch(transaction, branch, &mut state.batch)).await
+    fn drop_branch(
+        &self,
+        transaction: TransactionId,
+        branch: BranchId,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        self.shared.step(Wait::Room, |state| state.tables.drop_branch(transaction, branch, &mut state.batch))
     }
 
-    async fn set_status(&self, transaction: TransactionId, status: GlobalStatus) -> Result<(), StoreError> {
-        self.step(Wait::Room, |state| state.tables.set_status(transaction, status, &mut state.batch)).await
+    fn set_status(
+        &self,
+        transaction: TransactionId,
+        status: GlobalStatus,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        self.shared.step(Wait::Room, |state| state.tables.set_status(transaction, status, &mut state.batch))
     }
 
-    async fn park(
+    fn park(
         &self,
         transaction: TransactionId,
         status: GlobalStatus,
         reason: Arc<str>,
-    ) -> Result<(), StoreError> {
-        self.step(Wait::Settled, |state| state.tables.park(transaction, status, reason, &mut state.batch))
-            .await
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        self.shared
+            .step(Wait::Settled, |state| state.tables.park(transaction, status, reason, &mut state.batch))
     }
 
-    async fn finish(
+    fn finish(
         &self,
         transaction: TransactionId,
         status: GlobalStatus,
         reason: Option<Arc<str>>,
         now: Millis,
-    ) -> Result<(), StoreError> {
-        self.step(Wait::Room, |state| state.tables.finish(transaction, status, reason, now, &mut state.batch))
-            .await
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        self.shared
+            .step(Wait::Room, |state| state.tables.finish(transaction, status, reason, now, &mut state.batch))
     }
 
-    async fn release(&self, transaction: TransactionId) -> Result<usize, StoreError> {
-        self.step(Wait::Room, |state| state.tables.release(transaction, &mut state.batch)).await
+    fn release(&self, transaction: TransactionId) -> impl Future<Output = Result<usize, StoreError>> + Send {
+        self.shared.step(Wait::Room, |state| state.tables.release(transaction, &mut state.batch))
     }
 
-    async fn note(
+    fn note(
         &self,
         transaction: TransactionId,
         report: GlobalStatus,
         now: Millis,
-    ) -> Result<Noted, StoreError> {
-        self.step(Wait::Settled, |state| state.tables.note(transaction, report, now, &mut state.batch)).await
+    ) -> impl Future<Output = Result<Noted, StoreError>> + Send {
+        self.shared.step(Wait::Settled, |state| state.tables.note(transaction, report, now, &mut state.batch))
     }
 
-    async fn find(&self, transaction: TransactionId) -> Result<Found, StoreError> {
-        self.step(Wait::Settled, |state| state.tables.find(transaction)).await
+    fn find(&self, transaction: TransactionId) -> impl Future<Output = Result<Found, StoreError>> + Send {
+        self.shared.step(Wait::Settled, |state| state.tables.find(transaction))
     }
 
-    async fn conflict(
+    fn conflict(
         &self,
         except: Option<TransactionId>,
         locks: &[RowLock],
-    ) -> Result<Option<Conflict>, StoreError> {
-        self.step(Wait::Settled, |state| state.tables.conflict(except, locks)).await
+    ) -> impl Future<Output = Result<Option<Conflict>, StoreError>> + Send {
+        self.shared.step(Wait::Settled, |state| state.tables.conflict(except, locks))
     }
 
-    async fn undecided(&self, transactions: Vec<TransactionId>) -> Result<Vec<TransactionId>, StoreError> {
-        self.step(Wait::Nothing, |state| state.tables.undecided(transactions)).await
+    fn undecided(
+        &self,
+        transactions: Vec<TransactionId>,
+    ) -> impl Future<Output = Result<Vec<TransactionId>, StoreError>> + Send {
+        self.shared.step(Wait::Nothing, |state| state.tables.undecided(transactions))
     }
 
-    async fn page(&self, after: Option<TransactionId>, limit: usize) -> Result<Vec<Snapshot>, StoreError> {
-        self.step(Wait::Settled, |state| state.tables.page(after, limit)).await
+    fn page(
+        &self,
+        after: Option<TransactionId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Snapshot>, StoreError>> + Send {
+        self.shared.step(Wait::Settled, |state| state.tables.page(after, limit))
     }
 
-    async fn locks(&self, limit: usize) -> Result<Vec<HeldLock>, StoreError> {
-        self.step(Wait::Settled, |state| state.tables.locks(limit)).await
+    fn locks(&self, limit: usize) -> impl Future<Output = Result<Vec<HeldLock>, StoreError>> + Send {
+        self.shared.step(Wait::Settled, |state| state.tables.locks(limit))
     }
 
-    async fn locks_after(
+    fn locks_after(
         &self,
         after: Option<LockCursor>,
         filter: LockFilter,
         limit: usize,
-    ) -> Result<LockPage, StoreError> {
-        self.step(Wait::Settled, |state| state.tables.locks_after(after, &filter, limit)).await
+    ) -> impl Future<Output = Result<LockPage, StoreError>> + Send {
+        self.shared.step(Wait::Settled, |state| state.tables.locks_after(after, &filter, limit))
     }
 
-    async fn ended(&self, after: Option<TransactionId>, limit: usize) -> Result<Vec<Ended>, StoreError> {
-        self.step(Wait::Settled, |state| state.tables.ended(after, limit)).await
+    fn ended(
+        &self,
+        after: Option<TransactionId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Ended>, StoreError>> + Send {
+        self.shared.step(Wait::Settled, |state| state.tables.ended(after, limit))
     }
 
     fn counts(&self) -> Counts {
         self.shared.counts()
     }
 
-    async fn close(&self) -> Result<(), StoreError> {
-        self.shared.close().wait().await
+    fn close(&self) -> impl Future<Output = Result<(), StoreError>> + Send {
+        self.shared.close()
     }
 }
 

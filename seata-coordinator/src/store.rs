@@ -39,7 +39,8 @@ mod tables;
 /// - **Honest.** No answer leaves before everything it tells of is durable: a conflict names a holder
 ///   that a crash would not undo, a free row is not locked again by one.
 /// - **Repeatable.** The same call again gives the same answer and changes nothing.
-/// - **Cancel-safe.** A call whose future is dropped took effect as a whole or not at all.
+/// - **Cancel-safe.** A call whose future is dropped took effect as a whole or not at all. It may do so when it is
+///   made, before its future is polled: the future is then the answer alone.
 ///
 /// After an error that is not a refusal ([`StoreError`]) nothing is known of the call's effect, and
 /// every later call fails too, until the store is opened again.

@@ -87,11 +87,6 @@ impl Batch {
     pub(super) fn change_branch(&mut self, id: BranchId, change: Change<Arc<Branch>>) {
         apply(&mut self.branches, id, change);
     }
-
-    pub(super) fn reserve(&mut self, next_id: i64) {
-        self.next_id = Some(next_id);
-        self.is_settling = true;
-    }
 }
 
 impl Changes for Batch {

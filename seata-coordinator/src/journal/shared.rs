@@ -1,12 +1,14 @@
 //! What callers and the writer share: the tables, the growing batch, and who waits for it.
 
 use std::{
+    future::Future,
     mem,
+    ops::Range,
+    pin::Pin,
     sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock},
+    task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
-
-use tokio::sync::Notify;
 
 use crate::{
     journal::batch::Batch,
@@ -20,11 +22,27 @@ const LONGEST_GATHERING: Duration = Duration::from_millis(1);
 /// A batch that has grown to so many records is flushed, and holds back those who would let it grow.
 const FULL_BATCH: usize = 4096;
 
+/// When fewer blocks of numbers are kept than this, more are, with whatever is written next.
+const FEW_BLOCKS: i64 = 4;
+const MANY_BLOCKS: i64 = 8;
+
 /// One flush, for everybody who waits for it.
 #[derive(Debug, Default)]
 pub(super) struct Flush {
     result: OnceLock<Result<(), StoreError>>,
-    waiters: Notify,
+    waiters: Mutex<Vec<Waker>>,
+}
+
+/// An answer, which leaves when what it tells of is durable. The step itself has been taken: dropping this
+/// gives up the answer alone.
+#[derive(Debug)]
+#[must_use = "the answer may not be relied on before the flush"]
+pub(super) struct Step<T> {
+    /// `None` once it has left.
+    answer: Option<Result<T, StoreError>>,
+    flush: Option<Arc<Flush>>,
+    /// Where this one waits.
+    place: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -37,7 +55,7 @@ pub(super) struct Shared {
 pub(super) struct State {
     pub(super) tables: Tables,
     pub(super) batch: Batch,
-    pub(super) next_id: i64,
+    ids: Ids,
     /// That of the batch that is growing.
     growing: Arc<Flush>,
     /// So many wait for it.
@@ -55,6 +73,18 @@ pub(super) struct State {
     closing: Option<Arc<Flush>>,
     /// Set for good by the first flush that fails, and by closing.
     ended: Option<StoreError>,
+}
+
+/// Up to where numbers are given out, and kept for that: more than were asked for, so that who needs some next
+/// need not wait for the disk.
+#[derive(Debug)]
+struct Ids {
+    next: i64,
+    /// What the batch that is growing tells, or an earlier one did.
+    kept: i64,
+    /// What the batch that is being written tells, or an earlier one did.
+    written: i64,
+    durable: i64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,19 +111,48 @@ pub(super) enum Wait {
 }
 
 impl Flush {
-    /// Waits for its end.
-    pub(super) async fn wait(&self) -> Result<(), StoreError> {
-        // Made before the look, so that an end in between is not missed.
-        let ended = self.waiters.notified();
-        if self.result.get().is_none() {
-            ended.await;
+    /// Its end, or somebody to be woken then. The same waiter keeps its `place`.
+    fn poll(&self, place: &mut Option<usize>, context: &Context<'_>) -> Poll<Result<(), StoreError>> {
+        if let Some(result) = self.result.get() {
+            return Poll::Ready(result.clone());
         }
-        self.result.get().cloned().unwrap_or(Err(StoreError::Closed))
+        let mut waiters = self.waiters.lock().expect("nothing panics under it");
+        // The end sets the result before it takes the waiters.
+        if let Some(result) = self.result.get() {
+            return Poll::Ready(result.clone());
+        }
+        match *place {
+            Some(place) => waiters[place].clone_from(context.waker()),
+            None => {
+                *place = Some(waiters.len());
+                waiters.push(context.waker().clone());
+            }
+        }
+        Poll::Pending
     }
 
     fn end(&self, result: Result<(), StoreError>) {
         let _ = self.result.set(result);
-        self.waiters.notify_waiters();
+        let waiters = mem::take(&mut *self.waiters.lock().expect("nothing panics under it"));
+        waiters.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl<T> Step<T> {
+    fn new(answer: Result<T, StoreError>, flush: Option<Arc<Flush>>) -> Self {
+        Self { answer: Some(answer), flush, place: None }
+    }
+}
+
+impl<T: Unpin> Future for Step<T> {
+    type Output = Result<T, StoreError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { answer, flush, place } = self.get_mut();
+        if let Some(flush) = flush {
+            ready!(flush.poll(place, context))?;
+        }
+        Poll::Ready(answer.take().expect("it is not polled again after its end"))
     }
 }
 
@@ -101,7 +160,7 @@ impl Shared {
     pub(super) fn new(tables: Tables, next_id: i64) -> Self {
         let state = State {
             tables,
-            next_id,
+            ids: Ids { next: next_id, kept: next_id, written: next_id, durable: next_id },
             batch: Batch::default(),
             growing: Arc::default(),
             waiting: 0,
@@ -116,25 +175,31 @@ impl Shared {
         Self { state: Mutex::new(state), work: Condvar::new() }
     }
 
-    /// Runs `act` in the one order of all steps. The flush, if any, is to be awaited before the answer
-    /// leaves.
-    pub(super) fn step<T>(
-        &self,
-        wait: Wait,
-        act: impl FnOnce(&mut State) -> T,
-    ) -> Result<(T, Option<Arc<Flush>>), StoreError> {
+    /// Runs `act` now, in the one order of all steps.
+    pub(super) fn step<T>(&self, wait: Wait, act: impl FnOnce(&mut State) -> T) -> Step<T> {
+        self.take(|state| {
+            let answer = act(state);
+            (answer, state.wait(wait))
+        })
+    }
+
+    /// Numbers that no one was given before.
+    pub(super) fn reserve_ids(&self, count: u32) -> Step<Range<i64>> {
+        self.take(|state| state.reserve_ids(count.into()))
+    }
+
+    fn take<T>(&self, act: impl FnOnce(&mut State) -> (T, Option<Arc<Flush>>)) -> Step<T> {
         let mut state = self.lock();
         if let Some(error) = &state.ended {
-            return Err(error.clone());
+            return Step::new(Err(error.clone()), None);
         }
         // The writer may have looked for the last time.
         if state.closing.is_some() {
-            return Err(StoreError::Closed);
+            return Step::new(Err(StoreError::Closed), None);
         }
-        let answer = act(&mut state);
-        let flushed = state.wait(wait);
+        let (answer, flush) = act(&mut state);
         self.wake_writer(state);
-        Ok((answer, flushed))
+        Step::new(Ok(answer), flush)
     }
 
     /// How much there is, also after the end.
@@ -143,7 +208,7 @@ impl Shared {
     }
 
     /// Lets the writer finish; what is returned ends with it.
-    pub(super) fn close(&self) -> Arc<Flush> {
+    pub(super) fn close(&self) -> Step<()> {
         let mut state = self.lock();
         let closing = match &state.ended {
             None => Arc::clone(state.closing.get_or_insert_default()),
@@ -154,7 +219,7 @@ impl Shared {
             }
         };
         self.wake_writer(state);
-        closing
+        Step::new(Ok(()), Some(closing))
     }
 
     /// For the writer: puts the next batch into `batch`, whose room is used again for the one after it. Says
@@ -190,6 +255,7 @@ impl Shared {
         state.released = mem::take(&mut state.waiting);
         mem::swap(&mut state.batch, batch);
         state.flushing_settles = batch.is_settling;
+        state.ids.written = state.ids.kept;
         true
     }
 
@@ -198,6 +264,7 @@ impl Shared {
         let flush = {
             let mut state = self.lock();
             state.flushing_settles = false;
+            state.ids.durable = state.ids.written;
             let limit = took.min(LONGEST_GATHERING);
             state.gathering = (state.released + state.waiting, Instant::now() + limit);
             Arc::clone(&state.flushing)
@@ -255,8 +322,30 @@ impl State {
             Wait::Settled if self.flushing_settles => return Some(Arc::clone(&self.flushing)),
             Wait::Nothing | Wait::Room | Wait::Settled => return None,
         }
+        Some(self.wait_for_growing())
+    }
+
+    fn wait_for_growing(&mut self) -> Arc<Flush> {
         self.waiting += 1;
-        Some(Arc::clone(&self.growing))
+        Arc::clone(&self.growing)
+    }
+
+    fn reserve_ids(&mut self, count: i64) -> (Range<i64>, Option<Arc<Flush>>) {
+        let ids = &mut self.ids;
+        let taken = ids.next..ids.next + count;
+        ids.next = taken.end;
+        if ids.kept < taken.end + FEW_BLOCKS * count {
+            ids.kept = taken.end + MANY_BLOCKS * count;
+            self.batch.next_id = Some(ids.kept);
+        }
+        let flush = if taken.end <= ids.durable {
+            None
+        } else if taken.end <= ids.written {
+            Some(Arc::clone(&self.flushing))
+        } else {
+            Some(self.wait_for_growing())
+        };
+        (taken, flush)
     }
 }
 
@@ -274,10 +363,66 @@ impl Drop for EndGuard {
 mod tests {
     use super::*;
 
-    /// Somebody waits for one number more.
-    fn reserve(shared: &Shared) {
-        let (_, flush) = shared.step(Wait::Settled, |state| state.batch.reserve(state.next_id + 1)).unwrap();
-        assert!(flush.is_some());
+    /// Somebody waits for a change.
+    fn change(shared: &Shared) {
+        let step = shared.step(Wait::Settled, |state| {
+            state.batch.next_id = Some(2);
+            state.batch.is_settling = true;
+        });
+        assert!(step.flush.is_some());
+    }
+
+    fn poll<T: Unpin>(step: &mut Step<T>) -> Poll<Result<T, StoreError>> {
+        Pin::new(step).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn an_answer_leaves_with_its_flush_whoever_waits_for_it() {
+        let (shared, mut batch) = (Shared::new(Tables::new(0), 1), Batch::default());
+        let mut step = shared.reserve_ids(1);
+        assert!(poll(&mut step).is_pending());
+        assert!(shared.next_batch(&mut batch));
+        assert!(poll(&mut step).is_pending(), "it is being written");
+        shared.flushed(Duration::ZERO);
+        assert_eq!(poll(&mut step), Poll::Ready(Ok(1..2)));
+    }
+
+    /// A begin that needs a new block finds it on disk already.
+    #[test]
+    fn numbers_are_kept_ahead_of_need() {
+        let (shared, mut batch) = (Shared::new(Tables::new(0), 1), Batch::default());
+        let first = shared.reserve_ids(10);
+        assert!(first.flush.is_some());
+        let mut flushes = 0;
+        for block in 1..100 {
+            if !shared.lock().batch.is_empty() {
+                flushes += 1;
+                assert!(
+                    shared.lock().batch.next_id >= Some(block * 10 + 10),
+                    "more than was given out is kept"
+                );
+                shared.lock().waiting += 1;
+                assert!(shared.next_batch(&mut batch));
+                shared.flushed(Duration::ZERO);
+                batch = Batch::default();
+            }
+            let mut step = shared.reserve_ids(10);
+            assert_eq!(poll(&mut step), Poll::Ready(Ok(block * 10 + 1..block * 10 + 11)));
+        }
+        assert!(flushes < 100 / 3, "{flushes}");
+    }
+
+    /// It is moved into the future of each request.
+    #[test]
+    fn a_step_is_small() {
+        use crate::store::{Decided, Found, Registered};
+        let sizes = [
+            size_of::<Step<Registered>>(),
+            size_of::<Step<Decided>>(),
+            size_of::<Step<Found>>(),
+            size_of::<Step<()>>(),
+        ];
+        assert!(sizes.iter().all(|size| *size <= 192), "{sizes:?}");
     }
 
     #[test]
@@ -287,12 +432,12 @@ mod tests {
         shared.lock().gathering = (2, far);
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| shared.next_batch(&mut Batch::default()));
-            reserve(&shared);
+            change(&shared);
             while shared.lock().writer != Writer::Gathering {
                 std::thread::yield_now();
             }
             assert!(!writer.is_finished(), "the second is not back");
-            reserve(&shared);
+            change(&shared);
             assert!(writer.join().unwrap());
         });
         assert!(Instant::now() < far);
@@ -306,7 +451,7 @@ mod tests {
     fn a_flush_is_not_put_off_for_one_alone_nor_beyond_its_time() {
         let shared = Shared::new(Tables::new(0), 1);
         for gathering in [(1, Instant::now() + Duration::from_secs(60)), (2, Instant::now())] {
-            reserve(&shared);
+            change(&shared);
             shared.lock().gathering = gathering;
             let start = Instant::now();
             assert!(shared.next_batch(&mut Batch::default()));

@@ -1,6 +1,12 @@
 //! A store that is chosen at run time.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    future::Future,
+    ops::Range,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use seata_protocol::{BranchId, BranchStatus, GlobalStatus, RowLock, TransactionId};
 
@@ -32,13 +38,30 @@ impl AnyStore {
     }
 }
 
+/// A step of either store.
+enum Step<M, J> {
+    Memory(M),
+    Journal(J),
+}
+
+impl<T, M: Future<Output = T> + Unpin, J: Future<Output = T> + Unpin> Future for Step<M, J> {
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        match self.get_mut() {
+            Self::Memory(step) => Pin::new(step).poll(context),
+            Self::Journal(step) => Pin::new(step).poll(context),
+        }
+    }
+}
+
 /// Writes each method as a call of the same method of the store inside.
 macro_rules! delegate {
-    ($( async fn $name:ident(&self $(, $argument:ident: $type:ty)* ) -> $output:ty; )+) => {$(
-        async fn $name(&self $(, $argument: $type)*) -> Result<$output, StoreError> {
+    ($( fn $name:ident(&self $(, $argument:ident: $type:ty)* ) -> $output:ty; )+) => {$(
+        fn $name(&self $(, $argument: $type)*) -> impl Future<Output = Result<$output, StoreError>> + Send {
             match self {
-                Self::Memory(store) => store.$name($($argument),*).await,
-                Self::Journal(store) => store.$name($($argument),*).await,
+                Self::Memory(store) => Step::Memory(store.$name($($argument),*)),
+                Self::Journal(store) => Step::Journal(store.$name($($argument),*)),
             }
         }
     )+};
@@ -67,24 +90,24 @@ impl Store for AnyStore {
     }
 
     delegate! {
-        async fn reserve_ids(&self, count: u32) -> Range<i64>;
-        async fn begin(&self, transaction: Arc<Transaction>) -> ();
-        async fn register(&self, branch: Branch) -> Registered;
-        async fn report(&self, transaction: TransactionId, branch: BranchId, status: BranchStatus, application_data: Option<Arc<str>>) -> Reported;
-        async fn decide(&self, transaction: TransactionId, decision: Decision, note: Option<Arc<str>>, now: Millis) -> Decided;
-        async fn drop_branch(&self, transaction: TransactionId, branch: BranchId) -> ();
-        async fn set_status(&self, transaction: TransactionId, status: GlobalStatus) -> ();
-        async fn park(&self, transaction: TransactionId, status: GlobalStatus, reason: Arc<str>) -> ();
-        async fn finish(&self, transaction: TransactionId, status: GlobalStatus, reason: Option<Arc<str>>, now: Millis) -> ();
-        async fn release(&self, transaction: TransactionId) -> usize;
-        async fn note(&self, transaction: TransactionId, report: GlobalStatus, now: Millis) -> Noted;
-        async fn locks_after(&self, after: Option<LockCursor>, filter: LockFilter, limit: usize) -> LockPage;
-        async fn ended(&self, after: Option<TransactionId>, limit: usize) -> Vec<Ended>;
-        async fn find(&self, transaction: TransactionId) -> Found;
-        async fn conflict(&self, except: Option<TransactionId>, locks: &[RowLock]) -> Option<Conflict>;
-        async fn undecided(&self, transactions: Vec<TransactionId>) -> Vec<TransactionId>;
-        async fn page(&self, after: Option<TransactionId>, limit: usize) -> Vec<Snapshot>;
-        async fn locks(&self, limit: usize) -> Vec<HeldLock>;
-        async fn close(&self) -> ();
+        fn reserve_ids(&self, count: u32) -> Range<i64>;
+        fn begin(&self, transaction: Arc<Transaction>) -> ();
+        fn register(&self, branch: Branch) -> Registered;
+        fn report(&self, transaction: TransactionId, branch: BranchId, status: BranchStatus, application_data: Option<Arc<str>>) -> Reported;
+        fn decide(&self, transaction: TransactionId, decision: Decision, note: Option<Arc<str>>, now: Millis) -> Decided;
+        fn drop_branch(&self, transaction: TransactionId, branch: BranchId) -> ();
+        fn set_status(&self, transaction: TransactionId, status: GlobalStatus) -> ();
+        fn park(&self, transaction: TransactionId, status: GlobalStatus, reason: Arc<str>) -> ();
+        fn finish(&self, transaction: TransactionId, status: GlobalStatus, reason: Option<Arc<str>>, now: Millis) -> ();
+        fn release(&self, transaction: TransactionId) -> usize;
+        fn note(&self, transaction: TransactionId, report: GlobalStatus, now: Millis) -> Noted;
+        fn locks_after(&self, after: Option<LockCursor>, filter: LockFilter, limit: usize) -> LockPage;
+        fn ended(&self, after: Option<TransactionId>, limit: usize) -> Vec<Ended>;
+        fn find(&self, transaction: TransactionId) -> Found;
+        fn conflict(&self, except: Option<TransactionId>, locks: &[RowLock]) -> Option<Conflict>;
+        fn undecided(&self, transactions: Vec<TransactionId>) -> Vec<TransactionId>;
+        fn page(&self, after: Option<TransactionId>, limit: usize) -> Vec<Snapshot>;
+        fn locks(&self, limit: usize) -> Vec<HeldLock>;
+        fn close(&self) -> ();
     }
 }

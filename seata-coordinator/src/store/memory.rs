@@ -1,6 +1,7 @@
 //! A store that forgets everything when its process ends.
 
 use std::{
+    future::{Future, ready},
     ops::Range,
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -70,129 +71,148 @@ impl Store for MemoryStore {
         self.incarnation
     }
 
-    async fn reserve_ids(&self, count: u32) -> Result<Range<i64>, StoreError> {
+    fn reserve_ids(&self, count: u32) -> impl Future<Output = Result<Range<i64>, StoreError>> + Send {
         let mut state = self.lock();
         let start = state.next_id;
         state.next_id += i64::from(count);
-        Ok(start..state.next_id)
+        ready(Ok(start..state.next_id))
     }
 
-    async fn begin(&self, transaction: Arc<Transaction>) -> Result<(), StoreError> {
+    fn begin(&self, transaction: Arc<Transaction>) -> impl Future<Output = Result<(), StoreError>> + Send {
         self.lock().tables.begin(transaction, &mut NoChanges);
-        Ok(())
+        ready(Ok(()))
     }
 
-    async fn register(&self, branch: Branch) -> Result<Registered, StoreError> {
-        Ok(self.lock().tables.register(branch, &mut NoChanges))
+    fn register(&self, branch: Branch) -> impl Future<Output = Result<Registered, StoreError>> + Send {
+        ready(Ok(self.lock().tables.register(branch, &mut NoChanges)))
     }
 
-    async fn report(
+    fn report(
         &self,
         transaction: TransactionId,
         branch: BranchId,
         status: BranchStatus,
         application_data: Option<Arc<str>>,
-    ) -> Result<Reported, StoreError> {
-        Ok(self.lock().tables.report(transaction, branch, status, application_data, &mut NoChanges))
+    ) -> impl Future<Output = Result<Reported, StoreError>> + Send {
+        ready(Ok(self.lock().tables.report(transaction, branch, status, application_data, &mut NoChanges)))
     }
 
-    async fn decide(
+    fn decide(
         &self,
         transaction: TransactionId,
         decision: Decision,
         note: Option<Arc<str>>,
         now: Millis,
-    ) -> Result<Decided, StoreError> {
-        Ok(self.lock().tables.decide(transaction, decision, note, now, &mut NoChanges))
+    ) -> impl Future<Output = Result<Decided, StoreError>> + Send {
+        ready(Ok(self.lock().tables.decide(transaction, decision, note, now, &mut NoChanges)))
     }
 
-    async fn drop_branch(&self, transaction: TransactionId, branch: BranchId) -> Result<(), StoreError> {
+    fn drop_branch(
+        &self,
+        transaction: TransactionId,
+        branch: BranchId,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
         self.lock().tables.drop_branch(transaction, branch, &mut NoChanges);
-        Ok(())
+        ready(Ok(()))
     }
 
-    async fn set_status(&self, transaction: TransactionId, status: GlobalStatus) -> Result<(), StoreError> {
+    fn set_status(
+        &self,
+        transaction: TransactionId,
+        status: GlobalStatus,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
         self.lock().tables.set_status(transaction, status, &mut NoChanges);
-        Ok(())
+        ready(Ok(()))
     }
 
-    async fn park(
+    fn park(
         &self,
         transaction: TransactionId,
         status: GlobalStatus,
         reason: Arc<str>,
-    ) -> Result<(), StoreError> {
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
         self.lock().tables.park(transaction, status, reason, &mut NoChanges);
-        Ok(())
+        ready(Ok(()))
     }
 
-    async fn finish(
+    fn finish(
         &self,
         transaction: TransactionId,
         status: GlobalStatus,
         reason: Option<Arc<str>>,
         now: Millis,
-    ) -> Result<(), StoreError> {
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
         self.lock().tables.finish(transaction, status, reason, now, &mut NoChanges);
-        Ok(())
+        ready(Ok(()))
     }
 
-    async fn release(&self, transaction: TransactionId) -> Result<usize, StoreError> {
-        Ok(self.lock().tables.release(transaction, &mut NoChanges))
+    fn release(&self, transaction: TransactionId) -> impl Future<Output = Result<usize, StoreError>> + Send {
+        ready(Ok(self.lock().tables.release(transaction, &mut NoChanges)))
     }
 
-    async fn note(
+    fn note(
         &self,
         transaction: TransactionId,
         report: GlobalStatus,
         now: Millis,
-    ) -> Result<Noted, StoreError> {
-        Ok(self.lock().tables.note(transaction, report, now, &mut NoChanges))
+    ) -> impl Future<Output = Result<Noted, StoreError>> + Send {
+        ready(Ok(self.lock().tables.note(transaction, report, now, &mut NoChanges)))
     }
 
-    async fn find(&self, transaction: TransactionId) -> Result<Found, StoreError> {
-        Ok(self.lock().tables.find(transaction))
+    fn find(&self, transaction: TransactionId) -> impl Future<Output = Result<Found, StoreError>> + Send {
+        ready(Ok(self.lock().tables.find(transaction)))
     }
 
-    async fn conflict(
+    fn conflict(
         &self,
         except: Option<TransactionId>,
         locks: &[RowLock],
-    ) -> Result<Option<Conflict>, StoreError> {
-        Ok(self.lock().tables.conflict(except, locks))
+    ) -> impl Future<Output = Result<Option<Conflict>, StoreError>> + Send {
+        ready(Ok(self.lock().tables.conflict(except, locks)))
     }
 
-    async fn undecided(&self, transactions: Vec<TransactionId>) -> Result<Vec<TransactionId>, StoreError> {
-        Ok(self.lock().tables.undecided(transactions))
+    fn undecided(
+        &self,
+        transactions: Vec<TransactionId>,
+    ) -> impl Future<Output = Result<Vec<TransactionId>, StoreError>> + Send {
+        ready(Ok(self.lock().tables.undecided(transactions)))
     }
 
-    async fn page(&self, after: Option<TransactionId>, limit: usize) -> Result<Vec<Snapshot>, StoreError> {
-        Ok(self.lock().tables.page(after, limit))
+    fn page(
+        &self,
+        after: Option<TransactionId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Snapshot>, StoreError>> + Send {
+        ready(Ok(self.lock().tables.page(after, limit)))
     }
 
-    async fn locks(&self, limit: usize) -> Result<Vec<HeldLock>, StoreError> {
-        Ok(self.lock().tables.locks(limit))
+    fn locks(&self, limit: usize) -> impl Future<Output = Result<Vec<HeldLock>, StoreError>> + Send {
+        ready(Ok(self.lock().tables.locks(limit)))
     }
 
-    async fn locks_after(
+    fn locks_after(
         &self,
         after: Option<LockCursor>,
         filter: LockFilter,
         limit: usize,
-    ) -> Result<LockPage, StoreError> {
-        Ok(self.lock().tables.locks_after(after, &filter, limit))
+    ) -> impl Future<Output = Result<LockPage, StoreError>> + Send {
+        ready(Ok(self.lock().tables.locks_after(after, &filter, limit)))
     }
 
-    async fn ended(&self, after: Option<TransactionId>, limit: usize) -> Result<Vec<Ended>, StoreError> {
-        Ok(self.lock().tables.ended(after, limit))
+    fn ended(
+        &self,
+        after: Option<TransactionId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Ended>, StoreError>> + Send {
+        ready(Ok(self.lock().tables.ended(after, limit)))
     }
 
     fn counts(&self) -> Counts {
         self.lock().tables.counts()
     }
 
-    async fn close(&self) -> Result<(), StoreError> {
-        Ok(())
+    fn close(&self) -> impl Future<Output = Result<(), StoreError>> + Send {
+        ready(Ok(()))
     }
 }
 

@@ -469,7 +469,9 @@ async fn numbers_begin_where_they_are_told_to_and_go_on_from_there() {
     let store = JournalStore::open_on(disk.clone(), options(1 << 40)).unwrap();
     assert_eq!(store.reserve_ids(10).await.unwrap().start, 1 << 40);
     let store = JournalStore::open_on(disk.now().lost(), options(5)).unwrap();
-    assert_eq!(store.reserve_ids(10).await.unwrap().start, (1 << 40) + 10);
+    let next = store.reserve_ids(10).await.unwrap().start;
+    // What was kept ahead of need is gone.
+    assert!(((1 << 40) + 10..(1 << 40) + 200).contains(&next), "{next}");
 }
 
 #[tokio::test]
