@@ -58,11 +58,19 @@ pub struct Options {
     pub checkpoint_after: u64,
     /// Hears of each flush of the log: how long the disk took, and how many records it was. Must be quick.
     pub on_flush: Option<Arc<dyn Fn(Duration, usize) + Send + Sync>>,
+    /// Hears while the journal is opened how many percent of its rows are read. Must be quick.
+    pub on_progress: Option<Arc<dyn Fn(u8) + Send + Sync>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { history: 65_536, first_id: 1, checkpoint_after: 4 * 1024 * 1024, on_flush: None }
+        Self {
+            history: 65_536,
+            first_id: 1,
+            checkpoint_after: 4 * 1024 * 1024,
+            on_flush: None,
+            on_progress: None,
+        }
     }
 }
 

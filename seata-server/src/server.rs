@@ -112,6 +112,8 @@ impl Server {
         options.first_id = first_id_at(clock.now());
         let flushes = Arc::clone(&metrics);
         options.on_flush = Some(Arc::new(move |took, records| flushes.flushed(took, records)));
+        let progress = readiness.clone();
+        options.on_progress = Some(Arc::new(move |percent| progress.replaying(percent)));
         let store = open(&settings.store, options).await?;
         let jitter = Box::new(rand::random::<f64>);
         let (participants, observer) = (clients.clone(), Arc::clone(&metrics));

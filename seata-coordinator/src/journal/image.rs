@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use foldhash::fast::RandomState;
-use redb::{ReadableDatabase, ReadableTable, StorageError, TableError};
+use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError, TableError};
 use seata_protocol::TransactionId;
 
 use crate::{
@@ -39,25 +39,31 @@ pub(super) struct Names(HashSet<Arc<str>, RandomState>);
 const ROW: u64 = 24;
 
 impl Image {
-    /// Reads the tables; a new journal has none.
-    pub(super) fn load(tables: &mut TablesOnDisk) -> Result<Self, redb::Error> {
+    /// Reads the tables; a new journal has none. `tell` hears how many percent are read, each number once.
+    pub(super) fn load(tables: &mut TablesOnDisk, tell: impl Fn(u8)) -> Result<Self, redb::Error> {
         let mut image = Self::default();
         let transaction = tables.database().begin_read()?;
         let opened = transaction.open_table(TRANSACTIONS);
         if matches!(opened, Err(TableError::TableDoesNotExist(_))) {
             return Ok(image);
         }
-        for row in opened?.iter()? {
+        let (transactions, branches, ended) =
+            (opened?, transaction.open_table(BRANCHES)?, transaction.open_table(ENDED)?);
+        let mut progress = Progress::of(transactions.len()? + branches.len()? + ended.len()?, tell);
+        for row in transactions.iter()? {
+            progress.step();
             let (id, row) = row?;
             let record = rows::to_transaction(image.count(row.value()), &mut image.names);
             image.transactions.push(record.ok_or_else(|| wrong("transaction", id.value()))?);
         }
-        for row in transaction.open_table(BRANCHES)?.iter()? {
+        for row in branches.iter()? {
+            progress.step();
             let (id, row) = row?;
             let branch = rows::to_branch(image.count(row.value()), &mut image.names);
             image.branches.push(Arc::new(branch.ok_or_else(|| wrong("branch", id.value()))?));
         }
-        for row in transaction.open_table(ENDED)?.iter()? {
+        for row in ended.iter()? {
+            progress.step();
             let (id, row) = row?;
             let (count, row) = row.value();
             let ended = rows::to_ended(image.count(row), &mut image.names);
@@ -165,6 +171,29 @@ impl Image {
             all.sort_by_key(|branch| branch.id);
         }
         all
+    }
+}
+
+/// How many rows of all are read.
+struct Progress<F> {
+    rows: u64,
+    all: u64,
+    percent: u8,
+    tell: F,
+}
+
+impl<F: Fn(u8)> Progress<F> {
+    fn of(all: u64, tell: F) -> Self {
+        Self { rows: 0, all, percent: 0, tell }
+    }
+
+    fn step(&mut self) {
+        self.rows += 1;
+        let percent = (self.rows.saturating_mul(100) / self.all.max(1)).min(100) as u8;
+        if percent > self.percent {
+            self.percent = percent;
+            (self.tell)(percent);
+        }
     }
 }
 

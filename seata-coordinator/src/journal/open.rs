@@ -154,7 +154,8 @@ pub(super) fn journal(
     let (database, mut recovery) = database(&tracked, &name)?;
     let found = Head::read(&database, &name)?.unwrap_or_else(|| Head::new(&options));
     let mut tables = TablesOnDisk::new(database, options.history);
-    let mut image = Image::load(&mut tables).map_err(at)?;
+    let tell = |percent| options.on_progress.iter().for_each(|hears| hears(percent));
+    let mut image = Image::load(&mut tables, tell).map_err(at)?;
     let (generation, first) = found.log;
     let read = log::read(&logs, generation, first, |record| image.replay(record));
     let replayed = read.map_err(|error| match error {

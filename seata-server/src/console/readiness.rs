@@ -20,7 +20,6 @@ const DRAINING: u8 = 102;
 
 impl Readiness {
     /// So many percent of what the store keeps are read.
-    #[allow(dead_code, reason = "told by a store that knows how far it is")]
     pub(crate) fn replaying(&self, percent: u8) {
         self.0.store(percent.clamp(1, REPLAYED), Ordering::Release);
     }

@@ -571,7 +571,7 @@ async fn dump(store: &impl Store) -> Vec<Snapshot> {
     store.page(None, usize::MAX).await.unwrap()
 }
 
-fn transaction(id: i64) -> Arc<Transaction> {
+pub(super) fn transaction(id: i64) -> Arc<Transaction> {
     Arc::new(Transaction {
         id: TransactionId(id),
         xid: format!("tc-test:0:{id}").parse().unwrap(),
