@@ -75,6 +75,7 @@ pub async fn run<S: Subject>(subject: &S) {
         listings_are_ordered_and_limited(start().await).await;
         only_open_transactions_are_undecided(start().await).await;
         released_rows_are_free_for_good(start().await).await;
+        a_commit_that_turned_never_holds_again_what_it_freed(start().await).await;
         a_note_stays_with_its_decision_to_the_end(start().await).await;
         a_report_changes_a_saga_and_nothing_else(start().await).await;
         outcomes_are_listed_from_the_last(start().await).await;
@@ -408,6 +409,34 @@ async fn released_rows_are_free_for_good<S: Subject>(mut case: Case<'_, S>) {
     let store = case.next().await;
     store.finish(TransactionId(1), GlobalStatus::Rollbacked, None, NOW).await.expect("finish");
     assert_eq!(case.holder(None, "b").await, Some(2));
+}
+
+async fn a_commit_that_turned_never_holds_again_what_it_freed<S: Subject>(mut case: Case<'_, S>) {
+    for id in [1, 2, 3] {
+        case.begin(id).await;
+    }
+    let saga = |id, keys| Branch { branch_type: BranchType::Saga, ..branch(id, 1, keys) };
+    case.next().await.register(saga(11, &["a", "b"])).await.expect("register");
+    case.decide(1, Decision::Commit, NOW).await;
+    assert!(matches!(case.register(21, 2, &["a"]).await, Registered::Done(_)));
+    // Its rows are free for good, those of a branch that joins now too.
+    let late = case.next().await.register(saga(12, &["a", "c"])).await.expect("register");
+    assert!(matches!(late, Registered::Done(_)));
+    for status in
+        [GlobalStatus::RollbackRetrying, GlobalStatus::CommitRetrying, GlobalStatus::RollbackRetrying]
+    {
+        case.next().await.set_status(TransactionId(1), status).await.expect("set_status");
+        let holders =
+            [case.holder(None, "a").await, case.holder(None, "b").await, case.holder(None, "c").await];
+        assert_eq!(holders, [Some(2), None, None], "{status}");
+    }
+    assert!(matches!(case.register(31, 3, &["b", "c"]).await, Registered::Done(_)));
+    case.next().await.drop_branch(TransactionId(1), BranchId(11)).await.expect("drop_branch");
+    let store = case.next().await;
+    store.finish(TransactionId(1), GlobalStatus::Rollbacked, None, NOW).await.expect("finish");
+    let holders = [case.holder(None, "a").await, case.holder(None, "b").await, case.holder(None, "c").await];
+    assert_eq!(holders, [Some(2), Some(3), Some(3)]);
+    assert_eq!(case.lock_count().await, 3);
 }
 
 async fn a_note_stays_with_its_decision_to_the_end<S: Subject>(mut case: Case<'_, S>) {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 use seata_protocol::{BranchId, BranchStatus, BranchType, GlobalStatus, RowLock, TransactionId};
 
 use crate::{
-    record::{Branch, Ended, HeldLock, Millis, Snapshot, Transaction, put_row_text, row_lock},
+    record::{Branch, Ended, HeldLock, LockSet, Millis, Snapshot, Transaction, put_row_text, row_lock},
     session::{self, Decision},
     store::{
         Conflict, ConflictReason, Counts, Decided, Found, LockCursor, LockFilter, LockPage, Noted,
@@ -58,6 +58,8 @@ pub struct NoChanges;
 struct Entry {
     transaction: Arc<Transaction>,
     status: GlobalStatus,
+    /// Its commit has freed all its rows: they are others' by now, whatever its branches name.
+    is_free: bool,
     parked: Option<Arc<str>>,
     /// In the order of registration, which is that of their numbers.
     branches: Vec<Arc<Branch>>,
@@ -139,13 +141,14 @@ impl Tables {
             return;
         }
         changes.add_transaction(&transaction);
-        let entry = Entry { transaction, status: GlobalStatus::Begin, parked: None, branches: Vec::new() };
-        self.by_status.add(entry.status);
+        let status = GlobalStatus::Begin;
+        let entry = Entry { transaction, status, is_free: false, parked: None, branches: Vec::new() };
+        self.by_status.add(status);
         self.transactions.insert(id, entry);
     }
 
     /// See [`Store::register`](crate::store::Store::register).
-    pub fn register(&mut self, branch: Branch, changes: &mut impl Changes) -> Registered {
+    pub fn register(&mut self, mut branch: Branch, changes: &mut impl Changes) -> Registered {
         let Some(entry) = self.transactions.get_mut(&branch.transaction) else {
             return match self.history.status(branch.transaction) {
                 Some(status) => Registered::NotActive(status),
@@ -159,6 +162,9 @@ impl Tables {
         let joins_late = branch.branch_type == BranchType::Saga && entry.is_saga();
         if entry.status != GlobalStatus::Begin && !joins_late {
             return Registered::NotActive(entry.status);
+        }
+        if entry.is_free {
+            branch.locks = LockSet::default();
         }
         let branch = Arc::new(branch);
         if let Err(Held { row, by }) = self.locks.acquire(&branch) {
@@ -181,13 +187,13 @@ impl Tables {
     ) -> Reported {
         let Some(entry) = self.transactions.get_mut(&transaction) else { return Reported::Unknown };
         let Some(index) = entry.position(branch) else { return Reported::UnknownBranch };
-        if status == BranchStatus::PhaseOneFailed {
+        if status == BranchStatus::PhaseOneFailed && !entry.is_free {
             self.locks.release(&entry.branches[index], &entry.branches);
         }
         let record = Arc::make_mut(&mut entry.branches[index]);
         record.status = status;
         if status == BranchStatus::PhaseOneFailed {
-            record.locks = Default::default();
+            record.locks = LockSet::default();
         }
         if let Some(data) = application_data.filter(|data| !data.trim().is_empty()) {
             record.application_data = data;
@@ -215,17 +221,13 @@ impl Tables {
         let Some(status) = session::decide(&entry.transaction, entry.status, branches, decision, now) else {
             return Decided::Unchanged(entry.status);
         };
-        self.by_status.change(entry.status, status);
-        entry.status = status;
+        entry.turn(status, &mut self.by_status, &mut self.locks, changes);
         entry.parked = note.filter(|_| !status.is_timeout());
         if status.is_complete() {
             let mut snapshot = entry.snapshot();
             snapshot.branches.clear();
             self.finish(transaction, status, snapshot.parked.clone(), now, changes);
             return Decided::Now(snapshot);
-        }
-        if status.is_commit() {
-            self.locks.release_all(&entry.branches);
         }
         changes.put_transaction(&entry.transaction, status, entry.parked.as_ref());
         Decided::Now(entry.snapshot())
@@ -236,7 +238,9 @@ impl Tables {
         let Some(entry) = self.transactions.get_mut(&transaction) else { return };
         let Some(index) = entry.position(branch) else { return };
         let done = entry.branches.remove(index);
-        self.locks.release(&done, &entry.branches);
+        if !entry.is_free {
+            self.locks.release(&done, &entry.branches);
+        }
         changes.remove_branch(branch);
     }
 
@@ -272,9 +276,9 @@ impl Tables {
         now: Millis,
         changes: &mut impl Changes,
     ) {
-        let Some(entry) = self.transactions.remove(&transaction) else { return };
+        let Some(mut entry) = self.transactions.remove(&transaction) else { return };
         self.by_status.take(entry.status);
-        self.locks.release_all(&entry.branches);
+        entry.free(&mut self.locks);
         for branch in &entry.branches {
             changes.remove_branch(branch.id);
         }
@@ -290,11 +294,8 @@ impl Tables {
     pub fn release(&mut self, transaction: TransactionId, changes: &mut impl Changes) -> usize {
         let Some(entry) = self.transactions.get_mut(&transaction) else { return 0 };
         let held = self.locks.len();
-        self.locks.release_all(&entry.branches);
-        for branch in entry.branches.iter_mut().filter(|branch| !branch.locks.is_empty()) {
-            Arc::make_mut(branch).locks = Default::default();
-            changes.put_branch(branch);
-        }
+        entry.free(&mut self.locks);
+        entry.forget_rows(changes);
         held - self.locks.len()
     }
 
@@ -321,11 +322,7 @@ impl Tables {
             self.finish(transaction, status, Some(reason.into()), now, changes);
             return Noted::Now(snapshot);
         }
-        if status.is_commit() {
-            self.locks.release_all(&entry.branches);
-        }
-        self.by_status.change(entry.status, status);
-        entry.status = status;
+        entry.turn(status, &mut self.by_status, &mut self.locks, changes);
         entry.parked = session::is_parked(status).then(|| "reported by its starter".into());
         changes.put_transaction(&entry.transaction, status, entry.parked.as_ref());
         Noted::Now(entry.snapshot())
@@ -397,9 +394,7 @@ impl Tables {
             let seen = |after: LockCursor| entry.branches.partition_point(|branch| branch.id < after.branch);
             let mut cursor =
                 LockCursor { transaction: *id, branch: BranchId(i64::MIN), row: LockCursor::END };
-            // One that commits holds none, or they are others' by now.
-            let holding =
-                if entry.status.is_commit() { &[] } else { &entry.branches[here.map_or(0, seen)..] };
+            let holding = if entry.is_free { &[] } else { &entry.branches[here.map_or(0, seen)..] };
             for branch in holding {
                 looked += 1;
                 cursor = LockCursor { branch: branch.id, ..cursor };
@@ -441,7 +436,7 @@ impl Tables {
             branches.iter().for_each(|branch| self.locks.acquire_free(branch));
         }
         self.by_status.add(status);
-        (transaction.id, Entry { transaction, status, parked, branches })
+        (transaction.id, Entry { transaction, status, is_free: status.is_commit(), parked, branches })
     }
 
     fn held(&self, branch: &Branch, row: &str) -> HeldLock {
@@ -462,8 +457,7 @@ impl Tables {
         changes: &mut impl Changes,
     ) {
         let Some(entry) = self.transactions.get_mut(&transaction) else { return };
-        self.by_status.change(entry.status, status);
-        entry.status = status;
+        entry.turn(status, &mut self.by_status, &mut self.locks, changes);
         entry.parked = parked;
         changes.put_transaction(&entry.transaction, status, entry.parked.as_ref());
     }
@@ -480,6 +474,43 @@ impl Tables {
 }
 
 impl Entry {
+    /// Where it stands from now on; its rows follow. Also after a restart a commit holds none.
+    fn turn(
+        &mut self,
+        status: GlobalStatus,
+        by_status: &mut ByStatus,
+        locks: &mut LockTable,
+        changes: &mut impl Changes,
+    ) {
+        by_status.change(self.status, status);
+        self.status = status;
+        if status.is_complete() {
+            return;
+        }
+        if status.is_commit() {
+            self.free(locks);
+        } else if self.is_free {
+            // It has turned, and would hold after a restart what its commit gave away.
+            self.forget_rows(changes);
+        }
+    }
+
+    /// Frees its rows, once.
+    fn free(&mut self, locks: &mut LockTable) {
+        if !std::mem::replace(&mut self.is_free, true) {
+            locks.release_all(&self.branches);
+        }
+    }
+
+    /// It names no row any more, and may hold new ones.
+    fn forget_rows(&mut self, changes: &mut impl Changes) {
+        for branch in self.branches.iter_mut().filter(|branch| !branch.locks.is_empty()) {
+            Arc::make_mut(branch).locks = LockSet::default();
+            changes.put_branch(branch);
+        }
+        self.is_free = self.status.is_commit();
+    }
+
     fn position(&self, branch: BranchId) -> Option<usize> {
         self.branches.binary_search_by_key(&branch, |branch| branch.id).ok()
     }
