@@ -191,7 +191,7 @@ fn list(transactions: &[Transaction]) -> String {
             age(transaction),
             transaction.application.clone(),
             transaction.name.clone(),
-            transaction.branches.len().to_string(),
+            transaction.branch_count.to_string(),
             transaction.locks.to_string(),
             why(transaction),
         ]);
@@ -251,5 +251,7 @@ pub(crate) fn details(transaction: &Transaction) -> String {
             format!("{}{more}", branch.locks.join(" ")),
         ]);
     }
-    text + "\n" + &view::text(&table)
+    let more = transaction.branch_count.saturating_sub(transaction.branches.len() as u64);
+    let more = if more > 0 { format!("and {more} more branches\n") } else { String::new() };
+    text + "\n" + &view::text(&table) + &more
 }

@@ -31,6 +31,8 @@ pub(crate) struct Transaction {
     #[serde(default)]
     pub(crate) locks: u64,
     #[serde(default)]
+    pub(crate) branch_count: u64,
+    #[serde(default)]
     pub(crate) branches: Vec<Branch>,
 }
 

@@ -29,14 +29,17 @@ pub(crate) use readiness::Readiness;
 
 mod actions;
 mod auth;
+mod entries;
 mod gate;
 mod health;
 mod http;
 mod java;
+mod parameters;
 mod readiness;
 mod reply;
 mod rest;
 mod router;
+mod scans;
 mod token;
 mod view;
 

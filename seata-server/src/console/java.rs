@@ -5,7 +5,10 @@ use std::{borrow::Cow, net::SocketAddr, sync::Arc};
 use axum::{
     Extension, Json, Router,
     body::Bytes,
-    extract::{ConnectInfo, Request, State},
+    extract::{
+        ConnectInfo, Query, Request, State,
+        rejection::{BytesRejection, QueryRejection},
+    },
     http::{
         HeaderMap, StatusCode, Uri,
         header::{AUTHORIZATION, CONTENT_TYPE},
@@ -34,6 +37,16 @@ pub(super) fn guarded() -> Router<ConsoleState> {
 
 mod operations;
 mod query;
+
+/// Parameters behind the question mark, or why they cannot be read. As in Java others beside them do no harm:
+/// its later consoles send some that mean nothing here.
+type Parameters<T> = Result<Query<T>, QueryRejection>;
+
+impl From<QueryRejection> for Refusal {
+    fn from(error: QueryRejection) -> Self {
+        Self::bad_request(error.body_text())
+    }
+}
 
 /// Java's answer with one value.
 #[derive(Debug, Serialize)]
@@ -69,8 +82,12 @@ struct Credentials {
 async fn login(
     Extension(auth): Extension<Arc<Auth>>,
     Extension(from): Extension<ConnectInfo<SocketAddr>>,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(error) => return failure(&error.into()),
+    };
     let Ok(Credentials { username, password }) = serde_json::from_slice(&body) else {
         let text = r#"expected {"username": "…", "password": "…"}"#;
         return (StatusCode::BAD_REQUEST, Json(Single::<String>::failure("400", text))).into_response();

@@ -3,8 +3,8 @@
 use axum::{
     Json,
     extract::{
-        Path, Query,
-        rejection::{PathRejection, QueryRejection},
+        Path,
+        rejection::{BytesRejection, PathRejection},
     },
     http::{HeaderValue, StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
@@ -21,9 +21,6 @@ pub(super) struct Refusal {
 
 /// What a handler of our own API gives.
 pub(super) type Reply<T> = Result<Json<T>, Refusal>;
-
-/// Parameters behind the question mark, or why they cannot be read.
-pub(super) type Parameters<T> = Result<Query<T>, QueryRejection>;
 
 /// A part of the path, decoded.
 pub(super) type PathOf<T> = Result<Path<T>, PathRejection>;
@@ -68,9 +65,9 @@ impl IntoResponse for Refusal {
     }
 }
 
-impl From<QueryRejection> for Refusal {
-    fn from(error: QueryRejection) -> Self {
-        Self::bad_request(error.body_text())
+impl From<BytesRejection> for Refusal {
+    fn from(error: BytesRejection) -> Self {
+        Self::new(error.status(), format!("the body cannot be read: {}", error.body_text()))
     }
 }
 

@@ -19,6 +19,7 @@ use super::{
     health, java,
     reply::Refusal,
     rest,
+    scans::Scans,
 };
 
 /// The longest body of a request.
@@ -51,6 +52,7 @@ pub(super) fn inside(state: ConsoleState, auth: Arc<Auth>) -> Router {
         .fallback(nothing_there)
         .method_not_allowed_fallback(wrong_method)
         .layer(Extension(auth))
+        .layer(Extension(Scans::new()))
 }
 
 async fn nothing_there(uri: Uri) -> Response {

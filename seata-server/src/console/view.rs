@@ -6,12 +6,21 @@ use seata_coordinator::{
     driver::{Known, TransactionView},
     record::{Branch, Ended, HeldLock, Millis, Transaction},
 };
+use seata_protocol::BranchId;
 use serde::Serialize;
 
-/// How many rows of one branch are named.
-const MAX_ROWS: usize = 100;
+use super::entries::Entries;
 
-/// One transaction, open or ended.
+/// How many rows of one branch are named, and how much of each.
+const MAX_ROWS: usize = 100;
+const MAX_ROW: usize = 256;
+/// How many resources are named that a transaction waits for.
+const MAX_RESOURCES: usize = 100;
+/// How much is shown of texts that others wrote, in bytes.
+const MAX_REASON: usize = 4_096;
+const MAX_DATA: usize = 2_000;
+
+/// One transaction, open or ended, without its branches.
 #[derive(Debug, Serialize)]
 pub(super) struct TransactionBody {
     xid: String,
@@ -29,7 +38,17 @@ pub(super) struct TransactionBody {
     waits_for: Vec<String>,
     ended_at: Option<Millis>,
     locks: usize,
-    branches: Vec<BranchBody>,
+    branch_count: usize,
+}
+
+/// One transaction with its branches, or with some of many.
+#[derive(Debug, Serialize)]
+pub(super) struct WholeTransaction {
+    #[serde(flatten)]
+    transaction: TransactionBody,
+    branches: Entries,
+    /// Where they go on.
+    next_branch: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -44,6 +63,8 @@ struct BranchBody {
     locks: Vec<String>,
     lock_count: usize,
     application_data: String,
+    /// In bytes; what is shown may be less.
+    application_data_length: usize,
 }
 
 /// One row lock.
@@ -67,16 +88,16 @@ impl TransactionBody {
 
     pub(super) fn open(view: &TransactionView, now: Millis) -> Self {
         let snapshot = &view.snapshot;
-        let branches: Vec<_> = snapshot.branches.iter().map(|branch| BranchBody::of(branch)).collect();
+        let waits_for = view.waits_for.iter().take(MAX_RESOURCES);
         Self {
             status: snapshot.status.to_string(),
             age_ms: now.saturating_sub(snapshot.transaction.begun_at),
             parked: view.is_parked(),
-            reason: view.reason.as_deref().map(str::to_owned),
+            reason: view.reason.as_deref().map(|reason| cut(reason, MAX_REASON)),
             failures: view.failures,
-            waits_for: view.waits_for.iter().map(ToString::to_string).collect(),
-            locks: branches.iter().map(|branch| branch.lock_count).sum(),
-            branches,
+            waits_for: waits_for.map(ToString::to_string).collect(),
+            locks: snapshot.branches.iter().map(|branch| branch.locks.len()).sum(),
+            branch_count: snapshot.branches.len(),
             ..Self::begun(&snapshot.transaction)
         }
     }
@@ -85,7 +106,7 @@ impl TransactionBody {
         Self {
             status: ended.status.to_string(),
             age_ms: ended.at.saturating_sub(ended.transaction.begun_at),
-            reason: Some(ended.why().into_owned()),
+            reason: Some(cut(&ended.why(), MAX_REASON)),
             ended_at: Some(ended.at),
             ..Self::begun(&ended.transaction)
         }
@@ -109,14 +130,34 @@ impl TransactionBody {
             waits_for: Vec::new(),
             ended_at: None,
             locks: 0,
-            branches: Vec::new(),
+            branch_count: 0,
         }
+    }
+}
+
+impl WholeTransaction {
+    /// With up to `limit` branches that were registered behind `after`.
+    pub(super) fn of(known: &Known, after: Option<BranchId>, limit: usize, now: Millis) -> Self {
+        let transaction = TransactionBody::of(known, now);
+        let (mut branches, mut next_branch) = (Entries::default(), None);
+        if let Known::Open(view) = known {
+            let all = &view.snapshot.branches;
+            let first = after.map_or(0, |after| all.partition_point(|branch| branch.id <= after));
+            for (at, branch) in all.iter().enumerate().skip(first) {
+                branches.push(&BranchBody::of(branch));
+                if branches.len() == limit || branches.is_full() {
+                    next_branch = (at + 1 < all.len()).then(|| branch.id.to_string());
+                    break;
+                }
+            }
+        }
+        Self { transaction, branches, next_branch }
     }
 }
 
 impl BranchBody {
     fn of(branch: &Branch) -> Self {
-        let rows = || branch.locks.on(&branch.resource);
+        let rows = branch.locks.on(&branch.resource).take(MAX_ROWS);
         Self {
             id: branch.id.to_string(),
             branch_type: branch.branch_type.to_string(),
@@ -124,9 +165,10 @@ impl BranchBody {
             status: branch.status.to_string(),
             client: branch.client.to_string(),
             registered_at: branch.registered_at,
-            locks: rows().take(MAX_ROWS).map(|row| format!("{}:{}", row.table, row.key)).collect(),
-            lock_count: rows().count(),
-            application_data: branch.application_data.to_string(),
+            locks: rows.map(|row| cut(&format!("{}:{}", row.table, row.key), MAX_ROW)).collect(),
+            lock_count: branch.locks.len(),
+            application_data: cut(&branch.application_data, MAX_DATA),
+            application_data_length: branch.application_data.len(),
         }
     }
 }
@@ -142,6 +184,14 @@ impl From<HeldLock> for LockBody {
             since: held.since,
         }
     }
+}
+
+/// Its first `limit` bytes or some fewer, and a sign that there is more.
+pub(super) fn cut(text: &str, limit: usize) -> String {
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    format!("{}…", &text[..text.floor_char_boundary(limit)])
 }
 
 /// Now, in milliseconds since the epoch.

@@ -98,12 +98,17 @@ pub(crate) struct ClientView {
     pub(crate) version: Arc<str>,
     /// `TM`, `RM`.
     pub(crate) roles: Vec<&'static str>,
+    /// The first of them.
     pub(crate) resources: Vec<ResourceId>,
+    pub(crate) resource_count: usize,
     /// When it connected.
     pub(crate) since: Millis,
     /// Requests of it that are under way.
     pub(crate) in_flight: usize,
 }
+
+/// How many of its resources are named to people.
+const NAMED_RESOURCES: usize = 100;
 
 /// How many there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,12 +122,17 @@ pub(crate) struct ClientCounts {
 
 #[allow(dead_code, reason = "the console asks")]
 impl Clients {
-    /// Every registered client, the longest connected first.
-    pub(crate) fn list(&self) -> Vec<ClientView> {
+    /// Up to `limit` registered clients that connected behind the one with the number `after`, each with its
+    /// number, the longest connected first.
+    pub(crate) fn page(&self, after: Option<u64>, limit: usize) -> Vec<(u64, ClientView)> {
         let registry = self.inner.registry.read().expect("nothing panics under it");
-        let mut views: Vec<_> = registry.peers.values().filter_map(Entry::view).collect();
-        views.sort_by_key(|view| view.since);
-        views
+        let is_asked_for =
+            |id: u64, entry: &Entry| after.is_none_or(|after| id > after) && entry.peer.identity().is_some();
+        let asked_for = registry.peers.iter().filter(|(id, entry)| is_asked_for(**id, entry));
+        let mut numbers: Vec<u64> = asked_for.map(|(id, _)| *id).collect();
+        numbers.sort_unstable();
+        numbers.truncate(limit);
+        numbers.into_iter().filter_map(|id| Some((id, registry.peers.get(&id)?.view()?))).collect()
     }
 
     pub(crate) fn counts(&self) -> ClientCounts {
@@ -382,7 +392,8 @@ impl Entry {
                 .filter(|(role, _)| self.peer.has_role(*role))
                 .map(|(_, name)| *name)
                 .collect(),
-            resources: self.resources.iter().cloned().collect(),
+            resources: self.resources.iter().take(NAMED_RESOURCES).cloned().collect(),
+            resource_count: self.resources.len(),
             since: self.peer.since,
             in_flight: self.peer.in_flight(),
         })

@@ -7,6 +7,7 @@ mod metrics;
 mod operators;
 mod prometheus;
 mod queries;
+mod sizes;
 
 use std::net::SocketAddr;
 

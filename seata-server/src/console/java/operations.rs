@@ -16,9 +16,9 @@ use super::{
     super::{
         ConsoleState,
         actions::{Action, act, parse_xid},
-        reply::{Parameters, Refusal},
+        reply::Refusal,
     },
-    Single, User, failure,
+    Parameters, Single, User, failure,
 };
 
 pub(super) fn routes() -> Router<ConsoleState> {

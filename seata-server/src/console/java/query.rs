@@ -1,9 +1,10 @@
 //! The two queries of Java's console.
 //!
-//! Text filters are exact, as with Java's databases, and time filters the right way round.
+//! Text filters are exact, as with Java's databases, and time filters the right way round. The shapes have no room
+//! for a sign that more follows, so an answer leaves out the branches for which it has no place, and cuts long texts.
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{Query, State},
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -17,9 +18,9 @@ use seata_coordinator::{
 use seata_protocol::{GlobalStatus, ResourceId, TransactionId, Xid};
 use serde::{Deserialize, Serialize};
 
-use super::super::{
-    ConsoleState,
-    reply::{Parameters, Refusal},
+use super::{
+    super::{ConsoleState, entries::Entries, reply::Refusal, scans::Scans, view::cut},
+    Parameters,
 };
 
 pub(super) fn routes() -> Router<ConsoleState> {
@@ -30,8 +31,12 @@ pub(super) fn routes() -> Router<ConsoleState> {
 
 /// The longest page.
 const MAX_PAGE: usize = 1_000;
-/// How many locks are looked at in one step.
+/// How many locks are looked at in one step. A page that begins behind so many entries is a long way off.
 const STEP: usize = 1_000;
+/// How many bytes of branches an answer has, its last branch aside.
+const BRANCHES: usize = 4 << 20;
+/// How much is shown of a text, in bytes: as much as Java's database keeps of application data.
+const MAX_TEXT: usize = 2_000;
 
 /// Java's answer with a page. `total`, `pages`, `pageNum`, `pageSize`: numbers.
 #[derive(Debug, Serialize)]
@@ -92,7 +97,7 @@ struct GlobalSession {
     gmt_create: Millis,
     gmt_modified: Millis,
     #[serde(rename = "branchSessionVOs")]
-    branches: Vec<BranchSession>,
+    branches: Entries,
 }
 
 #[derive(Debug, Serialize)]
@@ -142,6 +147,7 @@ impl IntoResponse for Failure {
 
 async fn sessions(
     State(state): State<ConsoleState>,
+    Extension(scans): Extension<Scans>,
     query: Parameters<SessionQuery>,
 ) -> Result<Json<Page<GlobalSession>>, Failure> {
     let Query(query) = query?;
@@ -162,6 +168,7 @@ async fn sessions(
             && query.application_id.is_empty()
             && query.transaction_name.is_empty()
             && times.are_open();
+        let _place = scans.place(!is_plain || place.is_far()).await?;
         // What is counted already need not be counted again.
         let limit = if is_plain { place.size } else { usize::MAX };
         let window = place.window();
@@ -190,12 +197,14 @@ async fn sessions(
         total = usize::from(snapshot.is_some());
         snapshot.into_iter().filter(|_| place.number == 1).collect()
     };
-    let sessions = found.iter().map(|snapshot| GlobalSession::of(snapshot, with_branch)).collect();
+    let mut room = if with_branch { BRANCHES } else { 0 };
+    let sessions = found.iter().map(|snapshot| GlobalSession::of(snapshot, &mut room)).collect();
     Ok(Json(place.page(total, sessions)))
 }
 
 async fn locks(
     State(state): State<ConsoleState>,
+    Extension(scans): Extension<Scans>,
     query: Parameters<LockQuery>,
 ) -> Result<Json<Page<GlobalLock>>, Failure> {
     let Query(query) = query?;
@@ -224,6 +233,8 @@ async fn locks(
             && branch.is_none_or(|branch| branch == held.branch.0)
             && times.hold(held.since)
     };
+    let scans_all = filter.transaction.is_none() && (!is_plain || place.is_far());
+    let _place = scans.place(scans_all).await?;
     let (mut total, mut after, mut found) = (0, None, Vec::new());
     loop {
         let part = state.tc.locks_after(after, &filter, STEP).await?;
@@ -264,6 +275,10 @@ impl Place {
 
     fn start(&self) -> usize {
         (self.number - 1).saturating_mul(self.size)
+    }
+
+    fn is_far(&self) -> bool {
+        self.start() > STEP
     }
 
     fn window(&self) -> std::ops::Range<usize> {
@@ -318,9 +333,17 @@ fn parse_number<T: std::str::FromStr>(name: &str, text: &str) -> Result<Option<T
 }
 
 impl GlobalSession {
-    fn of(snapshot: &Snapshot, with_branch: bool) -> Self {
+    /// With as many branches as there is room for.
+    fn of(snapshot: &Snapshot, room: &mut usize) -> Self {
         let transaction = &snapshot.transaction;
-        let branches = if with_branch { &snapshot.branches[..] } else { &[] };
+        let mut branches = Entries::new(*room);
+        for branch in &snapshot.branches {
+            if branches.is_full() {
+                break;
+            }
+            branches.push(&BranchSession::of(&transaction.xid, branch));
+        }
+        *room = branches.left();
         let youngest = snapshot.branches.iter().map(|branch| branch.registered_at).max();
         Self {
             xid: transaction.xid.to_string(),
@@ -334,7 +357,7 @@ impl GlobalSession {
             application_data: None,
             gmt_create: transaction.begun_at,
             gmt_modified: youngest.unwrap_or(0).max(transaction.begun_at),
-            branches: branches.iter().map(|branch| BranchSession::of(&transaction.xid, branch)).collect(),
+            branches,
         }
     }
 }
@@ -350,7 +373,7 @@ impl BranchSession {
             branch_type: branch.branch_type.to_string(),
             status: branch.status.code(),
             client_id: branch.client.to_string(),
-            application_data: branch.application_data.to_string(),
+            application_data: cut(&branch.application_data, MAX_TEXT),
             gmt_create: branch.registered_at,
             gmt_modified: branch.registered_at,
         }
@@ -359,15 +382,16 @@ impl BranchSession {
 
 impl GlobalLock {
     fn of(held: &HeldLock) -> Self {
-        let (resource, table, pk) = (&held.lock.resource, &held.lock.table, &held.lock.key);
+        let (resource, table) = (&held.lock.resource, &held.lock.table);
+        let pk = cut(held.lock.key.as_str(), MAX_TEXT);
         Self {
             xid: held.holder.to_string(),
             transaction_id: held.holder.transaction_id().to_string(),
             branch_id: held.branch.to_string(),
             resource_id: resource.to_string(),
             table_name: table.to_string(),
-            pk: pk.to_string(),
             row_key: format!("{resource}^^^{table}^^^{pk}"),
+            pk,
             gmt_create: held.since,
             gmt_modified: held.since,
         }

@@ -162,7 +162,15 @@ async fn locks_are_filtered_and_paged_in_both_apis() {
     assert_eq!(who["waiters"], json!([]));
     let free = browser.get("/v1/locks/who?resource=jdbc:a&table=stock&key=99").await;
     assert_eq!((&free["holder"], &free["branch"]), (&json!(null), &json!(null)));
-    for wrong in ["/v1/locks?limit=0", "/v1/locks?after=x", "/v1/locks/who?table=a", "/v1/locks?xid=x"] {
+    for wrong in [
+        "/v1/locks?limit=0",
+        "/v1/locks?after=x",
+        "/v1/locks/who?table=a",
+        "/v1/locks?xid=x",
+        "/v1/locks?tabel=a",
+        "/v1/clients?limit=x",
+        "/v1/clients?after=x",
+    ] {
         let answer = browser.send("GET", wrong, "").await;
         assert_eq!(answer.status, 400, "{wrong}");
         assert!(answer.json()["error"].as_str().unwrap().len() > 10);
@@ -225,7 +233,9 @@ async fn transactions_are_shown_while_open_parked_and_ended() {
             "waits_for",
             "ended_at",
             "locks",
+            "branch_count",
             "branches",
+            "next_branch",
         ])
     );
     assert_eq!(
@@ -246,6 +256,7 @@ async fn transactions_are_shown_while_open_parked_and_ended() {
             "locks",
             "lock_count",
             "application_data",
+            "application_data_length",
         ])
     );
     assert_eq!((&branch["locks"], &branch["type"]), (&json!(["stock:1", "stock:2"]), &json!("AT")));
@@ -259,6 +270,8 @@ async fn transactions_are_shown_while_open_parked_and_ended() {
         ("/v1/transactions?status=Odd", 400),
         ("/v1/transactions?after=odd", 400),
         ("/v1/transactions?limit=1001", 400),
+        ("/v1/transactions?stat=parked", 400),
+        ("/v1/transactions?limit=1&limit=2", 400),
         ("/v1/nothing", 404),
     ] {
         let answer = browser.send("GET", path, "").await;
@@ -301,6 +314,7 @@ async fn the_overview_and_the_clients_are_counted() {
                 "version",
                 "roles",
                 "resources",
+                "resource_count",
                 "since",
                 "in_flight"
             ])
