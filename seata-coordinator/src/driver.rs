@@ -516,7 +516,7 @@ impl<S: Store, C: Clock> Shared<S, C> {
     }
 
     fn tell_finished(&self, transaction: &Transaction, status: GlobalStatus) {
-        self.forget_parking(transaction.id);
+        self.forget_parking(transaction);
         self.observer.finished(transaction, status, self.now());
         self.emit(transaction, || EventKind::Finished { status });
     }
@@ -534,14 +534,19 @@ impl<S: Store, C: Clock> Shared<S, C> {
     }
 
     /// Only the runner does, which knows when it is over.
-    fn note_parking(&self, id: TransactionId, since: Millis) {
-        self.parked.lock().expect("nothing panics under it").insert(id, since);
+    fn note_parking(&self, transaction: &Transaction, since: Millis) {
+        let before = self.parked.lock().expect("nothing panics under it").insert(transaction.id, since);
+        if before.is_none() {
+            self.observer.rests(transaction);
+        }
     }
 
-    fn forget_parking(&self, id: TransactionId) {
+    fn forget_parking(&self, transaction: &Transaction) {
         let mut parked = self.parked.lock().expect("nothing panics under it");
-        if !parked.is_empty() {
-            parked.remove(&id);
+        let before = if parked.is_empty() { None } else { parked.remove(&transaction.id) };
+        drop(parked);
+        if before.is_some() {
+            self.observer.resumed(transaction);
         }
     }
 

@@ -153,7 +153,7 @@ impl Metrics {
             started: Instant::now(),
             requests: REQUESTS.map(request).into(),
             other_request: request("other"),
-            transactions: Applications::new(now()),
+            transactions: Applications::new(Instant::now()),
             begun: counter("seata_transactions_begun_total", "Global transactions that began."),
             finished: OUTCOMES.map(|outcome| Finished { took: life.with_label_values(&[outcome]) }),
             parked: counter(
@@ -239,7 +239,7 @@ impl Metrics {
     pub(crate) fn render(&self, tc: &Tc, clients: &Clients) -> String {
         let mut families = self.registry.gather();
         families.extend(state::families(&tc.stats(), &clients.counts(), now()));
-        families.extend(self.transactions.collect(self.exceptions()));
+        families.extend(self.transactions.collect(&self.exceptions(), Instant::now()));
         families.extend(self.process.collect(self.started));
         families.sort_by(|a, b| a.name().cmp(b.name()));
         let mut text = Vec::new();
@@ -266,7 +266,7 @@ impl Metrics {
 
     fn exceptions(&self) -> Vec<(&'static str, u64)> {
         let kinds = self.requests.iter().chain([&self.other_request]);
-        kinds.map(|request| (request.kind, request.failed.get())).filter(|(_, count)| *count > 0).collect()
+        kinds.map(|request| (request.kind, request.failed.get())).collect()
     }
 }
 
@@ -286,7 +286,11 @@ const OUTCOMES: [&str; 4] = ["committed", "rolled_back", "timed_out", "other"];
 impl Observer for Metrics {
     fn begun(&self, transaction: &Transaction) {
         self.begun.inc();
-        self.transactions.of(transaction).begun();
+        self.transactions.of(transaction).goes_on();
+    }
+
+    fn recovered(&self, transaction: &Transaction) {
+        self.transactions.of(transaction).goes_on();
     }
 
     fn decided(&self, transaction: &Transaction, status: GlobalStatus, now: Millis) {
@@ -303,13 +307,20 @@ impl Observer for Metrics {
         };
         let took = now.saturating_sub(transaction.begun_at);
         self.finished[outcome].took.observe(took as f64 / 1e3);
-        let is_ours = self.transactions.saw_begin_of(transaction);
-        self.transactions.of(transaction).finished(status, took, is_ours);
+        self.transactions.of(transaction).finished(status, took);
     }
 
     fn parked(&self, transaction: &Transaction, status: GlobalStatus, now: Millis) {
         self.parked.inc();
         self.transactions.of(transaction).parked(status, now.saturating_sub(transaction.begun_at));
+    }
+
+    fn rests(&self, transaction: &Transaction) {
+        self.transactions.of(transaction).rests();
+    }
+
+    fn resumed(&self, transaction: &Transaction) {
+        self.transactions.of(transaction).goes_on();
     }
 
     fn asked(&self, _resource: &ResourceId, phase: Phase, branches: usize, took: Duration) {

@@ -15,6 +15,9 @@ pub trait Observer: Send + Sync + 'static {
     /// A transaction began.
     fn begun(&self, _transaction: &Transaction) {}
 
+    /// It was open at the start, from an earlier life.
+    fn recovered(&self, _transaction: &Transaction) {}
+
     /// It is decided, durably, and stands there now.
     fn decided(&self, _transaction: &Transaction, _status: GlobalStatus, _now: Millis) {}
 
@@ -23,6 +26,12 @@ pub trait Observer: Send + Sync + 'static {
 
     /// A person has to look at it.
     fn parked(&self, _transaction: &Transaction, _status: GlobalStatus, _now: Millis) {}
+
+    /// It does not go on by itself: it was parked, or was so at the start.
+    fn rests(&self, _transaction: &Transaction) {}
+
+    /// It rests no more: it is tried again, or ends next.
+    fn resumed(&self, _transaction: &Transaction) {}
 
     /// One call of phase two has ended, with so many branches and after so long.
     fn asked(&self, _resource: &ResourceId, _phase: Phase, _branches: usize, _took: Duration) {}

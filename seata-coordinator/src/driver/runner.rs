@@ -229,6 +229,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
 
     async fn take_over(&mut self, snapshot: Snapshot) -> Result<(), StoreError> {
         let (id, status) = (snapshot.transaction.id, snapshot.status);
+        self.shared.observer.recovered(&snapshot.transaction);
         // The clock was set back since: time goes on from where it was, or nothing would ever time out.
         let behind = snapshot.transaction.begun_at.saturating_sub(self.shared.clock.now());
         self.shared.lag.fetch_max(behind, Ordering::Relaxed);
@@ -276,7 +277,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
     ) -> Result<(), StoreError> {
         let id = snapshot.transaction.id;
         if is_parked(snapshot.status) {
-            self.shared.note_parking(id, self.now);
+            self.shared.note_parking(&snapshot.transaction, self.now);
         }
         let limits = self.shared.settings().retry_limits;
         match self.sessions.entry(id) {
@@ -361,7 +362,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                 }
                 Effect::Withdraw => self.withdraw(id),
                 Effect::SetStatus(status) | Effect::Unpark(status) => {
-                    self.shared.forget_parking(id);
+                    self.shared.forget_parking(&transaction);
                     self.shared.store.set_status(id, status).await?;
                     // A Saga may have turned: nobody waits for one that rolls back.
                     self.shared.lock_queue.changed(id);
@@ -458,7 +459,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                 let id = transaction.id;
                 if let Some(active) = self.sessions.get_mut(&id) {
                     active.is_keeping = false;
-                    self.shared.note_parking(id, self.now);
+                    self.shared.note_parking(&transaction, self.now);
                     self.shared.tell_parked(&transaction, status, reason);
                 }
                 self.carry_out(id, &mut rest, reply).await?;

@@ -3,8 +3,14 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use seata_coordinator::{driver::Known, session::Decision};
+use seata_coordinator::{
+    driver::{GivenUp, Known},
+    record::Branch,
+    session::Decision,
+};
 use seata_protocol::{GlobalStatus, Xid};
+
+use crate::Tc;
 
 use super::{ConsoleState, reply::Refusal};
 
@@ -32,6 +38,8 @@ pub(super) struct Acted {
     pub(super) message: String,
 }
 
+/// How many branches are named that were given up.
+const MAX_NAMED: usize = 5;
 /// The longest reason, in bytes.
 const MAX_REASON: usize = 1_024;
 
@@ -112,18 +120,11 @@ async fn carry_out(
             let status = tc.park(&xid, reason).await?;
             (status, "it is not tried again until somebody asks for it; its locks stay".to_owned())
         }
-        Action::Commit => {
-            let status = tc.force(&xid, Decision::Commit, reason).await?;
-            (status, format!("it is decided to commit: {status}"))
-        }
-        Action::Rollback => {
-            let status = tc.force(&xid, Decision::Rollback, reason).await?;
-            (status, format!("it is decided to roll back: {status}"))
-        }
+        Action::Commit => force(tc, &xid, Decision::Commit, reason).await?,
+        Action::Rollback => force(tc, &xid, Decision::Rollback, reason).await?,
         Action::GiveUp => {
             let given_up = tc.give_up(&xid, reason).await?;
-            let branches = given_up.branches.len();
-            (given_up.status, format!("ended as {}; {branches} branches were not done", given_up.status))
+            (given_up.status, given_up_text(&given_up))
         }
         Action::Release => {
             let rows = tc.release(&xid, reason).await?;
@@ -136,6 +137,46 @@ async fn carry_out(
         }
     };
     Ok(Acted { status, message })
+}
+
+async fn force(
+    tc: &Tc,
+    xid: &Xid,
+    decision: Decision,
+    reason: Arc<str>,
+) -> Result<(GlobalStatus, String), Refusal> {
+    let was_undecided = match tc.find(xid).await? {
+        Some(Known::Open(view)) => view.snapshot.status == GlobalStatus::Begin,
+        Some(Known::Ended(_)) | None => false,
+    };
+    let status = tc.force(xid, decision, reason).await?;
+    let message = match (was_undecided, decision) {
+        (false, _) => {
+            "it was decided that way before, and nothing was changed: retry tries its branches again, \
+                       give-up ends it without them"
+                .to_owned()
+        }
+        (true, Decision::Commit) => format!("it is decided to commit: {status}"),
+        (true, _) => format!("it is decided to roll back: {status}"),
+    };
+    Ok((status, message))
+}
+
+/// What was not done, too: somebody has to do it by hand.
+fn given_up_text(GivenUp { status, branches, .. }: &GivenUp) -> String {
+    if branches.is_empty() {
+        return format!("ended as {status}; no branch was left");
+    }
+    let name = |branch: &Arc<Branch>| format!("{} {} of {}", branch.branch_type, branch.id, branch.resource);
+    let mut names: Vec<String> = branches.iter().take(MAX_NAMED).map(name).collect();
+    if branches.len() > MAX_NAMED {
+        names.push(format!("{} more", branches.len() - MAX_NAMED));
+    }
+    format!(
+        "ended as {status}, but not done are {} branches, whose changes stay as they are: {}; its row locks are free",
+        branches.len(),
+        names.join(", ")
+    )
 }
 
 /// The XID of a path or a parameter.

@@ -1,12 +1,13 @@
 //! Java's families `seata_transaction` and `seata_exception`, so that its dashboards work here.
 //!
 //! Java forgets summaries and timers at each scrape, so that only one scraper makes sense. Here counts and
-//! totals never go back; rates, averages and maxima are those of the last half to whole minute, whoever asks.
+//! totals never go back; rates, averages and maxima are those of the last half to whole minute, whoever asks, or
+//! since the last time but one that somebody asked, if that is longer ago.
 
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, RwLock,
+        Arc, Mutex, MutexGuard, RwLock,
         atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -20,13 +21,15 @@ use seata_protocol::GlobalStatus;
 /// a client that makes up names costs neither memory nor series.
 pub(super) const MAX_PAIRS: usize = 100;
 
+/// How much of a name stands in a label, in bytes.
+const MAX_LABEL: usize = 100;
+
 /// Over what rates and maxima are taken, at least.
 const WINDOW: Duration = Duration::from_secs(30);
 
 /// Counts by application and transaction service group.
 #[derive(Debug)]
 pub(super) struct Applications {
-    started: Millis,
     pairs: RwLock<Pairs>,
     other: Arc<Application>,
     window: Mutex<Window>,
@@ -61,6 +64,8 @@ struct Times {
 struct Window {
     since: Instant,
     before: Instant,
+    /// What had failed at the beginning of this window and of the one before.
+    failed: HashMap<&'static str, [u64; 2]>,
 }
 
 /// What can become of a transaction, in Java's words.
@@ -85,19 +90,17 @@ const ENDS: [(End, &str); END_COUNT] = [
 ];
 
 impl Applications {
-    pub(super) fn new(started: Millis) -> Self {
-        let now = Instant::now();
+    pub(super) fn new(now: Instant) -> Self {
         Self {
-            started,
             pairs: RwLock::default(),
             other: Arc::default(),
-            window: Mutex::new(Window { since: now, before: now }),
+            window: Mutex::new(Window { since: now, before: now, failed: HashMap::new() }),
         }
     }
 
     /// Where the transaction is counted.
     pub(super) fn of(&self, transaction: &Transaction) -> Arc<Application> {
-        let (application, group) = (&transaction.application, &transaction.group);
+        let (application, group) = (label(&transaction.application), label(&transaction.group));
         let pairs = self.pairs.read().expect("nothing panics under it");
         let found = pairs.by_name.get(application).and_then(|groups| groups.get(group));
         if let Some(found) = found {
@@ -112,22 +115,18 @@ impl Applications {
         if *count >= MAX_PAIRS && by_name.get(application).is_none_or(|groups| !groups.contains_key(group)) {
             return Arc::clone(&self.other);
         }
-        let groups = by_name.entry(Arc::clone(application)).or_default();
-        let made = groups.entry(Arc::clone(group)).or_insert_with(|| {
+        let groups = by_name.entry(application.into()).or_default();
+        let made = groups.entry(group.into()).or_insert_with(|| {
             *count += 1;
             Arc::default()
         });
         Arc::clone(made)
     }
 
-    /// Whether its begin was counted here, and not by an earlier life of this server.
-    pub(super) fn saw_begin_of(&self, transaction: &Transaction) -> bool {
-        transaction.begun_at >= self.started
-    }
-
     /// Both families. `exceptions`: what failed, by name.
-    pub(super) fn collect(&self, exceptions: Vec<(&'static str, u64)>) -> Vec<MetricFamily> {
-        let elapsed = self.turn_window();
+    pub(super) fn collect(&self, exceptions: &[(&'static str, u64)], now: Instant) -> Vec<MetricFamily> {
+        let window = self.turn_window(exceptions, now);
+        let elapsed = window.elapsed(now);
         let family = GaugeVec::new(
             Opts::new("seata_transaction", "Global transactions, as Java Seata counts them."),
             &["applicationId", "group", "meter", "role", "statistic", "status"],
@@ -138,13 +137,13 @@ impl Applications {
                 let labels = [&*application, &*group, meter, "tc", statistic, status];
                 family.with_label_values(&labels).set(value);
             };
-            set("counter", "", "active", counts.active.load(Relaxed) as f64);
+            set("counter", "", "active", counts.active.load(Relaxed).max(0) as f64);
             for (end, status) in ENDS {
                 counts.ends[end as usize].write(end, status, elapsed, set);
             }
         }
         let mut families = family.collect();
-        families.extend(exception_family(&exceptions));
+        families.extend(exception_family(exceptions, &window, elapsed));
         families.retain(|family| !family.get_metric().is_empty());
         families
     }
@@ -163,24 +162,49 @@ impl Applications {
         all
     }
 
-    /// Begins a new window when this one is old enough. Returns how long ago the one before began.
-    fn turn_window(&self) -> Duration {
+    /// Begins a new window when this one is old enough.
+    fn turn_window(&self, exceptions: &[(&'static str, u64)], now: Instant) -> MutexGuard<'_, Window> {
         let mut window = self.window.lock().expect("nothing panics under it");
-        let elapsed = window.before.elapsed();
-        if window.since.elapsed() >= WINDOW {
+        if now.duration_since(window.since) >= WINDOW {
             for (_, _, counts) in self.all() {
                 counts.ends.iter().for_each(Times::turn);
             }
+            for (name, count) in exceptions {
+                let [base, base_before] = window.failed.entry(name).or_default();
+                (*base_before, *base) = (*base, *count);
+            }
             window.before = window.since;
-            window.since = Instant::now();
+            window.since = now;
         }
-        elapsed
+        window
     }
 }
 
+impl Window {
+    /// How long ago the one before this one began.
+    fn elapsed(&self, now: Instant) -> Duration {
+        now.duration_since(self.before)
+    }
+}
+
+fn label(name: &str) -> &str {
+    &name[..name.floor_char_boundary(MAX_LABEL)]
+}
+
+/// How many a second, of so many in this time.
+fn rate(count: u64, elapsed: Duration) -> f64 {
+    count as f64 / elapsed.as_secs_f64().max(1.0)
+}
+
 impl Application {
-    pub(super) fn begun(&self) {
+    /// One more goes on by itself: it began, was found at the start, or is tried again.
+    pub(super) fn goes_on(&self) {
         self.active.fetch_add(1, Relaxed);
+    }
+
+    /// One of them waits for a person.
+    pub(super) fn rests(&self) {
+        self.active.fetch_sub(1, Relaxed);
     }
 
     pub(super) fn decided(&self, status: GlobalStatus, took: Millis) {
@@ -191,11 +215,9 @@ impl Application {
         }
     }
 
-    pub(super) fn finished(&self, status: GlobalStatus, took: Millis, began_here: bool) {
+    pub(super) fn finished(&self, status: GlobalStatus, took: Millis) {
         use GlobalStatus::*;
-        if began_here {
-            self.active.fetch_sub(1, Relaxed);
-        }
+        self.active.fetch_sub(1, Relaxed);
         match status {
             Committed => self.end(End::AfterCommitted, took),
             Rollbacked | TimeoutRollbacked => self.end(End::AfterRollbacked, took),
@@ -236,7 +258,7 @@ impl Times {
         }
         set("summary", "count", status, count as f64);
         set("summary", "total", status, count as f64);
-        set("summary", "tps", status, recent as f64 / elapsed.as_secs_f64().max(1.0));
+        set("summary", "tps", status, rate(recent, elapsed));
         if !matches!(end, End::PhaseTwoTimeout) {
             let longest = self.longest.load(Relaxed).max(self.longest_before.load(Relaxed));
             set("timer", "count", status, count as f64);
@@ -257,15 +279,21 @@ impl Times {
     }
 }
 
-fn exception_family(exceptions: &[(&'static str, u64)]) -> Vec<MetricFamily> {
+fn exception_family(
+    exceptions: &[(&'static str, u64)],
+    window: &Window,
+    elapsed: Duration,
+) -> Vec<MetricFamily> {
     let family = GaugeVec::new(
         Opts::new("seata_exception", "Requests that failed, as Java Seata counts them."),
         &["applicationId", "meter", "role", "statistic"],
     );
     let family = family.expect("names and labels are well formed");
     for (name, count) in exceptions {
-        for statistic in ["count", "total"] {
-            family.with_label_values(&[name, "summary", "tc", statistic]).set(*count as f64);
+        let [_, base_before] = window.failed.get(name).copied().unwrap_or_default();
+        let tps = rate(count.saturating_sub(base_before), elapsed);
+        for (statistic, value) in [("count", *count as f64), ("total", *count as f64), ("tps", tps)] {
+            family.with_label_values(&[name, "summary", "tc", statistic]).set(value);
         }
     }
     family.collect()
@@ -291,61 +319,111 @@ mod tests {
     }
 
     /// The values of one series by the application.
-    fn series(applications: &Applications, meter: &str, statistic: &str, status: &str) -> Vec<(String, f64)> {
-        let families = applications.collect(Vec::new());
-        let family = families.iter().find(|family| family.name() == "seata_transaction");
+    fn series(
+        applications: &Applications,
+        now: Instant,
+        meter: &str,
+        statistic: &str,
+        status: &str,
+    ) -> Vec<(String, f64)> {
         let mut found = Vec::new();
-        for metric in family.expect("there is one").get_metric() {
-            let labels: HashMap<_, _> =
-                metric.get_label().iter().map(|label| (label.name(), label.value())).collect();
-            if [labels["meter"], labels["statistic"], labels["status"]] == [meter, statistic, status] {
-                found.push((labels["applicationId"].to_owned(), metric.get_gauge().get_value()));
+        for (labels, value) in samples(applications, "seata_transaction", now) {
+            if [&*labels["meter"], &*labels["statistic"], &*labels["status"]] == [meter, statistic, status] {
+                found.push((labels["applicationId"].clone(), value));
             }
         }
         found
     }
 
+    fn samples(applications: &Applications, name: &str, now: Instant) -> Vec<(HashMap<String, String>, f64)> {
+        let families = applications.collect(&[("GlobalBeginRequest", 60)], now);
+        let family = families.iter().find(|family| family.name() == name).expect("there is one");
+        let labels = |metric: &prometheus::proto::Metric| {
+            let labels = metric.get_label().iter();
+            labels.map(|label| (label.name().to_owned(), label.value().to_owned())).collect()
+        };
+        let metrics = family.get_metric().iter();
+        metrics.map(|metric| (labels(metric), metric.get_gauge().get_value())).collect()
+    }
+
     #[test]
     fn names_that_somebody_makes_up_are_counted_as_other() {
-        let applications = Applications::new(0);
+        let now = Instant::now();
+        let applications = Applications::new(now);
         for number in 0..MAX_PAIRS + 50 {
-            applications.of(&transaction(format!("application {number}"))).begun();
+            applications.of(&transaction(format!("application {number}"))).goes_on();
         }
-        applications.of(&transaction("application 0".to_owned())).begun();
-        let active = series(&applications, "counter", "", "active");
+        applications.of(&transaction("application 0".to_owned())).goes_on();
+        let active = series(&applications, now, "counter", "", "active");
         assert_eq!(active.len(), MAX_PAIRS + 1);
         let of = |name: &str| active.iter().find(|(found, _)| found == name).expect("counted").1;
         assert_eq!((of("other"), of("application 0"), of("application 1")), (50.0, 2.0, 1.0));
     }
 
     #[test]
-    fn counts_never_go_back_and_rates_do() {
-        let applications = Applications::new(0);
-        let counts = applications.of(&transaction("a".to_owned()));
-        counts.begun();
-        counts.decided(GlobalStatus::Committed, 40);
-        counts.finished(GlobalStatus::Committed, 60, true);
-        let one = |meter, statistic, status| series(&applications, meter, statistic, status)[0].1;
-        for _ in 0..3 {
-            assert_eq!(one("counter", "", "active"), 0.0);
-            assert_eq!(one("summary", "count", "committed"), 1.0, "whoever asked before");
-            assert_eq!(one("timer", "total", "committed"), 40.0);
-            assert_eq!(one("timer", "max", "AfterCommitted"), 60.0);
+    fn a_name_without_end_is_cut() {
+        let now = Instant::now();
+        let applications = Applications::new(now);
+        for end in ["a", "b"] {
+            applications.of(&transaction("é".repeat(500) + end)).goes_on();
         }
-        for _ in 0..2 {
-            counts.ends.iter().for_each(Times::turn);
-        }
-        assert_eq!(one("timer", "max", "committed"), 0.0);
-        assert_eq!(one("timer", "average", "committed"), 0.0);
-        assert_eq!(one("timer", "total", "committed"), 40.0);
+        let active = series(&applications, now, "counter", "", "active");
+        assert_eq!(active, [("é".repeat(50), 2.0)], "one for all that begin so");
     }
 
     #[test]
-    fn the_end_of_what_began_in_an_earlier_life_leaves_the_active_ones_alone() {
-        let applications = Applications::new(5_000);
-        let old = transaction("a".to_owned());
-        assert!(!applications.saw_begin_of(&old));
-        applications.of(&old).finished(GlobalStatus::Committed, 1, applications.saw_begin_of(&old));
-        assert_eq!(series(&applications, "counter", "", "active")[0].1, 0.0);
+    fn counts_never_go_back_and_rates_do() {
+        let mut now = Instant::now();
+        let applications = Applications::new(now);
+        let counts = applications.of(&transaction("a".to_owned()));
+        counts.goes_on();
+        counts.decided(GlobalStatus::Committed, 40);
+        counts.finished(GlobalStatus::Committed, 60);
+        let one = |now, meter, statistic, status| series(&applications, now, meter, statistic, status)[0].1;
+        for _ in 0..3 {
+            assert_eq!(one(now, "counter", "", "active"), 0.0);
+            assert_eq!(one(now, "summary", "count", "committed"), 1.0, "whoever asked before");
+            assert_eq!(one(now, "timer", "total", "committed"), 40.0);
+            assert_eq!(one(now, "timer", "max", "AfterCommitted"), 60.0);
+        }
+        now += WINDOW;
+        assert_eq!(one(now, "timer", "max", "committed"), 40.0);
+        now += WINDOW;
+        assert_eq!(one(now, "timer", "max", "committed"), 0.0);
+        assert_eq!(one(now, "timer", "average", "committed"), 0.0);
+        assert_eq!(one(now, "timer", "total", "committed"), 40.0);
+    }
+
+    #[test]
+    fn a_rate_is_what_came_by_the_time_in_which_it_came() {
+        let mut now = Instant::now();
+        let applications = Applications::new(now);
+        let counts = applications.of(&transaction("a".to_owned()));
+        // Ten a second, asked for every five seconds and then every ten minutes.
+        for pause in [5; 40].into_iter().chain([600; 3]) {
+            now += Duration::from_secs(pause);
+            (0..10 * pause).for_each(|_| counts.decided(GlobalStatus::Committed, 7));
+            let tps = series(&applications, now, "summary", "tps", "committed")[0].1;
+            assert!((tps - 10.0).abs() < 0.01, "{tps}");
+            assert_eq!(series(&applications, now, "timer", "average", "committed")[0].1, 7.0);
+        }
+    }
+
+    #[test]
+    fn failures_have_a_rate_too() {
+        let now = Instant::now();
+        let applications = Applications::new(now);
+        let look = |after: u64| -> Vec<f64> {
+            let samples = samples(&applications, "seata_exception", now + Duration::from_secs(after));
+            ["count", "total", "tps"]
+                .map(|statistic| {
+                    let found = samples.iter().find(|(labels, _)| labels["statistic"] == statistic);
+                    found.expect("there is one").1
+                })
+                .to_vec()
+        };
+        assert_eq!(look(30), [60.0, 60.0, 2.0]);
+        assert_eq!(look(50), [60.0, 60.0, 1.2], "over 50 seconds");
+        assert_eq!(look(60), [60.0, 60.0, 0.0], "none in the last 30");
     }
 }

@@ -2,6 +2,7 @@
 
 use prometheus::{GaugeVec, Opts, core::Collector, proto::MetricFamily};
 use seata_coordinator::{driver::Stats, record::Millis};
+use seata_protocol::GlobalStatus;
 
 use crate::front::ClientCounts;
 
@@ -36,13 +37,26 @@ pub(super) fn families(stats: &Stats, clients: &ClientCounts, now: Millis) -> Ve
         "seata_transactions_open",
         "Transactions that are not finished, by status.",
         "status",
-        stats.by_status.iter().map(|(status, count)| (status.to_string(), *count)),
+        open_statuses().map(|status| (status.to_string(), count_of(stats, status))),
     );
     families.extend(open);
     let roles = [("any", clients.connections), ("tm", clients.tm), ("rm", clients.rm)];
     let roles = roles.into_iter().map(|(role, count)| (role.to_owned(), count));
     families.extend(by("seata_connections", "Open connections; one may have both roles.", "role", roles));
     families
+}
+
+/// Those in which a transaction is not finished; an alert needs them also while none stands there.
+fn open_statuses() -> impl Iterator<Item = GlobalStatus> {
+    let is_open = |status: &GlobalStatus| {
+        let is_decided = status.is_commit() || status.is_rollback();
+        *status == GlobalStatus::Begin || is_decided && !status.is_complete()
+    };
+    GlobalStatus::ALL.iter().copied().filter(is_open)
+}
+
+fn count_of(stats: &Stats, status: GlobalStatus) -> usize {
+    stats.by_status.iter().find(|(found, _)| *found == status).map_or(0, |(_, count)| *count)
 }
 
 fn by(

@@ -87,9 +87,9 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
             Found::Open(snapshot) => {
                 let status = snapshot.status;
                 if is_parked(status) {
-                    self.shared.note_parking(id, self.shared.now());
+                    self.shared.note_parking(&snapshot.transaction, self.shared.now());
                 } else {
-                    self.shared.forget_parking(id);
+                    self.shared.forget_parking(&snapshot.transaction);
                 }
                 if !self.sessions.contains_key(&id) {
                     self.start_with(snapshot, None, None).await?;
@@ -99,9 +99,9 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
             Found::Ended(ended) => ended.status,
             Found::Unknown => GlobalStatus::Finished,
         };
-        self.shared.forget_parking(id);
         self.withdraw(id);
         if let Some(active) = self.remove(id) {
+            self.shared.forget_parking(active.session.transaction());
             active.dismiss(ended);
         }
         Ok(())

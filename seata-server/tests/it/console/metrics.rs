@@ -10,7 +10,11 @@ use crate::{
     stop,
 };
 
-use super::{browser::request, console, parked, prometheus::parse};
+use super::{
+    browser::{Browser, request},
+    console, parked,
+    prometheus::parse,
+};
 
 #[tokio::test]
 async fn the_metrics_are_well_formed_and_count_what_happened() {
@@ -39,6 +43,10 @@ async fn the_metrics_are_well_formed_and_count_what_happened() {
     assert_eq!(value("seata_transactions_parked_total", &[]), 1.0);
     assert_eq!(value("seata_transactions_parked", &[]), 1.0);
     assert_eq!(value("seata_transactions_open", &[("status", "RollbackFailed")]), 1.0);
+    assert_eq!(value("seata_transactions_open", &[("status", "CommitRetrying")]), 0.0, "for an alert");
+    assert_eq!(samples["seata_transactions_open"].len(), 15);
+    let failed = [("applicationId", "BranchRegisterRequest"), ("statistic", "tps")];
+    assert_eq!(value("seata_exception", &failed), 0.0);
     assert_eq!(value("seata_locks_held", &[]), 2.0);
     assert_eq!(value("seata_connections", &[("role", "any")]), 2.0);
     assert_eq!(value("seata_request_duration_seconds_count", &[("request", "GlobalBeginRequest")]), 2.0);
@@ -50,7 +58,7 @@ async fn the_metrics_are_well_formed_and_count_what_happened() {
             &[("role", "tc"), ("meter", meter), ("statistic", statistic), ("status", status)],
         )
     };
-    assert_eq!(java("counter", "", "active"), 1.0);
+    assert_eq!(java("counter", "", "active"), 0.0, "nothing goes on by itself");
     assert_eq!(java("counter", "", "committed"), 1.0);
     assert_eq!(java("counter", "", "rollbacked"), 1.0);
     assert_eq!(java("summary", "count", "failed"), 1.0);
@@ -151,5 +159,40 @@ async fn what_is_not_there_is_told_in_json() {
         assert_eq!((answer.status.to_string(), &body["code"]), (code.to_owned(), &json!(code)), "{path}");
         assert_eq!((&body["success"], &body["data"]), (&json!(false), &json!(null)), "{path}");
     }
+    stop(server).await;
+}
+
+#[tokio::test]
+async fn active_are_those_that_go_on_by_themselves_also_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = |settings: &mut seata_server::settings::Settings| {
+        settings.store.kind = seata_server::settings::StoreKind::Journal;
+        settings.store.directory = directory.path().to_owned();
+        settings.front.host = Some("localhost".to_owned());
+    };
+    let active = async |browser: &Browser| {
+        let samples = parse(&request(browser.address, "GET", "/metrics", "", "").await.body);
+        let all = samples["seata_transaction"].iter();
+        let values: Vec<f64> =
+            all.filter(|(labels, _)| labels["status"] == "active").map(|(_, value)| *value).collect();
+        assert_eq!(values.len(), 1);
+        values[0]
+    };
+    let (server, address, browser) = console(journal).await;
+    let (mut tm, mut rm, stuck) = parked(address).await;
+    let open = tm.begin().await;
+    rm.branch(&open, BranchType::At, "jdbc:a", "stock:9").await;
+    assert_eq!(active(&browser).await, 1.0);
+    stop(server).await;
+
+    let (server, _, browser) = console(journal).await;
+    assert_eq!(active(&browser).await, 1.0, "the parked one rests");
+    // Nobody has its resource: it is tried for ever.
+    assert_eq!(browser.act(&stuck, "retry", "").await.status, 200);
+    assert_eq!(active(&browser).await, 2.0);
+    assert_eq!(browser.act(&stuck, "park", "").await.status, 200);
+    assert_eq!(active(&browser).await, 1.0);
+    assert_eq!(browser.act(&stuck, "give-up", "repaired by hand").await.status, 200);
+    assert_eq!(active(&browser).await, 1.0);
     stop(server).await;
 }
