@@ -13,6 +13,7 @@ use axum::{
 use seata_coordinator::{
     driver::Known,
     record::{Branch, HeldLock, Millis, Snapshot},
+    session::is_parked,
     store::LockFilter,
 };
 use seata_protocol::{GlobalStatus, ResourceId, TransactionId, Xid};
@@ -172,13 +173,18 @@ async fn sessions(
         // What is counted already need not be counted again.
         let limit = if is_plain { place.size } else { usize::MAX };
         let window = place.window();
-        let found = state.tc.page_where(None, limit, |snapshot| {
+        let choose = |snapshot: &Snapshot| {
             let is_wanted = wanted(snapshot);
             let is_here = is_wanted && window.contains(&total);
             total += usize::from(is_wanted);
             is_here
-        });
-        let found: Vec<Snapshot> = found.await?.into_iter().map(|view| view.snapshot).collect();
+        };
+        let found = if status.is_some_and(is_parked) {
+            state.tc.parked_where(None, limit, choose).await?
+        } else {
+            state.tc.page_where(None, limit, choose).await?
+        };
+        let found: Vec<Snapshot> = found.into_iter().map(|view| view.snapshot).collect();
         if is_plain {
             // Some may have begun or ended since.
             let seen = if found.is_empty() { 0 } else { place.start() + found.len() };

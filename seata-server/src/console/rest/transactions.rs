@@ -4,6 +4,7 @@ use axum::{Extension, Json, extract::State, http::StatusCode};
 use seata_coordinator::{
     driver::Known,
     record::{Ended, Snapshot},
+    session::is_parked,
 };
 use seata_protocol::{BranchId, GlobalStatus, TransactionId};
 use serde::{Deserialize, Serialize};
@@ -87,7 +88,11 @@ pub(super) async fn list(
     }
     let _place = scans.place(wanted.is_narrow()).await?;
     if open {
-        let page = state.tc.page_where(after_open, limit, |snapshot| wanted.allows(snapshot)).await?;
+        let page = if wanted.is_parked() {
+            state.tc.parked_where(after_open, limit, |snapshot| wanted.allows(snapshot)).await?
+        } else {
+            state.tc.page_where(after_open, limit, |snapshot| wanted.allows(snapshot)).await?
+        };
         let time = now();
         for view in &page {
             answer.transactions.push(&TransactionBody::open(view, time));
@@ -121,14 +126,20 @@ impl Transactions {
 }
 
 impl Wanted {
+    /// Of the open ones only parked ones are, which are found without a look at the others.
+    fn is_parked(&self) -> bool {
+        self.parked_only || self.status.is_some_and(is_parked)
+    }
+
     /// It may have to look at many before it finds some.
     fn is_narrow(&self) -> bool {
-        self.parked_only || self.status.is_some() || self.application.is_some() || self.name.is_some()
+        let by_status = self.status.is_some_and(|status| !is_parked(status));
+        by_status || self.application.is_some() || self.name.is_some()
     }
 
     fn allows(&self, snapshot: &Snapshot) -> bool {
         let transaction = &snapshot.transaction;
-        (!self.parked_only || seata_coordinator::session::is_parked(snapshot.status))
+        (!self.parked_only || is_parked(snapshot.status))
             && self.status.is_none_or(|status| status == snapshot.status)
             && self.application.as_deref().is_none_or(|wanted| wanted == &*transaction.application)
             && self.name.as_deref().is_none_or(|wanted| wanted == &*transaction.name)

@@ -191,6 +191,12 @@ async fn transactions_are_shown_while_open_parked_and_ended() {
     };
     assert_eq!(list("").await, [stuck.clone(), open.clone()]);
     assert_eq!(list("state=parked").await, std::slice::from_ref(&stuck));
+    assert_eq!(list("status=RollbackFailed").await, std::slice::from_ref(&stuck));
+    assert_eq!(list("state=parked&status=CommitFailed").await, Vec::<String>::new());
+    assert_eq!(list("state=parked&status=Begin").await, Vec::<String>::new());
+    assert_eq!(list("state=all&status=RollbackFailed").await, std::slice::from_ref(&stuck));
+    let failed = browser.get(&format!("{SESSIONS}?status=12")).await;
+    assert_eq!((&failed["total"], &failed["data"][0]["xid"]), (&json!(1), &json!(stuck)));
     assert_eq!(list("state=ended").await, std::slice::from_ref(&ended));
     assert_eq!(list("state=all").await, [stuck.clone(), open.clone(), ended.clone()]);
     assert_eq!(list("status=begin").await, std::slice::from_ref(&open));
