@@ -30,14 +30,14 @@ pub fn camel_case(text: &str) -> String {
 /// ```
 /// let known = ["server.servicePort", "store.mode"];
 /// assert_eq!(seata_config::nearest("seata.server.service-prot", known), Some("server.servicePort"));
-/// assert_eq!(seata_config::nearest("colour", known), None);
+/// assert_eq!(seata_config::nearest("server.colour", known), None);
 /// ```
 pub fn nearest<'a>(key: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let spelled = camel_case(key.strip_prefix("seata.").unwrap_or(key));
     known
         .into_iter()
-        .map(|known| (likeness(&spelled, known).max(likeness(key, known)), known))
-        .filter(|(likeness, _)| *likeness >= LIKE)
+        .map(|known| (likeness_of_keys(&spelled, known).max(likeness_of_keys(key, known)), known))
+        .filter(|(likeness, _)| *likeness >= LIKE_A_KEY)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, known)| known)
 }
@@ -48,7 +48,53 @@ pub fn is_like(text: &str, known: &str) -> bool {
 }
 
 const LIKE: f64 = 0.85;
+const LIKE_A_KEY: f64 = 0.8;
+
+/// Keys of one family begin alike whatever they say: the last word tells them apart.
+fn likeness_of_keys(text: &str, known: &str) -> f64 {
+    let ((family, word), (known_family, known_word)) = (split(text), split(known));
+    likeness(word, known_word) * (1.0 + likeness(family, known_family)) / 2.0
+}
+
+fn split(key: &str) -> (&str, &str) {
+    key.rsplit_once('.').unwrap_or(("", key))
+}
 
 fn likeness(text: &str, known: &str) -> f64 {
     strsim::jaro_winkler(&text.to_lowercase(), &known.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_told_from_another_word_of_the_same_family() {
+        const KNOWN: [&str; 8] = [
+            "server.port",
+            "server.host",
+            "server.bind",
+            "server.maxLocks",
+            "console.port",
+            "console.user.password",
+            "logging.level",
+            "store.directory",
+        ];
+        for (key, meant) in [
+            ("server.prt", Some("server.port")),
+            ("server.maxlock", Some("server.maxLocks")),
+            ("console.password", Some("console.user.password")),
+            ("log.level", Some("logging.level")),
+            ("loging.level", Some("logging.level")),
+            ("store.dir", Some("store.directory")),
+            ("seata.server.hots", Some("server.host")),
+            ("server.colour", None),
+            ("server.name", None),
+            ("server.id", None),
+            ("server.threads", None),
+            ("colour", None),
+        ] {
+            assert_eq!(nearest(key, KNOWN), meant, "{key}");
+        }
+    }
 }

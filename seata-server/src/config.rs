@@ -220,8 +220,10 @@ impl Found {
         let known: Vec<_> = KEYS.iter().flat_map(variables_of).collect();
         let ours = variables.keys().filter(|name| name.starts_with(VARIABLE_PREFIX));
         for name in ours.filter(|name| !known.contains(name) && !is_of_kubernetes(name)) {
-            let nearest = seata_config::nearest(name, known.iter().map(String::as_str));
-            let suggestion = error::suggestion(nearest);
+            let of_ours = known.iter().filter_map(|known| known.strip_prefix(VARIABLE_PREFIX));
+            let nearest = seata_config::nearest(&name[VARIABLE_PREFIX.len()..], of_ours);
+            let nearest = nearest.map(|nearest| format!("{VARIABLE_PREFIX}{nearest}"));
+            let suggestion = error::suggestion(nearest.as_deref());
             self.notes.push(format!("environment variable {name}: no effect, no such setting{suggestion}"));
         }
     }

@@ -93,6 +93,9 @@ fn every_key_has_a_variable_but_the_one_that_kubernetes_sets() {
     assert!(config.notes.is_empty(), "{:?}", config.notes);
     let config = read("", &[("SEATA_SERVER_MAXLOCK", "1")], &[]).expect("good");
     assert!(config.notes[0].contains("did you mean SEATA_SERVER_MAXLOCKS?"), "{:?}", config.notes);
+    let config = read("", &[("SEATA_SERVER_COLOUR", "1")], &[]).expect("good");
+    assert!(config.notes[0].ends_with("no such setting"), "{:?}", config.notes);
+    assert!(!refusal("server.colour = 1").contains("did you mean"), "{}", refusal("server.colour = 1"));
 }
 
 #[test]
