@@ -11,7 +11,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::{TlsAcceptor, rustls, server::TlsStream};
 
 use crate::{
     Tc,
@@ -196,6 +196,9 @@ async fn shake_hands(
     let limit = desk.settings.patience;
     let reason = match timeout(limit, tls.accept(stream)).await {
         Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(error)) if speaks_plainly(&error) => {
+            format!("{error}; the client seems to speak without TLS: set it to use it")
+        }
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("not done within {limit:?}"),
     };
@@ -204,6 +207,12 @@ async fn shake_hands(
         tracing::warn!(peer = %address, %reason, "a TLS handshake failed");
     }
     None
+}
+
+/// Whether what came is nothing of TLS.
+fn speaks_plainly(error: &std::io::Error) -> bool {
+    let tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    matches!(tls, Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)))
 }
 
 /// One of the connections that there may be.
@@ -239,5 +248,35 @@ async fn delete_undo_logs(desk: Arc<Desk>) {
     loop {
         desk.clients.delete_undo_logs(desk.settings.undo_log_save_days);
         sleep(period).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+    use crate::settings::TlsSettings;
+
+    #[tokio::test]
+    async fn who_speaks_without_tls_is_told_apart() {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = |name: &str| directory.path().join(name);
+        std::fs::write(path("certificate"), made.cert.pem()).expect("written");
+        std::fs::write(path("key"), made.signing_key.serialize_pem()).expect("written");
+        let settings =
+            TlsSettings { certificate: path("certificate"), key: path("key"), client_authorities: None };
+        let acceptor = tls::acceptor(&settings, &[]).expect("an acceptor");
+        for (bytes, is_plain) in [
+            (&b"\xda\xda\x01\0\0\0\x10\0\x10\x03\x01\0\0\0\0\x07"[..], true),
+            (b"\x16\x03\x01\0\x01\x01", false),
+        ] {
+            let (mut client, server) = tokio::io::duplex(1_024);
+            client.write_all(bytes).await.expect("written");
+            client.shutdown().await.expect("shut down");
+            let error = acceptor.accept(server).await.expect_err("no handshake");
+            assert_eq!(speaks_plainly(&error), is_plain, "{error}");
+        }
     }
 }

@@ -220,3 +220,26 @@ async fn a_client_that_has_other_resources_only_is_not_asked() {
     assert_eq!(status, GlobalStatus::Committed);
     stop(server).await;
 }
+
+#[tokio::test]
+async fn who_is_back_is_asked_at_once_although_others_had_its_resource_all_the_time() {
+    let (server, address) = server(|settings| {
+        settings.coordinator.retry_period = Duration::from_secs(3_600);
+        settings.coordinator.max_retry_period = Duration::from_secs(3_600);
+    })
+    .await;
+    let mut tm = Peer::tm(address, "2.6.0").await;
+    let mut other = Peer::connect(address).await;
+    other.register_rm("2.6.0", "other", "stock").await;
+    let mut rm = Peer::rm(address, "2.6.0", "stock").await;
+    let xid = tm.begin().await;
+    rm.branch(&xid, BranchType::Tcc, "stock", "").await;
+    drop(rm);
+    assert_eq!(tm.commit(&xid).await, GlobalStatus::CommitRetrying);
+    let mut back = Peer::rm(address, "2.6.0", "stock").await;
+    back.serve_phase_two(BranchStatus::PhaseTwoCommitted).await;
+    while tm.status(&xid).await != GlobalStatus::Committed {
+        sleep(Duration::from_millis(10)).await;
+    }
+    stop(server).await;
+}
