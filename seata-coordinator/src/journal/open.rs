@@ -28,7 +28,7 @@ use crate::journal::{
 
 const FILE_NAME: &str = "journal.redb";
 /// The tables are in memory: the engine's own cache only has to hold the upper pages of its trees.
-const CACHE_BYTES: usize = 32 * 1024 * 1024;
+const CACHE_BYTES: usize = 4 * 1024 * 1024;
 
 /// What the engine's file begins with once it is whole.
 const MAGIC: &[u8; 9] = b"redb\x1A\x0A\xA9\x0D\x0A";
