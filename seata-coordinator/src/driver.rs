@@ -315,11 +315,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
     /// [`Unavailable`] when the store is.
     pub async fn status(&self, xid: &Xid) -> Result<GlobalStatus, Unavailable> {
         let Some(id) = self.own(xid).await? else { return Ok(GlobalStatus::Finished) };
-        Ok(match self.shared.store.find(id).await? {
-            Found::Open(snapshot) => snapshot.status,
-            Found::Ended(ended) => ended.status,
-            Found::Unknown => GlobalStatus::Finished,
-        })
+        Ok(self.shared.store.status(id).await?.unwrap_or(GlobalStatus::Finished))
     }
 
     /// Tells that a resource can be reached (again): phase two that waits for it goes on.
@@ -469,7 +465,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
         if self.knows(xid) {
             return Ok(Some(id));
         }
-        Ok(match self.shared.store.find(id).await? {
+        Ok(match Box::pin(self.shared.store.find(id)).await? {
             Found::Open(snapshot) if snapshot.transaction.xid == *xid => Some(id),
             Found::Open(_) | Found::Ended(_) | Found::Unknown => None,
         })

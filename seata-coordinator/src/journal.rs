@@ -251,6 +251,13 @@ impl Store for JournalStore {
         self.shared.step(Wait::Settled, |state| state.tables.find(transaction))
     }
 
+    fn status(
+        &self,
+        transaction: TransactionId,
+    ) -> impl Future<Output = Result<Option<GlobalStatus>, StoreError>> + Send {
+        self.shared.step(Wait::Settled, |state| state.tables.status(transaction))
+    }
+
     fn conflict(
         &self,
         except: Option<TransactionId>,

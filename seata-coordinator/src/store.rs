@@ -131,6 +131,12 @@ pub trait Store: Send + Sync + 'static {
     /// What is known of a transaction.
     fn find(&self, transaction: TransactionId) -> impl Future<Output = Result<Found, StoreError>> + Send;
 
+    /// Where a transaction stands, or how it ended; `None` for one that [`find`](Self::find) does not know either.
+    fn status(
+        &self,
+        transaction: TransactionId,
+    ) -> impl Future<Output = Result<Option<GlobalStatus>, StoreError>> + Send;
+
     /// The first of these rows that a transaction other than `except` holds.
     fn conflict(
         &self,

@@ -49,7 +49,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
         let id = BranchId(shared.ids.next(&shared.store).await?);
         let rows = LockSet::new(&request.locks);
         let conflict = match shared.lock_queue.barrier(transaction, &request.resource, &rows) {
-            Some((lock, holder)) => self.behind(transaction, &request, lock, holder).await?,
+            Some((lock, holder)) => Box::pin(self.behind(transaction, &request, lock, holder)).await?,
             None => match shared.store.register(shared.branch(id, transaction, &request, rows)).await? {
                 Registered::Conflict(conflict) => conflict,
                 answer => return self.registered(id, request, answer),
@@ -59,7 +59,8 @@ impl<S: Store, C: Clock> Driver<S, C> {
             return Err(RegisterError::LockConflict(conflict));
         }
         let began = shared.now();
-        let result = self.wait_for_rows(transaction, request, conflict).await;
+        // Boxed, as few wait: the future of a registration is moved about by whoever keeps many.
+        let result = Box::pin(self.wait_for_rows(transaction, request, conflict)).await;
         let took = Duration::from_millis(shared.now().saturating_sub(began));
         shared.observer.waited(took, result.is_ok());
         result

@@ -9,7 +9,7 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use seata_protocol::{BranchId, BranchStatus, GlobalStatus, ResourceId, TransactionId};
 use tokio::sync::{mpsc, oneshot};
 
@@ -63,6 +63,8 @@ pub struct Runner<S, P, C> {
     jitter: Jitter,
     sessions: HashMap<TransactionId, Active, RandomState>,
     queues: HashMap<ResourceId, Queue, RandomState>,
+    /// Resources with new calls, which go out at the end of the turn: AT commits together.
+    wanted: Vec<ResourceId>,
     /// The time of this turn.
     now: Millis,
     /// When which session is to be woken.
@@ -124,6 +126,8 @@ enum Woken {
 
 /// How many commands one turn takes.
 const COMMANDS: usize = 64;
+/// How much of what has come of something it takes.
+const DONE: usize = 64;
 /// How many transactions are read from the store at a time.
 const PAGE: usize = 1024;
 
@@ -141,6 +145,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
             jitter,
             sessions: HashMap::default(),
             queues: HashMap::default(),
+            wanted: Vec::new(),
             now: 0,
             retries: BTreeSet::new(),
             returned: VecDeque::new(),
@@ -175,14 +180,15 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         let mut commands = Vec::with_capacity(COMMANDS);
         let mut alarm = pin!(shared.clock.sleep(Duration::ZERO));
         let mut alarm_at = None;
+        self.now = shared.now();
         loop {
-            self.now = shared.now();
             self.is_stopping |= shared.is_stopping.load(Ordering::Acquire);
             if self.is_stopping && self.jobs.is_empty() {
                 return Ok(());
             }
             let is_open = !self.is_stopping;
             let has_more = is_open && self.do_what_is_due().await?;
+            self.call_wanted();
             if is_open && !has_more {
                 let next = self.next_time();
                 if alarm_at.is_none_or(|at| next < at) {
@@ -208,7 +214,14 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                         self.obey(command).await?;
                     }
                 }
-                Woken::Done(done) => self.take_in(done).await?,
+                Woken::Done(done) => {
+                    self.take_in(done).await?;
+                    // What else is there already costs no turn of its own.
+                    for _ in 1..DONE {
+                        let Some(Some(done)) = self.jobs.next().now_or_never() else { break };
+                        self.take_in(done).await?;
+                    }
+                }
                 Woken::Arrival => self.welcome(),
                 Woken::Time => {}
             }
@@ -380,18 +393,18 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                     return Ok(());
                 }
                 Effect::Ask { phase, branch } => {
-                    let resource = branch.resource.clone();
-                    let queue = self.queues.entry(resource.clone()).or_default();
                     self.shared.gauges.queued.add(1);
-                    queue.push(Call {
-                        transaction: Arc::clone(&transaction),
-                        phase,
-                        branch: Arc::clone(&branch),
-                    });
+                    let queue = match self.queues.get_mut(&branch.resource) {
+                        Some(queue) => queue,
+                        None => self.queues.entry(branch.resource.clone()).or_default(),
+                    };
+                    let transaction = Arc::clone(&transaction);
+                    queue.push(Call { transaction, phase, branch: Arc::clone(&branch) });
                     if queue.is_missing() {
-                        self.note_waiting(&transaction, branch.id, &resource);
+                        self.note_waiting(id, &branch);
+                    } else if queue.want() {
+                        self.wanted.push(branch.resource.clone());
                     }
-                    self.call(&resource);
                 }
                 Effect::BackOff { branch, failures } => {
                     let queue = self.queues.entry(branch.resource.clone()).or_default();
@@ -480,7 +493,12 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
     fn note_retrying(&self, transaction: &Transaction, id: TransactionId, failures: u32) {
         let reason = self.sessions.get(&id).and_then(|active| active.session.reason().cloned());
         let reason = reason.unwrap_or_default();
-        tracing::warn!(xid = %transaction.xid, failures, %reason, "phase two failed and is tried again");
+        // What fails again and again is told less and less often.
+        if failures.is_power_of_two() {
+            tracing::warn!(xid = %transaction.xid, failures, %reason, "phase two failed and is tried again");
+        } else {
+            tracing::debug!(xid = %transaction.xid, failures, %reason, "phase two failed and is tried again");
+        }
         self.shared.emit(transaction, || EventKind::Retrying { failures, reason });
     }
 

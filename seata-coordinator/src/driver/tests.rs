@@ -17,13 +17,14 @@ use crate::{
     record::Millis,
     session::{Decision, Phase},
     settings::Settings,
-    store::{MemoryStore, Store, StoreError},
+    store::{AnyStore, MemoryStore, Store, StoreError},
 };
 
 use participants::Scripted;
 
 mod hand_over;
 mod listing;
+mod log;
 mod operator;
 mod participants;
 mod saga;
@@ -477,4 +478,24 @@ fn done(phase: crate::session::Phase) -> BranchStatus {
 
 fn task_name(task: &BranchTask) -> String {
     format!("branch {} of {}", task.branch, task.xid)
+}
+
+/// Whoever serves many requests moves their futures about.
+#[tokio::test]
+async fn the_future_of_a_request_is_small() {
+    let store = JournalStore::open_on(Disk::default(), 0).unwrap();
+    let store = AnyStore::Journal(Box::new(store));
+    let (driver, _running) = start(store, Scripted::new(), &HandClock::at(NOON)).await;
+    let xid = driver.begin(begin(true)).await.unwrap();
+    let request = branch(&xid, BranchType::At, "db", &["1"]);
+    for (request, size) in [
+        ("begin", size_of_val(&driver.begin(begin(true)))),
+        ("register", size_of_val(&driver.register_branch(request))),
+        ("report", size_of_val(&driver.report_branch(&xid, BranchId(1), BranchStatus::PhaseOneDone, None))),
+        ("query", size_of_val(&driver.query_locks(Some(&xid), &[]))),
+        ("commit", size_of_val(&driver.commit(&xid))),
+        ("status", size_of_val(&driver.status(&xid))),
+    ] {
+        assert!(size <= 1_024, "the future of a {request} takes {size} bytes");
+    }
 }

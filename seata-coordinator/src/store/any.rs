@@ -104,6 +104,7 @@ impl Store for AnyStore {
         fn locks_after(&self, after: Option<LockCursor>, filter: LockFilter, limit: usize) -> LockPage;
         fn ended(&self, after: Option<TransactionId>, limit: usize) -> Vec<Ended>;
         fn find(&self, transaction: TransactionId) -> Found;
+        fn status(&self, transaction: TransactionId) -> Option<GlobalStatus>;
         fn conflict(&self, except: Option<TransactionId>, locks: &[RowLock]) -> Option<Conflict>;
         fn undecided(&self, transactions: Vec<TransactionId>) -> Vec<TransactionId>;
         fn page(&self, after: Option<TransactionId>, limit: usize) -> Vec<Snapshot>;

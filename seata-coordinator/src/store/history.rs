@@ -1,11 +1,6 @@
 //! The outcomes of the transactions that ended last, in little memory.
 
-use std::{
-    collections::{HashSet, VecDeque},
-    hash::BuildHasher,
-    num::NonZeroU64,
-    sync::Arc,
-};
+use std::{collections::VecDeque, hash::BuildHasher, num::NonZeroU64, sync::Arc};
 
 use foldhash::fast::RandomState;
 use hashbrown::hash_table::HashTable;
@@ -24,7 +19,7 @@ pub(super) struct History {
     numbers: HashTable<u32>,
     hash: RandomState,
     /// Few applications begin most transactions.
-    origins: HashSet<Arc<Origin>, RandomState>,
+    origins: HashTable<Arc<Origin>>,
 }
 
 /// An [`Ended`] without the text that it shares with others.
@@ -41,7 +36,7 @@ struct Outcome {
 }
 
 /// What transactions of one kind have in common.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 struct Origin {
     /// `host:port`.
     coordinator: Box<str>,
@@ -61,7 +56,7 @@ impl History {
             forgotten: 0,
             numbers: HashTable::new(),
             hash: RandomState::default(),
-            origins: HashSet::default(),
+            origins: HashTable::new(),
         }
     }
 
@@ -130,23 +125,35 @@ impl History {
         self.forgotten = self.forgotten.wrapping_add(1);
         // This one, and the one in the set.
         if Arc::strong_count(&origin) == 2 {
-            self.origins.remove(&origin);
+            let hash = self.hash.hash_one(origin.parts());
+            if let Ok(entry) = self.origins.find_entry(hash, |known| Arc::ptr_eq(known, &origin)) {
+                entry.remove();
+            }
         }
     }
 
     fn origin(&mut self, transaction: &Transaction) -> Arc<Origin> {
-        let origin = Origin {
-            coordinator: transaction.xid.coordinator().into(),
-            application: Arc::clone(&transaction.application),
-            group: Arc::clone(&transaction.group),
-            name: Arc::clone(&transaction.name),
-        };
-        if let Some(known) = self.origins.get(&origin) {
+        let Transaction { xid, application, group, name, .. } = transaction;
+        let parts = (xid.coordinator(), &**application, &**group, &**name);
+        let hash = self.hash.hash_one(parts);
+        if let Some(known) = self.origins.find(hash, |known| known.parts() == parts) {
             return Arc::clone(known);
         }
-        let origin = Arc::new(origin);
-        self.origins.insert(Arc::clone(&origin));
+        let origin = Arc::new(Origin {
+            coordinator: xid.coordinator().into(),
+            application: Arc::clone(application),
+            group: Arc::clone(group),
+            name: Arc::clone(name),
+        });
+        let hasher = &self.hash;
+        self.origins.insert_unique(hash, Arc::clone(&origin), |known| hasher.hash_one(known.parts()));
         origin
+    }
+}
+
+impl Origin {
+    fn parts(&self) -> (&str, &str, &str, &str) {
+        (&self.coordinator, &self.application, &self.group, &self.name)
     }
 }
 

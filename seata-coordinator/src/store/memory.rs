@@ -163,6 +163,13 @@ impl Store for MemoryStore {
         ready(Ok(self.lock().tables.find(transaction)))
     }
 
+    fn status(
+        &self,
+        transaction: TransactionId,
+    ) -> impl Future<Output = Result<Option<GlobalStatus>, StoreError>> + Send {
+        ready(Ok(self.lock().tables.status(transaction)))
+    }
+
     fn conflict(
         &self,
         except: Option<TransactionId>,

@@ -114,8 +114,12 @@ impl<S: Subject> Case<'_, S> {
     }
 
     async fn snapshot(&mut self, id: i64) -> Snapshot {
-        match self.next().await.find(TransactionId(id)).await.expect("find") {
-            Found::Open(snapshot) => snapshot,
+        let store = self.next().await;
+        match store.find(TransactionId(id)).await.expect("find") {
+            Found::Open(snapshot) => {
+                assert_eq!(store.status(TransactionId(id)).await, Ok(Some(snapshot.status)));
+                snapshot
+            }
             other => panic!("transaction {id} is open, found {other:?}"),
         }
     }
@@ -358,6 +362,7 @@ async fn what_never_was_is_unknown<S: Subject>(mut case: Case<'_, S>) {
     let id = TransactionId(7);
     assert_eq!(case.decide(7, Decision::Commit, NOW).await, Decided::Unknown);
     assert_eq!(case.next().await.find(id).await, Ok(Found::Unknown));
+    assert_eq!(case.next().await.status(id).await, Ok(None));
     let done = BranchStatus::PhaseOneDone;
     assert_eq!(case.next().await.report(id, BranchId(1), done, None).await, Ok(Reported::Unknown));
     case.begin(7).await;

@@ -339,6 +339,12 @@ impl Tables {
         }
     }
 
+    /// See [`Store::status`](crate::store::Store::status).
+    pub fn status(&self, transaction: TransactionId) -> Option<GlobalStatus> {
+        let open = self.transactions.get(&transaction).map(|entry| entry.status);
+        open.or_else(|| self.history.status(transaction))
+    }
+
     /// See [`Store::conflict`](crate::store::Store::conflict).
     pub fn conflict(&self, except: Option<TransactionId>, locks: &[RowLock]) -> Option<Conflict> {
         let mut row = String::new();

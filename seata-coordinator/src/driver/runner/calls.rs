@@ -3,20 +3,27 @@
 use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use futures_util::FutureExt;
-use seata_protocol::{BranchId, ResourceId};
+use seata_protocol::{ResourceId, TransactionId};
 
 use super::{
     Active, Done, Runner,
-    queue::{Call, Queue},
+    queue::{Call, Queue, Reach},
 };
 use crate::{
     driver::{Clock, EventKind, Participants, Reached},
-    record::Transaction,
+    record::Branch,
     session::{Answer, Input, Phase, answer_for},
     store::{Store, StoreError},
 };
 
 impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
+    /// Sends out what this turn has asked for.
+    pub(super) fn call_wanted(&mut self) {
+        while let Some(resource) = self.wanted.pop() {
+            self.call(&resource);
+        }
+    }
+
     /// Sends out as many of a resource's calls as may be under way.
     pub(super) fn call(&mut self, resource: &ResourceId) {
         if self.is_stopping {
@@ -27,6 +34,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
             let settings = self.shared.settings();
             (settings.calls_per_resource, settings.commits_per_call, settings.call_limit)
         };
+        queue.no_longer_wanted();
         while let Some((calls, generation)) = queue.next(parallel, together) {
             self.shared.gauges.queued.take(calls.len());
             self.shared.gauges.under_way.add(calls.len());
@@ -59,7 +67,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         answers: Vec<Reached>,
     ) -> Result<(), StoreError> {
         self.shared.gauges.under_way.take(calls.len());
-        let mut missing = Vec::new();
+        let (mut missing, mut is_reached) = (Vec::new(), false);
         let mut answers = answers.into_iter();
         for call in calls {
             let answer = match answers.next() {
@@ -77,6 +85,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                     reason: "the resource manager gave fewer answers than asked for".into(),
                 },
             };
+            is_reached = true;
             let (id, branch) = (call.transaction.id, call.branch.id);
             // A Saga may have turned meanwhile; what it was asked before says nothing then.
             let turned = |active: &Active| active.session.phase() != call.phase;
@@ -89,12 +98,22 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         let Some(queue) = self.queues.get_mut(&resource) else { return Ok(()) };
         self.shared.gauges.queued.add(missing.len());
         let waiting = queue.answered(missing, generation);
-        if queue.is_missing() {
-            for (transaction, branch) in waiting {
-                self.note_waiting(&transaction, branch, &resource);
+        match queue.note_reach(is_reached, self.now) {
+            Some(Reach::Lost { waiting }) => {
+                tracing::warn!(%resource, waiting, "nobody has this resource: phase two on it waits");
             }
+            Some(Reach::Back { since }) => {
+                let after_ms = self.now.saturating_sub(since);
+                tracing::info!(%resource, after_ms, "the resource is back: phase two on it goes on");
+            }
+            None => {}
         }
-        self.call(&resource);
+        if !queue.is_missing() && queue.want() {
+            self.wanted.push(resource.clone());
+        }
+        for (id, branch) in waiting {
+            self.note_waiting(id, &branch);
+        }
         self.prune(&resource);
         Ok(())
     }
@@ -110,17 +129,13 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
     }
 
     /// A starter that waits is told that it goes on without it.
-    pub(super) fn note_waiting(
-        &mut self,
-        transaction: &Transaction,
-        branch: BranchId,
-        resource: &ResourceId,
-    ) {
-        tracing::warn!(xid = %transaction.xid, %branch, %resource, "phase two waits for a resource that nobody has");
+    pub(super) fn note_waiting(&mut self, id: TransactionId, branch: &Branch) {
+        let Some(active) = self.sessions.get_mut(&id) else { return };
+        active.tell(answer_for(active.session.status()));
+        let (branch, resource) = (branch.id, &branch.resource);
+        let transaction = active.session.transaction();
+        tracing::debug!(xid = %transaction.xid, %branch, %resource, "phase two waits for a resource that nobody has");
         self.shared.emit(transaction, || EventKind::Waiting { branch, resource: resource.clone() });
-        if let Some(active) = self.sessions.get_mut(&transaction.id) {
-            active.tell(answer_for(active.session.status()));
-        }
     }
 
     /// Resource ids come from strangers: nothing is kept for one that nobody waits for.

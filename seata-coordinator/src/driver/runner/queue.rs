@@ -9,7 +9,7 @@ use seata_protocol::{BranchId, BranchType, TransactionId};
 
 use crate::{
     driver::BranchTask,
-    record::{Branch, Transaction},
+    record::{Branch, Millis, Transaction},
     session::Phase,
 };
 
@@ -29,8 +29,21 @@ pub(super) struct Queue {
     /// What is to be asked again after a pause.
     backed_off: BTreeSet<(TransactionId, BranchId)>,
     is_missing: bool,
+    /// Since when nobody was reached who has it. It ends with the first answer, not with the first hope.
+    lost_since: Option<Millis>,
+    /// New calls are to go out.
+    is_wanted: bool,
     /// Counts how often the resource became available, so that an answer from before does not count.
     generation: u64,
+}
+
+/// What an answer says that none said before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Nobody has the resource, and so many calls wait for it.
+    Lost { waiting: usize },
+    /// Somebody has it again, after it was lost.
+    Back { since: Millis },
 }
 
 impl Call {
@@ -75,6 +88,26 @@ impl Queue {
     pub(super) fn become_available(&mut self) {
         self.generation += 1;
         self.is_missing = false;
+    }
+
+    /// Says whether nobody said so before.
+    pub(super) fn want(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_wanted, true)
+    }
+
+    pub(super) fn no_longer_wanted(&mut self) {
+        self.is_wanted = false;
+    }
+
+    /// After a call has come back: whether anybody was reached is known better now.
+    pub(super) fn note_reach(&mut self, is_reached: bool, now: Millis) -> Option<Reach> {
+        if self.is_missing {
+            let is_news = self.lost_since.is_none();
+            self.lost_since.get_or_insert(now);
+            return is_news.then_some(Reach::Lost { waiting: self.waiting.len() });
+        }
+        let since = self.lost_since.take_if(|_| is_reached)?;
+        Some(Reach::Back { since })
     }
 
     /// What to ask next in one call, if another call may be made.
@@ -124,7 +157,7 @@ impl Queue {
         &mut self,
         missing: Vec<Call>,
         generation: u64,
-    ) -> Vec<(Arc<Transaction>, BranchId)> {
+    ) -> Vec<(TransactionId, Arc<Branch>)> {
         let was_missing = self.is_missing;
         let mut count = missing.len();
         self.under_way -= 1;
@@ -137,6 +170,9 @@ impl Queue {
         if self.is_missing && !was_missing {
             count = self.waiting.len();
         }
-        self.waiting.iter().take(count).map(|call| (Arc::clone(&call.transaction), call.branch.id)).collect()
+        if !self.is_missing {
+            return Vec::new();
+        }
+        self.waiting.iter().take(count).map(|call| (call.transaction.id, Arc::clone(&call.branch))).collect()
     }
 }
