@@ -166,11 +166,11 @@ impl Store for JournalStore {
     }
 
     fn begin(&self, transaction: Arc<Transaction>) -> impl Future<Output = Result<(), StoreError>> + Send {
-        self.shared.step(Wait::Room, |state| state.tables.begin(transaction, &mut state.batch))
+        self.shared.step(Wait::Nothing, move |state| state.tables.begin(transaction, &mut state.batch))
     }
 
     fn register(&self, branch: Branch) -> impl Future<Output = Result<Registered, StoreError>> + Send {
-        self.shared.step(Wait::Settled, |state| state.tables.register(branch, &mut state.batch))
+        self.shared.step(Wait::Settled, move |state| state.tables.register(branch, &mut state.batch))
     }
 
     fn report(
@@ -180,7 +180,7 @@ impl Store for JournalStore {
         status: BranchStatus,
         application_data: Option<Arc<str>>,
     ) -> impl Future<Output = Result<Reported, StoreError>> + Send {
-        self.shared.step(Wait::Room, |state| {
+        self.shared.step(Wait::Nothing, move |state| {
             state.tables.report(transaction, branch, status, application_data, &mut state.batch)
         })
     }
@@ -192,7 +192,7 @@ impl Store for JournalStore {
         note: Option<Arc<str>>,
         now: Millis,
     ) -> impl Future<Output = Result<Decided, StoreError>> + Send {
-        self.shared.step(Wait::Settled, |state| {
+        self.shared.step(Wait::Settled, move |state| {
             state.tables.decide(transaction, decision, note, now, &mut state.batch)
         })
     }
@@ -202,7 +202,8 @@ impl Store for JournalStore {
         transaction: TransactionId,
         branch: BranchId,
     ) -> impl Future<Output = Result<(), StoreError>> + Send {
-        self.shared.step(Wait::Room, |state| state.tables.drop_branch(transaction, branch, &mut state.batch))
+        self.shared
+            .step(Wait::Nothing, move |state| state.tables.drop_branch(transaction, branch, &mut state.batch))
     }
 
     fn set_status(
@@ -210,7 +211,8 @@ impl Store for JournalStore {
         transaction: TransactionId,
         status: GlobalStatus,
     ) -> impl Future<Output = Result<(), StoreError>> + Send {
-        self.shared.step(Wait::Room, |state| state.tables.set_status(transaction, status, &mut state.batch))
+        self.shared
+            .step(Wait::Nothing, move |state| state.tables.set_status(transaction, status, &mut state.batch))
     }
 
     fn park(
@@ -219,8 +221,9 @@ impl Store for JournalStore {
         status: GlobalStatus,
         reason: Arc<str>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send {
-        self.shared
-            .step(Wait::Settled, |state| state.tables.park(transaction, status, reason, &mut state.batch))
+        self.shared.step(Wait::Settled, move |state| {
+            state.tables.park(transaction, status, reason, &mut state.batch)
+        })
     }
 
     fn finish(
@@ -230,12 +233,13 @@ impl Store for JournalStore {
         reason: Option<Arc<str>>,
         now: Millis,
     ) -> impl Future<Output = Result<(), StoreError>> + Send {
-        self.shared
-            .step(Wait::Room, |state| state.tables.finish(transaction, status, reason, now, &mut state.batch))
+        self.shared.step(Wait::Nothing, move |state| {
+            state.tables.finish(transaction, status, reason, now, &mut state.batch)
+        })
     }
 
     fn release(&self, transaction: TransactionId) -> impl Future<Output = Result<usize, StoreError>> + Send {
-        self.shared.step(Wait::Room, |state| state.tables.release(transaction, &mut state.batch))
+        self.shared.step(Wait::Nothing, move |state| state.tables.release(transaction, &mut state.batch))
     }
 
     fn note(
@@ -244,11 +248,12 @@ impl Store for JournalStore {
         report: GlobalStatus,
         now: Millis,
     ) -> impl Future<Output = Result<Noted, StoreError>> + Send {
-        self.shared.step(Wait::Settled, |state| state.tables.note(transaction, report, now, &mut state.batch))
+        self.shared
+            .step(Wait::Settled, move |state| state.tables.note(transaction, report, now, &mut state.batch))
     }
 
     fn find(&self, transaction: TransactionId) -> impl Future<Output = Result<Found, StoreError>> + Send {
-        self.shared.step(Wait::Settled, |state| state.tables.find(transaction))
+        self.shared.look(Wait::Settled, |state| state.tables.find(transaction))
     }
 
     fn status(
@@ -263,14 +268,14 @@ impl Store for JournalStore {
         except: Option<TransactionId>,
         locks: &[RowLock],
     ) -> impl Future<Output = Result<Option<Conflict>, StoreError>> + Send {
-        self.shared.step(Wait::Settled, |state| state.tables.conflict(except, locks))
+        self.shared.look(Wait::Settled, |state| state.tables.conflict(except, locks))
     }
 
     fn undecided(
         &self,
         transactions: Vec<TransactionId>,
     ) -> impl Future<Output = Result<Vec<TransactionId>, StoreError>> + Send {
-        self.shared.step(Wait::Nothing, |state| state.tables.undecided(transactions))
+        self.shared.look(Wait::Nothing, |state| state.tables.undecided(transactions))
     }
 
     fn page(
@@ -278,11 +283,11 @@ impl Store for JournalStore {
         after: Option<TransactionId>,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Snapshot>, StoreError>> + Send {
-        self.shared.step(Wait::Settled, |state| state.tables.page(after, limit))
+        self.shared.look(Wait::Settled, |state| state.tables.page(after, limit))
     }
 
     fn locks(&self, limit: usize) -> impl Future<Output = Result<Vec<HeldLock>, StoreError>> + Send {
-        self.shared.step(Wait::Settled, |state| state.tables.locks(limit))
+        self.shared.look(Wait::Settled, |state| state.tables.locks(limit))
     }
 
     fn locks_after(
@@ -291,7 +296,7 @@ impl Store for JournalStore {
         filter: LockFilter,
         limit: usize,
     ) -> impl Future<Output = Result<LockPage, StoreError>> + Send {
-        self.shared.step(Wait::Settled, |state| state.tables.locks_after(after, &filter, limit))
+        self.shared.look(Wait::Settled, |state| state.tables.locks_after(after, &filter, limit))
     }
 
     fn ended(
@@ -299,7 +304,7 @@ impl Store for JournalStore {
         after: Option<TransactionId>,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Ended>, StoreError>> + Send {
-        self.shared.step(Wait::Settled, |state| state.tables.ended(after, limit))
+        self.shared.look(Wait::Settled, |state| state.tables.ended(after, limit))
     }
 
     fn counts(&self) -> Counts {

@@ -73,7 +73,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Reported, StoreError>> + Send;
 
     /// Applies [`session::decide`](crate::session::decide). *Durable*, with everything a commit frees: all
-    /// locks. A transaction that has no work left is removed in the same step. A note of an operator is kept
+    /// locks. A transaction that has no work left is removed in the same step; one that ends so before anything of
+    /// it was ever written needs no flush, as nothing can be lost of it. A note of an operator is kept
     /// with it, and with its outcome if it ends, unless it became a time-out instead.
     fn decide(
         &self,

@@ -25,7 +25,14 @@ pub(super) struct Batch {
     pub(super) ended: Vec<(TransactionId, Ended)>,
     /// Something changed that an answer may tell of.
     pub(super) is_settling: bool,
+    /// About how much memory it takes, in bytes, for the time until it is written.
+    pub(super) bytes: usize,
 }
+
+/// What a change takes beside its texts.
+const CHANGE: usize = 128;
+/// A batch keeps room for so many changes from one flush to the next.
+const KEPT_ROOM: usize = 8192;
 
 /// By number: the numbers are our own, nobody chooses them to collide.
 pub(super) type Changed<K, T> = HashMap<K, Change<T>, RandomState>;
@@ -77,7 +84,10 @@ impl Batch {
         }
         self.next_id = later.next_id.take().or(self.next_id);
         self.ended.append(&mut later.ended);
+        later.transactions.shrink_to(KEPT_ROOM);
+        later.branches.shrink_to(KEPT_ROOM);
         later.is_settling = false;
+        later.bytes = 0;
     }
 
     pub(super) fn change_transaction(&mut self, id: TransactionId, change: Change<TransactionRecord>) {
@@ -91,6 +101,7 @@ impl Batch {
 
 impl Changes for Batch {
     fn add_transaction(&mut self, transaction: &Arc<Transaction>) {
+        self.bytes += CHANGE + transaction.name.len();
         let record = TransactionRecord {
             transaction: Arc::clone(transaction),
             status: GlobalStatus::Begin,
@@ -105,6 +116,7 @@ impl Changes for Batch {
         status: GlobalStatus,
         parked: Option<&Arc<str>>,
     ) {
+        self.bytes += CHANGE + parked.map_or(0, |reason| reason.len());
         let record =
             TransactionRecord { transaction: Arc::clone(transaction), status, parked: parked.cloned() };
         put(&mut self.transactions, transaction.id, record);
@@ -112,20 +124,24 @@ impl Changes for Batch {
     }
 
     fn add_branch(&mut self, branch: &Arc<Branch>) {
+        self.bytes += size(branch);
         self.branches.insert(branch.id, Change::Add(Arc::clone(branch)));
         self.is_settling = true;
     }
 
     fn put_branch(&mut self, branch: &Arc<Branch>) {
+        self.bytes += size(branch);
         put(&mut self.branches, branch.id, Arc::clone(branch));
         self.is_settling = true;
     }
 
     fn remove_transaction(&mut self, id: TransactionId) {
+        self.bytes += CHANGE;
         self.is_settling |= remove(&mut self.transactions, id);
     }
 
     fn remove_branch(&mut self, id: BranchId) {
+        self.bytes += CHANGE;
         self.is_settling |= remove(&mut self.branches, id);
     }
 
@@ -135,6 +151,10 @@ impl Changes for Batch {
             self.ended.push((id, ended.clone()));
         }
     }
+}
+
+fn size(branch: &Branch) -> usize {
+    CHANGE + branch.locks.as_bytes().len() + branch.application_data.len()
 }
 
 fn apply<K: Eq + Hash, T>(changes: &mut Changed<K, T>, id: K, change: Change<T>) {

@@ -19,8 +19,11 @@ pub(super) const FILE_NAMES: [&str; 2] = ["journal-0.log", "journal-1.log"];
 const HEADER: usize = 4 + 4 + 8 + 8;
 /// Records begin at multiples of this, so that one behind a damaged one is found.
 const ALIGNMENT: usize = 8;
-/// What a file has at first; it doubles.
+/// What a file has at first. It doubles up to a step that no flush has to wait for long.
 const FIRST_LENGTH: u64 = 64 * 1024;
+const LONGEST_STEP: u64 = 1024 * 1024;
+/// A buffer that once became larger is not kept.
+const KEPT_BUFFER: usize = 16 * 1024 * 1024;
 
 pub(super) type Files = [Arc<dyn StorageBackend>; 2];
 
@@ -86,6 +89,9 @@ impl Log {
         file.sync_data()?;
         self.at = end;
         self.sequence += 1;
+        if self.buffer.capacity() > KEPT_BUFFER {
+            self.buffer = Vec::new();
+        }
         Ok(start.elapsed())
     }
 
@@ -101,7 +107,8 @@ impl Log {
         if end <= length {
             return Ok(());
         }
-        let longer = end.next_power_of_two().max(FIRST_LENGTH);
+        let step = length.clamp(FIRST_LENGTH, LONGEST_STEP);
+        let longer = end.next_multiple_of(FIRST_LENGTH).max(length + step);
         let file = &self.files[index];
         file.set_len(longer)?;
         let zeros = [0; 64 * 1024];
@@ -317,6 +324,17 @@ mod tests {
         let Err(ReadError::Damaged(0, offset, reason)) = found else { panic!("{found:?}") };
         assert_eq!(offset, at as u64);
         assert!(reason.contains("missing"), "{reason}");
+    }
+
+    #[test]
+    fn a_file_that_once_became_long_is_cut_when_it_is_opened() {
+        let files = [in_memory(&[0; 1 << 20]), in_memory(&[0; 200 * 1024])];
+        let mut log = Log::new(files.clone(), GENERATION, 0, 128 * 1024).unwrap();
+        assert_eq!(files.each_ref().map(|file| file.len().unwrap()), [128 * 1024, 200 * 1024]);
+        (0..10_000).for_each(|_| append(&mut log));
+        let used = log.used();
+        assert_eq!(found(&log.files, GENERATION, 0).unwrap().0.len(), 10_000);
+        assert!(log.files[1].len().unwrap() < used * 2, "it grows with what is written");
     }
 
     #[test]

@@ -19,8 +19,10 @@ use crate::{
 const LAZY_FLUSH: Duration = Duration::from_millis(50);
 /// How long a flush is put off at most so that more can share it; never longer than the last one took.
 const LONGEST_GATHERING: Duration = Duration::from_millis(1);
-/// A batch that has grown to so many records is flushed, and holds back those who would let it grow.
-const FULL_BATCH: usize = 4096;
+/// A batch that has grown to so many records is flushed without waiting for more.
+const LARGE_BATCH: usize = 4096;
+/// One that has grown to so many bytes holds back those who would let it grow.
+const FULL_BATCH: usize = 8 * 1024 * 1024;
 
 /// When fewer blocks of numbers are kept than this, more are, with whatever is written next.
 const FEW_BLOCKS: i64 = 4;
@@ -33,17 +35,20 @@ pub(super) struct Flush {
     waiters: Mutex<Vec<Waker>>,
 }
 
-/// An answer, which leaves when what it tells of is durable. The step itself has been taken: dropping this
-/// gives up the answer alone.
-#[derive(Debug)]
+/// An answer, which leaves when what it tells of is durable. The step itself has been taken, unless the batch is
+/// full: dropping this gives up the answer alone.
 #[must_use = "the answer may not be relied on before the flush"]
-pub(super) struct Step<T> {
-    /// `None` once it has left.
+pub(super) struct Step<'a, T> {
+    /// `None` once it has left, and as long as the step is held back.
     answer: Option<Result<T, StoreError>>,
     flush: Option<Arc<Flush>>,
-    /// Where this one waits.
+    /// Where this one waits for that flush.
     place: Option<usize>,
+    held_back: Option<HeldBack<'a, T>>,
 }
+
+/// Takes the step, or is held back again.
+type HeldBack<'a, T> = Box<dyn FnOnce() -> Step<'a, T> + Send + 'a>;
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -104,9 +109,7 @@ enum Writer {
 pub(super) enum Wait {
     /// Nothing.
     Nothing,
-    /// A batch that is not full: the bound on what is in memory only.
-    Room,
-    /// Everything that an answer may tell of is durable.
+    /// Everything that it may tell of is durable.
     Settled,
 }
 
@@ -138,21 +141,28 @@ impl Flush {
     }
 }
 
-impl<T> Step<T> {
+impl<T> Step<'_, T> {
     fn new(answer: Result<T, StoreError>, flush: Option<Arc<Flush>>) -> Self {
-        Self { answer: Some(answer), flush, place: None }
+        Self { answer: Some(answer), flush, place: None, held_back: None }
     }
 }
 
-impl<T: Unpin> Future for Step<T> {
+impl<T: Unpin> Future for Step<'_, T> {
     type Output = Result<T, StoreError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { answer, flush, place } = self.get_mut();
-        if let Some(flush) = flush {
-            ready!(flush.poll(place, context))?;
+        let step = self.get_mut();
+        loop {
+            if let Some(flush) = &step.flush {
+                ready!(flush.poll(&mut step.place, context))?;
+            }
+            match step.held_back.take() {
+                Some(take) => *step = take(),
+                None => {
+                    return Poll::Ready(step.answer.take().expect("it is not polled again after its end"));
+                }
+            }
         }
-        Poll::Ready(answer.take().expect("it is not polled again after its end"))
     }
 }
 
@@ -175,31 +185,59 @@ impl Shared {
         Self { state: Mutex::new(state), work: Condvar::new() }
     }
 
-    /// Runs `act` now, in the one order of all steps.
-    pub(super) fn step<T>(&self, wait: Wait, act: impl FnOnce(&mut State) -> T) -> Step<T> {
-        self.take(|state| {
-            let answer = act(state);
-            (answer, state.wait(wait))
-        })
+    /// Runs `act` in the one order of all steps: now, unless the batch is full.
+    pub(super) fn step<'a, T>(
+        &'a self,
+        wait: Wait,
+        act: impl FnOnce(&mut State) -> T + Send + 'a,
+    ) -> Step<'a, T> {
+        let mut state = match self.open() {
+            Ok(state) => state,
+            Err(error) => return Step::new(Err(error), None),
+        };
+        if state.is_full() {
+            let room = state.wait_for_growing();
+            self.wake_writer(state);
+            let again: HeldBack<'a, T> = Box::new(move || self.step(wait, act));
+            return Step { answer: None, flush: Some(room), place: None, held_back: Some(again) };
+        }
+        let answer = act(&mut state);
+        let flush = state.wait(wait);
+        self.wake_writer(state);
+        Step::new(Ok(answer), flush)
+    }
+
+    /// Runs `act`, which changes nothing, now in the one order of all steps.
+    pub(super) fn look<T>(&self, wait: Wait, act: impl FnOnce(&State) -> T) -> Step<'static, T> {
+        let mut state = match self.open() {
+            Ok(state) => state,
+            Err(error) => return Step::new(Err(error), None),
+        };
+        let answer = act(&state);
+        let flush = state.wait(wait);
+        self.wake_writer(state);
+        Step::new(Ok(answer), flush)
     }
 
     /// Numbers that no one was given before.
-    pub(super) fn reserve_ids(&self, count: u32) -> Step<Range<i64>> {
-        self.take(|state| state.reserve_ids(count.into()))
+    pub(super) fn reserve_ids(&self, count: u32) -> Step<'_, Range<i64>> {
+        let mut state = match self.open() {
+            Ok(state) => state,
+            Err(error) => return Step::new(Err(error), None),
+        };
+        let (ids, flush) = state.reserve_ids(count.into());
+        self.wake_writer(state);
+        Step::new(Ok(ids), flush)
     }
 
-    fn take<T>(&self, act: impl FnOnce(&mut State) -> (T, Option<Arc<Flush>>)) -> Step<T> {
-        let mut state = self.lock();
-        if let Some(error) = &state.ended {
-            return Step::new(Err(error.clone()), None);
+    fn open(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+        let state = self.lock();
+        match &state.ended {
+            Some(error) => Err(error.clone()),
+            // The writer may have looked for the last time.
+            None if state.closing.is_some() => Err(StoreError::Closed),
+            None => Ok(state),
         }
-        // The writer may have looked for the last time.
-        if state.closing.is_some() {
-            return Step::new(Err(StoreError::Closed), None);
-        }
-        let (answer, flush) = act(&mut state);
-        self.wake_writer(state);
-        Step::new(Ok(answer), flush)
     }
 
     /// How much there is, also after the end.
@@ -208,7 +246,7 @@ impl Shared {
     }
 
     /// Lets the writer finish; what is returned ends with it.
-    pub(super) fn close(&self) -> Step<()> {
+    pub(super) fn close(&self) -> Step<'_, ()> {
         let mut state = self.lock();
         let closing = match &state.ended {
             None => Arc::clone(state.closing.get_or_insert_default()),
@@ -289,7 +327,7 @@ impl Shared {
 
     /// Only a writer that waits is woken: a busy one looks again by itself.
     fn wake_writer(&self, mut state: MutexGuard<'_, State>) {
-        let is_pressing = state.is_full() || state.closing.is_some();
+        let is_pressing = state.is_large() || state.closing.is_some();
         let has_work = match state.writer {
             Writer::Busy => false,
             Writer::Gathering => is_pressing || state.waiting >= state.gathering.0,
@@ -308,19 +346,22 @@ impl State {
     /// The batch is to be written now.
     fn is_urgent(&self, now: Instant) -> bool {
         let (enough, until) = self.gathering;
-        self.is_full() || (self.waiting > 0 && (self.waiting >= enough || now >= until))
+        self.is_large() || (self.waiting > 0 && (self.waiting >= enough || now >= until))
+    }
+
+    fn is_large(&self) -> bool {
+        self.batch.len() >= LARGE_BATCH || self.is_full()
     }
 
     fn is_full(&self) -> bool {
-        self.batch.len() >= FULL_BATCH
+        self.batch.bytes >= FULL_BATCH
     }
 
     fn wait(&mut self, wait: Wait) -> Option<Arc<Flush>> {
         match wait {
-            Wait::Room if self.is_full() => {}
             Wait::Settled if self.batch.is_settling => {}
             Wait::Settled if self.flushing_settles => return Some(Arc::clone(&self.flushing)),
-            Wait::Nothing | Wait::Room | Wait::Settled => return None,
+            Wait::Nothing | Wait::Settled => return None,
         }
         Some(self.wait_for_growing())
     }
@@ -372,7 +413,7 @@ mod tests {
         assert!(step.flush.is_some());
     }
 
-    fn poll<T: Unpin>(step: &mut Step<T>) -> Poll<Result<T, StoreError>> {
+    fn poll<T: Unpin>(step: &mut Step<'_, T>) -> Poll<Result<T, StoreError>> {
         Pin::new(step).poll(&mut Context::from_waker(Waker::noop()))
     }
 
@@ -410,6 +451,36 @@ mod tests {
             assert_eq!(poll(&mut step), Poll::Ready(Ok(block * 10 + 1..block * 10 + 11)));
         }
         assert!(flushes < 100 / 3, "{flushes}");
+    }
+
+    /// However many come and however much they bring, a batch is written before it has grown much beyond its bound.
+    #[test]
+    fn who_would_let_a_full_batch_grow_waits_for_its_flush() {
+        let (shared, mut batch) = (Shared::new(Tables::new(0), 1), Batch::default());
+        let bring = |state: &mut State| {
+            state.batch.next_id = Some(1);
+            state.batch.bytes += FULL_BATCH / 2 + 1;
+        };
+        let mut steps: Vec<_> = (0..5).map(|_| shared.step(Wait::Nothing, bring)).collect();
+        let mut rounds = Vec::new();
+        while !steps.is_empty() {
+            let before = steps.len();
+            steps.retain_mut(|step| poll(step).is_pending());
+            rounds.push(before - steps.len());
+            assert!(shared.lock().batch.bytes <= FULL_BATCH * 3 / 2);
+            assert!(shared.next_batch(&mut batch));
+            shared.flushed(Duration::ZERO);
+            batch = Batch::default();
+        }
+        assert_eq!(rounds, [2, 2, 1]);
+        let held_back = [
+            shared.step(Wait::Nothing, bring),
+            shared.step(Wait::Nothing, bring),
+            shared.step(Wait::Nothing, bring),
+        ];
+        shared.end(StoreError::Closed);
+        let ends = held_back.map(|mut step| poll(&mut step));
+        assert_eq!(ends, [Poll::Ready(Ok(())), Poll::Ready(Ok(())), Poll::Ready(Err(StoreError::Closed))]);
     }
 
     /// It is moved into the future of each request.

@@ -37,15 +37,23 @@ impl Writer {
             self.checkpoint_if(!self.pending.is_empty() || !self.pending.ended.is_empty())?;
             self.checkpoints.finish()
         });
-        drop(self.checkpoints);
-        drop(self.lock);
-        guard.1 = Some(match written {
-            Ok(()) => StoreError::Closed,
+        let Self { checkpoints, lock, .. } = self;
+        match written {
+            Ok(()) => {
+                // Whoever waits for the end finds the directory free.
+                drop((checkpoints, lock));
+                guard.1 = Some(StoreError::Closed);
+                drop(guard);
+            }
             Err(error) => {
                 tracing::error!(%error, "the journal cannot be written; the coordinator stops taking work");
-                StoreError::Failed { reason: format!("its journal cannot be written: {error}").into() }
+                let reason = format!("its journal cannot be written: {error}").into();
+                guard.1 = Some(StoreError::Failed { reason });
+                // Nobody waits for a thread that waits for a disk.
+                drop(guard);
+                drop((checkpoints, lock));
             }
-        });
+        }
     }
 
     fn write_all(&mut self) -> Result<(), redb::Error> {
