@@ -260,7 +260,7 @@ impl Store for JournalStore {
         &self,
         transaction: TransactionId,
     ) -> impl Future<Output = Result<Option<GlobalStatus>, StoreError>> + Send {
-        self.shared.step(Wait::Settled, |state| state.tables.status(transaction))
+        self.shared.look(Wait::Settled, |state| state.tables.status(transaction))
     }
 
     fn conflict(
