@@ -35,6 +35,7 @@ mod health;
 mod http;
 mod java;
 mod parameters;
+mod places;
 mod readiness;
 mod reply;
 mod rest;

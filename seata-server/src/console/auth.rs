@@ -1,13 +1,12 @@
 //! Who may see and do things: one user, a password without a default, tokens.
 
 use std::{
-    collections::HashMap,
     fs,
     io::{self, Write},
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::Mutex,
-    time::{Duration, Instant, SystemTime},
+    time::{Instant, SystemTime},
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
@@ -17,6 +16,10 @@ use sha2::Sha256;
 use crate::settings::{Settings, StoreKind};
 
 use super::token::Tokens;
+
+use attempts::{Attempts, Verdict};
+
+mod attempts;
 
 /// Checks passwords and tokens.
 pub(super) struct Auth {
@@ -36,6 +39,14 @@ pub(super) enum LoginError {
     TooMany,
     #[error("nobody can log in: no password is set, and a store in memory has no place to keep one; set one")]
     NoPassword,
+}
+
+/// A failed attempt.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) error: LoginError,
+    /// Whether the log should tell of it, and of how many before it it did not.
+    pub(super) line: Option<u64>,
 }
 
 /// Why there is no password.
@@ -88,18 +99,20 @@ impl Auth {
     }
 
     /// A token for who knows user and password.
-    pub(super) fn login(&self, from: IpAddr, user: &str, password: &str) -> Result<String, LoginError> {
-        let expected = self.password.as_ref().ok_or(LoginError::NoPassword)?;
+    pub(super) fn login(&self, from: IpAddr, user: &str, password: &str) -> Result<String, Failed> {
         // Counted before the password is looked at, so that many attempts at once are many attempts.
-        if !self.attempts().allow(from, Instant::now()) {
-            return Err(LoginError::TooMany);
-        }
-        let is_right = expected.is(password) & (user == self.user);
-        if !is_right {
-            return Err(LoginError::Wrong);
-        }
-        self.attempts().forget(from);
-        Ok(self.tokens.issue(user, SystemTime::now()))
+        let verdict = self.attempts().make(from, Instant::now());
+        let error = match &self.password {
+            None => LoginError::NoPassword,
+            Some(_) if verdict != Verdict::Allowed => LoginError::TooMany,
+            Some(expected) if expected.is(password) & (user == self.user) => {
+                self.attempts().forget(from);
+                return Ok(self.tokens.issue(user, SystemTime::now()));
+            }
+            Some(_) => LoginError::Wrong,
+        };
+        let line = self.attempts().line(verdict, Instant::now());
+        Err(Failed { error, line })
     }
 
     /// The user of a valid token.
@@ -159,52 +172,9 @@ fn write_whole(directory: &Path, path: &Path, password: &str) -> io::Result<()> 
     fs::rename(&draft, path)
 }
 
-/// Recent failed attempts by address, a bounded number of both.
-#[derive(Debug, Default)]
-struct Attempts {
-    by_address: HashMap<IpAddr, (u32, Instant)>,
-}
-
-impl Attempts {
-    const LIMIT: u32 = 10;
-    const WINDOW: Duration = Duration::from_secs(60);
-    const ADDRESSES: usize = 1_024;
-
-    /// Counts one more attempt from there. Whether it may be made.
-    fn allow(&mut self, from: IpAddr, now: Instant) -> bool {
-        let from = network(from);
-        if self.by_address.len() >= Self::ADDRESSES && !self.by_address.contains_key(&from) {
-            self.by_address.retain(|_, (_, since)| now.duration_since(*since) < Self::WINDOW);
-            if self.by_address.len() >= Self::ADDRESSES {
-                return false;
-            }
-        }
-        let (count, since) = self.by_address.entry(from).or_insert((0, now));
-        if now.duration_since(*since) >= Self::WINDOW {
-            (*count, *since) = (0, now);
-        }
-        *count = count.saturating_add(1);
-        *count <= Self::LIMIT
-    }
-
-    fn forget(&mut self, from: IpAddr) {
-        self.by_address.remove(&network(from));
-    }
-}
-
-/// Whoever has one IPv6 address has its whole /64.
-fn network(from: IpAddr) -> IpAddr {
-    match from.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
-        address => address,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     #[test]
     fn a_password_is_made_once_and_only_its_owner_reads_it() {
@@ -226,18 +196,5 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         fs::write(directory.path().join("console.password"), "\n").expect("written");
         assert!(matches!(kept(directory.path()), Err(PasswordError::Empty { .. })));
-    }
-
-    #[test]
-    fn attempts_are_limited_by_address_and_in_number() {
-        let mut attempts = Attempts::default();
-        let now = Instant::now();
-        assert!((0..Attempts::LIMIT).all(|_| attempts.allow(HERE, now)));
-        assert!(!attempts.allow(HERE, now));
-        assert!(attempts.allow(HERE, now + Attempts::WINDOW), "a minute later");
-        for number in 0..100_000u32 {
-            attempts.allow(IpAddr::V4(number.into()), now);
-        }
-        assert!(attempts.by_address.len() <= Attempts::ADDRESSES);
     }
 }

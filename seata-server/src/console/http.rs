@@ -1,6 +1,6 @@
 //! Sockets and connections.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use axum::{Extension, Router, extract::ConnectInfo};
 use hyper_util::{
@@ -10,11 +10,13 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::watch,
     task::JoinSet,
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
+
+use super::places::Places;
 
 /// The tasks behind the HTTP port. Dropping it stops them at once.
 #[derive(Debug)]
@@ -23,8 +25,6 @@ pub(super) struct HttpServer {
     stop: watch::Sender<bool>,
 }
 
-/// How many connections there may be; one more is closed at once.
-const MAX_CONNECTIONS: usize = 256;
 /// How long a handshake or the head of a request may take; also how long a connection may be idle.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
 /// How old a connection may become, whatever it does: one whose client takes no bytes ends too.
@@ -37,16 +37,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 impl HttpServer {
     pub(super) fn start(listeners: Vec<TcpListener>, tls: Option<TlsAcceptor>, router: Router) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let places = Places::default();
         let mut acceptors = JoinSet::new();
         for listener in listeners {
-            acceptors.spawn(accept(
-                listener,
-                tls.clone(),
-                router.clone(),
-                Arc::clone(&places),
-                stopped.clone(),
-            ));
+            acceptors.spawn(accept(listener, tls.clone(), router.clone(), places.clone(), stopped.clone()));
         }
         Self { acceptors, stop }
     }
@@ -64,7 +58,7 @@ async fn accept(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     router: Router,
-    places: Arc<Semaphore>,
+    places: Places,
     stopped: watch::Receiver<bool>,
 ) {
     let mut stop = stopped.clone();
@@ -73,7 +67,7 @@ async fn accept(
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+                    let Some(place) = places.take(peer.ip()) else { continue };
                     let (tls, router, stopped) = (tls.clone(), router.clone(), stopped.clone());
                     connections.spawn(async move {
                         let _place = place;

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ConsoleState,
-    auth::{Auth, LoginError},
+    auth::{Auth, Failed, LoginError},
     reply::Refusal,
 };
 
@@ -98,7 +98,7 @@ async fn login(
             tracing::info!(target: "seata::audit", user = username, action = "login", from = %from.0, outcome = "done");
             ([(AUTHORIZATION, token.clone())], Json(Single::success(token))).into_response()
         }
-        Err(error) => {
+        Err(Failed { error, line }) => {
             let status = match error {
                 LoginError::TooMany => StatusCode::TOO_MANY_REQUESTS,
                 // Java's status; the code says what happened.
@@ -110,7 +110,15 @@ async fn login(
                 LoginError::Wrong => "401",
                 LoginError::NoPassword => "403",
             };
-            tracing::warn!(target: "seata::audit", action = "login", from = %from.0, outcome = %error);
+            if let Some(left_out) = line {
+                tracing::warn!(
+                    target: "seata::audit",
+                    action = "login",
+                    from = %from.0,
+                    outcome = %error,
+                    failures_left_out = left_out,
+                );
+            }
             (status, Json(Single::<String>::failure(code, error.to_string()))).into_response()
         }
     }

@@ -74,6 +74,23 @@ async fn there_are_only_so_many_connections_and_idle_ones_do_not_hold_up_the_end
     timeout(Duration::from_secs(5), stop(server)).await.expect("idle connections are closed");
 }
 
+/// The whole of 127.0.0.0/8 is this machine there.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn one_address_cannot_take_all_places() {
+    let (server, _, browser) = console(|_| {}).await;
+    let mut open = Vec::new();
+    for _ in 0..256 {
+        open.push(TcpStream::connect(browser.address).await.unwrap());
+    }
+    assert_eq!(request(browser.address, "GET", "/health", "", "").await.status, 0, "it has its share");
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let other = socket.connect(browser.address).await.unwrap();
+    assert_eq!(request_over(other, "GET", "/health", "", "").await.status, 200);
+    stop(server).await;
+}
+
 #[tokio::test]
 async fn https_speaks_tls_and_nothing_else() {
     let directory = tempfile::tempdir().unwrap();
