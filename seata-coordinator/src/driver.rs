@@ -517,6 +517,12 @@ impl<S: Store, C: Clock> Shared<S, C> {
         self.emit(transaction, || EventKind::Finished { status });
     }
 
+    fn tell_given_up(&self, transaction: &Transaction, status: GlobalStatus) {
+        self.forget_parking(transaction);
+        self.observer.given_up(transaction, status, self.now());
+        self.emit(transaction, || EventKind::Finished { status });
+    }
+
     fn tell_parked(&self, transaction: &Transaction, status: GlobalStatus, reason: Arc<str>) {
         self.observer.parked(transaction, status, self.now());
         self.emit(transaction, || EventKind::Parked { status, reason });

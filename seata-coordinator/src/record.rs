@@ -14,6 +14,11 @@ pub(crate) const FORCED: &str = "forced by operator: ";
 /// How it begins when the operator gave up what was left of one.
 pub(crate) const GIVEN_UP: &str = "given up by operator: ";
 
+/// Whether this note is of an operator who gave up what was left.
+pub(crate) fn is_given_up(note: Option<&str>) -> bool {
+    note.is_some_and(|note| note.starts_with(GIVEN_UP))
+}
+
 /// What is known of a global transaction from its begin on, and never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transaction {
@@ -242,6 +247,11 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// An operator ended it without its branches: the status says what was decided, not what was done.
+    pub fn is_given_up(&self) -> bool {
+        is_given_up(self.reason.as_deref())
+    }
+
     /// Why it ended so, in words.
     pub fn why(&self) -> Cow<'_, str> {
         if let Some(reason) = &self.reason {

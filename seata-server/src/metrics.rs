@@ -37,7 +37,7 @@ pub(crate) struct Metrics {
     other_request: Request,
     transactions: Applications,
     begun: IntCounter,
-    finished: [Finished; 4],
+    finished: [Finished; 5],
     parked: IntCounter,
     phase_two: [Histogram; 2],
     phase_two_branches: Histogram,
@@ -250,13 +250,14 @@ impl Metrics {
     /// How many requests of each kind were answered, and how many of all that began and ended.
     pub(crate) fn totals(&self) -> Totals {
         let kinds = self.requests.iter().chain([&self.other_request]);
-        let [committed, rolled_back, failed, finished] =
-            [0, 1, 2, 3].map(|at| self.finished[at].took.get_sample_count());
+        let [committed, rolled_back, failed, finished, given_up] =
+            [0, 1, 2, 3, GIVEN_UP].map(|at| self.finished[at].took.get_sample_count());
         Totals {
             begun: self.begun.get(),
             committed,
             rolled_back,
             failed: failed + finished,
+            given_up,
             requests: kinds
                 .map(|request| (request.kind, request.took.get_sample_count()))
                 .filter(|(_, count)| *count > 0)
@@ -277,11 +278,13 @@ pub(crate) struct Totals {
     pub(crate) committed: u64,
     pub(crate) rolled_back: u64,
     pub(crate) failed: u64,
+    pub(crate) given_up: u64,
     pub(crate) requests: Vec<(&'static str, u64)>,
 }
 
 /// How a transaction can end.
-const OUTCOMES: [&str; 4] = ["committed", "rolled_back", "timed_out", "other"];
+const OUTCOMES: [&str; 5] = ["committed", "rolled_back", "timed_out", "other", "given_up"];
+const GIVEN_UP: usize = 4;
 
 impl Observer for Metrics {
     fn begun(&self, transaction: &Transaction) {
@@ -308,6 +311,13 @@ impl Observer for Metrics {
         let took = now.saturating_sub(transaction.begun_at);
         self.finished[outcome].took.observe(took as f64 / 1e3);
         self.transactions.of(transaction).finished(status, took);
+    }
+
+    fn given_up(&self, transaction: &Transaction, _status: GlobalStatus, now: Millis) {
+        let took = now.saturating_sub(transaction.begun_at);
+        self.finished[GIVEN_UP].took.observe(took as f64 / 1e3);
+        // None of Java's ends: it counts as active no more, and that is all.
+        self.transactions.of(transaction).finished(GlobalStatus::Finished, took);
     }
 
     fn parked(&self, transaction: &Transaction, status: GlobalStatus, now: Millis) {

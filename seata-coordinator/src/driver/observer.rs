@@ -24,6 +24,11 @@ pub trait Observer: Send + Sync + 'static {
     /// Nothing is left of it; this is its outcome.
     fn finished(&self, _transaction: &Transaction, _status: GlobalStatus, _now: Millis) {}
 
+    /// The same of one that an operator ended without its branches. Counts as finished unless it is written.
+    fn given_up(&self, transaction: &Transaction, status: GlobalStatus, now: Millis) {
+        self.finished(transaction, status, now);
+    }
+
     /// A person has to look at it.
     fn parked(&self, _transaction: &Transaction, _status: GlobalStatus, _now: Millis) {}
 

@@ -19,7 +19,7 @@ use crate::{
         command::{self, Command, Operated, Wish},
         lock_queue::Closes,
     },
-    record::{Branch, Millis, Snapshot, Transaction},
+    record::{Branch, Millis, Snapshot, Transaction, is_given_up},
     session::{Decision, Effect, Input, Phase, Session, answer_for, is_parked},
     store::{Decided, Found, Store, StoreError},
 };
@@ -418,10 +418,15 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                     let ended = self.remove(id);
                     let note = ended.as_ref().and_then(|active| active.session.note().cloned());
                     outcome = Some(status);
+                    let is_given_up = is_given_up(note.as_deref());
                     self.shared.store.finish(id, status, note, self.now).await?;
                     self.shared.lock_queue.changed(id);
                     tracing::debug!(xid = %transaction.xid, %status, "finished");
-                    self.shared.tell_finished(&transaction, status);
+                    if is_given_up {
+                        self.shared.tell_given_up(&transaction, status);
+                    } else {
+                        self.shared.tell_finished(&transaction, status);
+                    }
                     if let Some(ended) = ended {
                         ended.dismiss(status);
                     }

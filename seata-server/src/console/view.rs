@@ -37,6 +37,8 @@ pub(super) struct TransactionBody {
     failures: u32,
     waits_for: Vec<String>,
     ended_at: Option<Millis>,
+    /// An operator ended it without its branches: the status says what was decided, not what was done.
+    given_up: bool,
     locks: usize,
     branch_count: usize,
 }
@@ -108,6 +110,7 @@ impl TransactionBody {
             age_ms: ended.at.saturating_sub(ended.transaction.begun_at),
             reason: Some(cut(&ended.why(), MAX_REASON)),
             ended_at: Some(ended.at),
+            given_up: ended.is_given_up(),
             ..Self::begun(&ended.transaction)
         }
     }
@@ -129,6 +132,7 @@ impl TransactionBody {
             failures: 0,
             waits_for: Vec::new(),
             ended_at: None,
+            given_up: false,
             locks: 0,
             branch_count: 0,
         }

@@ -33,6 +33,7 @@ pub(super) struct Overview {
     committed: u64,
     rolled_back: u64,
     failed: u64,
+    given_up: u64,
     requests: BTreeMap<&'static str, u64>,
 }
 
@@ -60,6 +61,7 @@ pub(super) async fn overview(State(state): State<ConsoleState>) -> Json<Overview
         committed: totals.committed,
         rolled_back: totals.rolled_back,
         failed: totals.failed,
+        given_up: totals.given_up,
         requests: totals.requests.into_iter().collect(),
     })
 }

@@ -40,6 +40,9 @@ async fn a_parked_transaction_is_given_up_and_frees_its_rows() {
     assert!(message.contains("of jdbc:a"), "{message}");
     let one = browser.get(&format!("/v1/transactions/{xid}")).await;
     assert!(one["reason"].as_str().unwrap().contains("row repaired by hand"), "{one}");
+    assert_eq!((&one["given_up"], &one["status"]), (&json!(true), &json!("Rollbacked")));
+    let overview = browser.get("/v1/overview").await;
+    assert_eq!((&overview["given_up"], &overview["rolled_back"]), (&json!(1), &json!(0)));
     let other = tm.begin().await;
     rm.branch(&other, BranchType::At, "jdbc:a", "stock:1,2").await;
     stop(server).await;

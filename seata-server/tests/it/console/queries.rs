@@ -238,6 +238,7 @@ async fn transactions_are_shown_while_open_parked_and_ended() {
             "failures",
             "waits_for",
             "ended_at",
+            "given_up",
             "locks",
             "branch_count",
             "branches",
