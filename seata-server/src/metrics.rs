@@ -84,6 +84,27 @@ const REQUESTS: [&str; 13] = [
     "HeartbeatMessage",
 ];
 
+/// Why connections to the Seata port end; a reason that is missing here shows itself when it occurs.
+const CLOSED: [&str; 14] = [
+    "anonymous",
+    "asked",
+    "broken",
+    "closed",
+    "cut_short",
+    "deaf",
+    "frame",
+    "greedy",
+    "message",
+    "misplaced",
+    "silent",
+    "stopping",
+    "unavailable",
+    "unregistered",
+];
+/// The same for what is refused there.
+const REFUSED: [&str; 7] =
+    ["accept", "answer", "connections", "encoding", "handshake", "message", "registration"];
+
 /// From 50 µs to 10 s.
 const SECONDS: [f64; 17] = [
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
@@ -200,6 +221,12 @@ impl Metrics {
             process: process::Process::default(),
             registry,
         };
+        // What happens for the first time is a change only where nothing was counted before.
+        for (family, reasons) in [(&metrics.closed, &CLOSED[..]), (&metrics.refused, &REFUSED)] {
+            for reason in reasons {
+                family.with_label_values(&[*reason]);
+            }
+        }
         let build = gauges(&metrics.registry, "seata_build_info", "The version that runs.", "version");
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
         metrics

@@ -10,8 +10,8 @@ use axum::{
         rejection::{BytesRejection, QueryRejection},
     },
     http::{
-        HeaderMap, StatusCode, Uri,
-        header::{AUTHORIZATION, CONTENT_TYPE},
+        HeaderMap, HeaderValue, StatusCode, Uri,
+        header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER},
     },
     middleware::Next,
     response::{IntoResponse, Response},
@@ -119,7 +119,12 @@ async fn login(
                     failures_left_out = left_out,
                 );
             }
-            (status, Json(Single::<String>::failure(code, error.to_string()))).into_response()
+            let mut response =
+                (status, Json(Single::<String>::failure(code, error.to_string()))).into_response();
+            if error == LoginError::TooMany {
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));
+            }
+            response
         }
     }
 }

@@ -105,6 +105,7 @@ pub(super) async fn list(
     while ended {
         let part = state.tc.ended(after_ended, MAX_LIMIT).await?;
         ended = part.len() == MAX_LIMIT;
+        tokio::task::yield_now().await;
         for found in &part {
             after_ended = Some(found.transaction.id);
             if wanted.allows_ended(found) {

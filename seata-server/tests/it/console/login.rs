@@ -77,6 +77,7 @@ async fn who_guesses_is_stopped() {
     }
     let refused = login(browser.address, "seata", PASSWORD).await;
     assert_eq!((refused.status, &refused.json()["code"]), (429, &json!("429")));
+    assert!(refused.head.contains("retry-after: 60"), "{}", refused.head);
     assert_eq!(browser.send("GET", "/v1/overview", "").await.status, 200, "a token still holds");
     stop(server).await;
 }

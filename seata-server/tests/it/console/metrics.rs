@@ -45,6 +45,8 @@ async fn the_metrics_are_well_formed_and_count_what_happened() {
     assert_eq!(value("seata_transactions_open", &[("status", "RollbackFailed")]), 1.0);
     assert_eq!(value("seata_transactions_open", &[("status", "CommitRetrying")]), 0.0, "for an alert");
     assert_eq!(samples["seata_transactions_open"].len(), 15);
+    assert_eq!(value("seata_connections_closed_total", &[("reason", "greedy")]), 0.0);
+    assert_eq!(value("seata_refused_total", &[("reason", "handshake")]), 0.0);
     let failed = [("applicationId", "BranchRegisterRequest"), ("statistic", "tps")];
     assert_eq!(value("seata_exception", &failed), 0.0);
     assert_eq!(value("seata_locks_held", &[]), 2.0);
