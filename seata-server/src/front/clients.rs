@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use foldhash::fast::RandomState;
 use indexmap::IndexSet;
 use seata_coordinator::{
     driver::{BranchTask, Participants, Reached},
@@ -49,7 +50,7 @@ struct Inner {
 #[derive(Default)]
 struct Registry {
     peers: HashMap<u64, Entry>,
-    by_resource: HashMap<ResourceId, Holders>,
+    by_resource: HashMap<ResourceId, Holders, RandomState>,
     applications: HashMap<Arc<str>, Application>,
 }
 

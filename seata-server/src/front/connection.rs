@@ -14,14 +14,13 @@ use std::{
 };
 
 use bytes::{Buf, BytesMut};
-use futures_util::stream::FuturesUnordered;
 use seata_protocol::{FrameDecoder, Release};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep_until},
 };
 
-use self::{backlog::Backlog, end::End};
+use self::{backlog::Backlog, end::End, flights::Flights};
 use super::{
     clients::{Closing, Peer},
     desk::{Desk, Stage},
@@ -32,6 +31,7 @@ use super::{
 
 mod backlog;
 mod end;
+mod flights;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -64,7 +64,7 @@ where
     connection.note(&end);
 }
 
-struct Connection<S, F> {
+struct Connection<S, F: Future> {
     stream: S,
     peer: Arc<Peer>,
     desk: Arc<Desk>,
@@ -76,7 +76,7 @@ struct Connection<S, F> {
     incoming_peak: usize,
     out: BytesMut,
     carry_out: fn(Arc<Desk>, Release, Job) -> F,
-    work: FuturesUnordered<F>,
+    work: Flights<F>,
     /// How many requests are under way, and what they keep.
     under_way: usize,
     under_way_bytes: usize,
@@ -125,7 +125,7 @@ where
             incoming_peak: 0,
             out: BytesMut::new(),
             carry_out,
-            work: FuturesUnordered::new(),
+            work: Flights::new(),
             under_way: 0,
             under_way_bytes: 0,
             backlog: Backlog::default(),
@@ -341,6 +341,7 @@ where
         if self.out.is_empty() {
             self.out = BytesMut::new();
         }
+        self.work.release_memory();
         self.peer.release_memory();
     }
 
@@ -355,7 +356,7 @@ where
     }
 }
 
-impl<S, F> Drop for Connection<S, F> {
+impl<S, F: Future> Drop for Connection<S, F> {
     fn drop(&mut self) {
         self.desk.clients.forget(&self.peer);
         self.desk.count(&self.peer, 0);

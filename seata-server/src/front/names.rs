@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
+use foldhash::fast::RandomState;
 use seata_protocol::ResourceId;
 
 /// The resource ids that a connection has named.
 #[derive(Default)]
 pub(super) struct Names {
-    known: HashSet<ResourceId>,
+    known: HashSet<ResourceId, RandomState>,
     bytes: usize,
 }
 

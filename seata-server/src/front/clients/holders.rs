@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 
 use super::peer::{Identity, Peer};
@@ -10,12 +11,12 @@ use super::peer::{Identity, Peer};
 #[derive(Default)]
 pub(super) struct Holders {
     all: Clients,
-    by_place: HashMap<Box<str>, Clients>,
-    by_application: HashMap<Box<str>, Clients>,
+    by_place: HashMap<Box<str>, Clients, RandomState>,
+    by_application: HashMap<Box<str>, Clients, RandomState>,
 }
 
 /// By name.
-type Clients = IndexMap<Arc<str>, Arc<Peer>>;
+type Clients = IndexMap<Arc<str>, Arc<Peer>, RandomState>;
 
 impl Holders {
     pub(super) fn add(&mut self, identity: &Identity, peer: &Arc<Peer>) {

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use foldhash::fast::RandomState;
 use seata_protocol::BranchId;
 
 use super::{
@@ -15,7 +16,7 @@ use super::{
 /// By the id of the request, which no other request to anybody has.
 #[derive(Default)]
 pub(super) struct Questions {
-    open: Mutex<HashMap<i32, Question>>,
+    open: Mutex<HashMap<i32, Question, RandomState>>,
 }
 
 pub(super) struct Question {
@@ -69,9 +70,9 @@ impl Questions {
         Some(question)
     }
 
-    fn shrink(open: &mut HashMap<i32, Question>) {
+    fn shrink(open: &mut HashMap<i32, Question, RandomState>) {
         if open.is_empty() && open.capacity() > Self::KEPT {
-            *open = HashMap::new();
+            *open = HashMap::default();
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     front::{
         Clients,
         incoming::Place,
-        requests::{Answer, Asker},
+        requests::{Answer, Asked, Asker, read},
     },
     metrics::Metrics,
     settings::FrontSettings,
@@ -306,4 +306,19 @@ async fn a_transaction_belongs_to_the_group_of_its_tm() {
         let Some(Asker { identity, .. }) = &connection.asker else { panic!("it is registered") };
         assert_eq!(&*identity.group, group);
     }
+}
+
+/// Each is moved to its place once, and thousands may wait.
+#[tokio::test]
+async fn a_request_under_way_is_small() {
+    let desk = desk().await;
+    let (connection, _client) = busy(&desk, "2.6.0").await;
+    let asker = connection.asker.as_ref().expect("it is registered");
+    let Asked::Request(request) = read(&desk, asker, &mut Names::default(), begin(), true) else {
+        panic!("it is one")
+    };
+    let place = Place::Alone(Header::new(Kind::Response, 1));
+    let job = Job { place, kind: "other", request, weight: 0, came: std::time::Instant::now() };
+    let size = size_of_val(&carry_out(Arc::clone(&desk), asker.release, job));
+    assert!(size <= 100, "{size} bytes");
 }

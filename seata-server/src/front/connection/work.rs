@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use futures_util::stream::StreamExt;
 use seata_protocol::{Batch, BranchResponse, DecodeError, Frame, Header, Kind, Message, Version, frame};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -173,7 +172,7 @@ where
     /// Goes on with what is under way.
     pub(super) fn collect(&mut self, context: &mut Context<'_>) {
         let mut ended = None;
-        while let Poll::Ready(Some(done)) = self.work.poll_next_unpin(context) {
+        while let Poll::Ready(done) = self.work.poll_next(context) {
             let Done { place, kind, answer, weight, came } = done;
             self.peer.request_ends();
             self.under_way -= 1;
