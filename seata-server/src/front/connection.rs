@@ -24,9 +24,9 @@ use self::{backlog::Backlog, end::End, flights::Flights};
 use super::{
     clients::{Closing, Peer},
     desk::{Desk, Stage},
-    incoming::{Done, Job, Merged, carry_out},
+    incoming::{Merged, Origin},
     names::Names,
-    requests::Asker,
+    requests::{Answer, Asker, Request, carry_out},
 };
 
 mod backlog;
@@ -75,8 +75,8 @@ struct Connection<S, F: Future> {
     /// The most that `incoming` has held since its memory was new.
     incoming_peak: usize,
     out: BytesMut,
-    carry_out: fn(Arc<Desk>, Release, Job) -> F,
-    work: Flights<F>,
+    carry_out: fn(Arc<Desk>, Release, Request) -> F,
+    work: Flights<Origin, F>,
     /// How many requests are under way, and what they keep.
     under_way: usize,
     under_way_bytes: usize,
@@ -106,13 +106,13 @@ struct Connection<S, F: Future> {
 impl<S, F> Connection<S, F>
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    F: Future<Output = Done>,
+    F: Future<Output = Option<Answer>>,
 {
     fn new(
         stream: S,
         address: SocketAddr,
         desk: Arc<Desk>,
-        carry_out: fn(Arc<Desk>, Release, Job) -> F,
+        carry_out: fn(Arc<Desk>, Release, Request) -> F,
     ) -> Self {
         desk.metrics.connection_opened();
         let now = Instant::now();

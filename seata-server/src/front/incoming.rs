@@ -1,21 +1,23 @@
 //! What a frame leads to.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{collections::HashMap, time::Instant};
 
-use seata_protocol::{Batch, Header, Message, Release};
+use seata_protocol::{Batch, Header, Message};
 
-use super::{
-    desk::Desk,
-    requests::{Answer, Request, answer},
-};
+use super::requests::Request;
 
 /// Work that was taken in. It runs within its connection's task.
 pub(super) struct Job {
+    pub(super) origin: Origin,
+    pub(super) request: Request,
+}
+
+/// Where a request came from.
+pub(super) struct Origin {
     pub(super) place: Place,
     /// The name of the message.
     pub(super) kind: &'static str,
-    pub(super) request: Request,
-    /// How many bytes it keeps.
+    /// How many bytes the request keeps.
     pub(super) weight: usize,
     /// When it came.
     pub(super) came: Instant,
@@ -30,23 +32,6 @@ pub(super) enum Place {
     Part(Header, i32),
     /// Among those of one frame, which are answered by one message, in their order.
     Whole { frame: u64, index: usize },
-}
-
-/// Work that is done.
-pub(super) struct Done {
-    pub(super) place: Place,
-    pub(super) kind: &'static str,
-    /// `None` when nothing can be said.
-    pub(super) answer: Option<Answer>,
-    pub(super) weight: usize,
-    pub(super) came: Instant,
-}
-
-/// Does it.
-pub(super) async fn carry_out(desk: Arc<Desk>, release: Release, job: Job) -> Done {
-    let Job { place, kind, request, weight, came } = job;
-    let answer = answer(&desk, release, request).await;
-    Done { place, kind, answer, weight, came }
 }
 
 /// Answers to merged requests, while they wait for each other.

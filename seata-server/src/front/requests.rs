@@ -227,7 +227,7 @@ fn row_count(lock_key: &str) -> usize {
 
 /// Carries a request out. `None`: whether it was done is not known, and no answer says so to Java, which takes
 /// any status of a commit for its success. Whoever asks again learns it.
-pub(super) async fn answer(desk: &Desk, release: Release, request: Request) -> Option<Answer> {
+pub(super) async fn carry_out(desk: Arc<Desk>, release: Release, request: Request) -> Option<Answer> {
     Some(match request {
         Request::Begin(request) => Answer::begin(match desk.tc.begin(request).await {
             Ok(xid) => {

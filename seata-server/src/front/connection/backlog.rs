@@ -34,7 +34,7 @@ impl Backlog {
 
     /// It is read while no frame waits, so it comes before those that will.
     pub(super) fn push_job(&mut self, job: Job) {
-        self.bytes += job.weight + MESSAGE;
+        self.bytes += job.origin.weight + MESSAGE;
         self.jobs.push_back(job);
     }
 
@@ -49,7 +49,7 @@ impl Backlog {
     pub(super) fn pop(&mut self) -> Option<Next> {
         let next = match self.jobs.pop_front() {
             Some(job) => {
-                self.bytes -= job.weight + MESSAGE;
+                self.bytes -= job.origin.weight + MESSAGE;
                 Some(Next::Job(job))
             }
             None => self.frames.pop_front().map(|frame| {

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -14,22 +14,26 @@ const KEPT: usize = 16;
 
 /// Futures, each in a place of its own that the next one takes over when it is done: what is done at once, and
 /// most is, costs no memory and no waker of its own.
-pub(super) struct Flights<F: Future> {
-    fresh: VecDeque<Pin<Box<F>>>,
-    waiting: FuturesUnordered<Flight<F>>,
+///
+/// With each goes something that comes back when it is done, and is not moved with it.
+pub(super) struct Flights<T, F: Future> {
+    fresh: VecDeque<(T, Pin<Box<F>>)>,
+    waiting: FuturesUnordered<Flight<T, F>>,
     places: Vec<Pin<Box<F>>>,
 }
 
 /// One that was not done at once.
-struct Flight<F>(Option<Pin<Box<F>>>);
+struct Flight<T, F>(Option<(T, Pin<Box<F>>)>);
 
-impl<F: Future> Flights<F> {
+impl<T, F> Unpin for Flight<T, F> {}
+
+impl<T, F: Future> Flights<T, F> {
     pub(super) fn new() -> Self {
         Self { fresh: VecDeque::new(), waiting: FuturesUnordered::new(), places: Vec::new() }
     }
 
     /// It goes on with [`poll_next`](Self::poll_next).
-    pub(super) fn push(&mut self, future: F) {
+    pub(super) fn push(&mut self, with: T, future: F) {
         let place = match self.places.pop() {
             Some(mut place) => {
                 place.set(future);
@@ -37,24 +41,24 @@ impl<F: Future> Flights<F> {
             }
             None => Box::pin(future),
         };
-        self.fresh.push_back(place);
+        self.fresh.push_back((with, place));
     }
 
     /// What one of them gives that is done. Pending when none is.
-    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<F::Output> {
-        while let Some(mut place) = self.fresh.pop_front() {
+    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<(T, F::Output)> {
+        while let Some((with, mut place)) = self.fresh.pop_front() {
             match place.as_mut().poll(context) {
                 Poll::Ready(output) => {
                     self.keep(place);
-                    return Poll::Ready(output);
+                    return Poll::Ready((with, output));
                 }
-                Poll::Pending => self.waiting.push(Flight(Some(place))),
+                Poll::Pending => self.waiting.push(Flight(Some((with, place)))),
             }
         }
         match self.waiting.poll_next_unpin(context) {
-            Poll::Ready(Some((output, place))) => {
+            Poll::Ready(Some((with, output, place))) => {
                 self.keep(place);
-                Poll::Ready(output)
+                Poll::Ready((with, output))
             }
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }
@@ -75,18 +79,14 @@ impl<F: Future> Flights<F> {
     }
 }
 
-impl<F: Future> Future for Flight<F> {
-    type Output = (F::Output, Pin<Box<F>>);
+impl<T, F: Future> Future for Flight<T, F> {
+    type Output = (T, F::Output, Pin<Box<F>>);
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut place = self.0.take().expect("it is not polled once it is done");
-        match place.as_mut().poll(context) {
-            Poll::Ready(output) => Poll::Ready((output, place)),
-            Poll::Pending => {
-                self.0 = Some(place);
-                Poll::Pending
-            }
-        }
+        let (_, place) = self.0.as_mut().expect("it is not polled once it is done");
+        let output = ready!(place.as_mut().poll(context));
+        let (with, place) = self.0.take().expect("it is there still");
+        Poll::Ready((with, output, place))
     }
 }
 
@@ -115,9 +115,9 @@ mod tests {
             } else {
                 senders.push((sender, number));
             }
-            flights.push(receiver);
+            flights.push((), receiver);
         }
-        let mut next = async || std::future::poll_fn(|context| flights.poll_next(context)).await.unwrap();
+        let mut next = async || std::future::poll_fn(|context| flights.poll_next(context)).await.1.unwrap();
         let mut seen = Vec::new();
         for _ in 0..50 {
             seen.push(next().await);
@@ -155,7 +155,7 @@ mod tests {
         };
         let mut flights = Flights::new();
         for waits in [false, false, true] {
-            flights.push(future(Held(Arc::clone(&dropped)), waits));
+            flights.push((), future(Held(Arc::clone(&dropped)), waits));
         }
         let mut context = Context::from_waker(Waker::noop());
         assert!(flights.poll_next(&mut context).is_ready() && flights.poll_next(&mut context).is_ready());

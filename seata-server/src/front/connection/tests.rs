@@ -22,7 +22,7 @@ use super::*;
 use crate::{
     front::{
         Clients,
-        incoming::Place,
+        incoming::{Job, Place},
         requests::{Answer, Asked, Asker, read},
     },
     metrics::Metrics,
@@ -110,13 +110,15 @@ impl Wake for Woken {
 }
 
 /// Polls until nobody wakes it.
-fn settle<F: Future<Output = Done>>(connection: &mut Connection<DuplexStream, F>) {
+fn settle<F: Future<Output = Option<Answer>>>(connection: &mut Connection<DuplexStream, F>) {
     if let Some(end) = settle_or_end(connection) {
         panic!("{end}");
     }
 }
 
-fn settle_or_end<F: Future<Output = Done>>(connection: &mut Connection<DuplexStream, F>) -> Option<End> {
+fn settle_or_end<F: Future<Output = Option<Answer>>>(
+    connection: &mut Connection<DuplexStream, F>,
+) -> Option<End> {
     let woken = Arc::new(Woken::default());
     let waker = Waker::from(Arc::clone(&woken));
     loop {
@@ -131,9 +133,12 @@ fn settle_or_end<F: Future<Output = Done>>(connection: &mut Connection<DuplexStr
 }
 
 /// A connection whose requests never end, and its client, registered as a TM of this version.
-async fn busy(desk: &Arc<Desk>, version: &str) -> (Connection<DuplexStream, Pending<Done>>, DuplexStream) {
+async fn busy(
+    desk: &Arc<Desk>,
+    version: &str,
+) -> (Connection<DuplexStream, Pending<Option<Answer>>>, DuplexStream) {
     let (mut client, server) = duplex(8 << 20);
-    let never: fn(Arc<Desk>, Release, Job) -> Pending<Done> = |_, _, _| pending();
+    let never: fn(Arc<Desk>, Release, Request) -> Pending<Option<Answer>> = |_, _, _| pending();
     let mut connection = Connection::new(server, ADDRESS.parse().unwrap(), Arc::clone(desk), never);
     send(&mut client, &Header::new(Kind::Request, 0), &register_tm(version, "group")).await;
     settle(&mut connection);
@@ -150,7 +155,8 @@ async fn send(client: &mut DuplexStream, header: &Header, message: &Message) {
 async fn a_call_that_waited_behind_many_answers_is_sent() {
     let desk = desk().await;
     let (mut client, server) = duplex(8 << 20);
-    let never: fn(Arc<Desk>, Release, Job) -> Ready<Done> = |_, _, _| unreachable!("nothing is asked");
+    let never: fn(Arc<Desk>, Release, Request) -> Ready<Option<Answer>> =
+        |_, _, _| unreachable!("nothing is asked");
     let mut connection = Connection::new(server, ADDRESS.parse().unwrap(), Arc::clone(&desk), never);
     let long = |length: usize| {
         Message::BranchCommit(BranchRequest {
@@ -164,13 +170,14 @@ async fn a_call_that_waited_behind_many_answers_is_sent() {
     let header = Header::new(Kind::Response, 1);
     connection.under_way = 1;
     connection.peer.request_begins();
-    connection.work.push(ready(Done {
+    let origin = Origin {
         place: Place::Alone(header.clone()),
         kind: "other",
-        answer: Some(Answer { message: long(MUCH_TO_WRITE), failed: false }),
         weight: 0,
         came: std::time::Instant::now(),
-    }));
+    };
+    let answer = Answer { message: long(MUCH_TO_WRITE), failed: false };
+    connection.work.push(origin, ready(Some(answer)));
     let mut call = BytesMut::new();
     frame::write(&mut call, &header, &long(1)).unwrap();
     connection.peer.send(&call);
@@ -284,7 +291,7 @@ async fn a_parked_frame_keeps_nothing_of_what_came_with_it() {
 async fn a_transaction_belongs_to_the_group_of_its_tm() {
     let desk = desk().await;
     let (mut client, server) = duplex(1 << 20);
-    let never: fn(Arc<Desk>, Release, Job) -> Pending<Done> = |_, _, _| pending();
+    let never: fn(Arc<Desk>, Release, Request) -> Pending<Option<Answer>> = |_, _, _| pending();
     let mut connection = Connection::new(server, ADDRESS.parse().unwrap(), Arc::clone(&desk), never);
     let register_rm = |group: &str| {
         Message::RegisterRm(RegisterRm {
@@ -317,8 +324,6 @@ async fn a_request_under_way_is_small() {
     let Asked::Request(request) = read(&desk, asker, &mut Names::default(), begin(), true) else {
         panic!("it is one")
     };
-    let place = Place::Alone(Header::new(Kind::Response, 1));
-    let job = Job { place, kind: "other", request, weight: 0, came: std::time::Instant::now() };
-    let size = size_of_val(&carry_out(Arc::clone(&desk), asker.release, job));
-    assert!(size <= 100, "{size} bytes");
+    let size = size_of_val(&carry_out(Arc::clone(&desk), asker.release, request));
+    assert!(size <= 1_024, "{size} bytes");
 }

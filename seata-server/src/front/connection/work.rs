@@ -17,7 +17,7 @@ use super::{Connection, MESSAGE, backlog::Next, end::End};
 use crate::front::{
     clients::{Answer, Role},
     desk::Stage,
-    incoming::{Done, Job, Place},
+    incoming::{Job, Origin, Place},
     registration,
     requests::{self, Asked, Asker},
 };
@@ -30,7 +30,7 @@ pub(super) fn is_request(frame: &Frame) -> bool {
 impl<S, F> Connection<S, F>
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    F: Future<Output = Done>,
+    F: Future<Output = Option<requests::Answer>>,
 {
     pub(super) fn take_backlog(&mut self) -> Result<(), End> {
         while self.takes_requests()
@@ -132,7 +132,8 @@ where
         match requests::read(&self.desk, asker, &mut self.names, message, may_wait) {
             Asked::Request(request) => {
                 let weight = request.weight() + MESSAGE;
-                self.submit(Job { place, kind, request, weight, came: self.now.into_std() });
+                let origin = Origin { place, kind, weight, came: self.now.into_std() };
+                self.submit(Job { origin, request });
             }
             Asked::Answered(answer) => {
                 self.desk.metrics.request(kind, Duration::ZERO, answer.failed);
@@ -165,15 +166,15 @@ where
             return;
         }
         self.under_way += 1;
-        self.under_way_bytes += job.weight;
-        self.work.push((self.carry_out)(Arc::clone(&self.desk), release, job));
+        self.under_way_bytes += job.origin.weight;
+        self.work.push(job.origin, (self.carry_out)(Arc::clone(&self.desk), release, job.request));
     }
 
     /// Goes on with what is under way.
     pub(super) fn collect(&mut self, context: &mut Context<'_>) {
         let mut ended = None;
-        while let Poll::Ready(done) = self.work.poll_next(context) {
-            let Done { place, kind, answer, weight, came } = done;
+        while let Poll::Ready((origin, answer)) = self.work.poll_next(context) {
+            let Origin { place, kind, weight, came } = origin;
             self.peer.request_ends();
             self.under_way -= 1;
             self.under_way_bytes -= weight;
