@@ -272,17 +272,22 @@ impl<S: Store, C: Clock> Driver<S, C> {
         }
     }
 
-    /// Succeeds when no transaction other than `xid` holds any of the rows.
+    /// Succeeds when no transaction other than `xid` holds any of the rows. Of very many rows each was free when
+    /// its turn came.
     ///
     /// # Errors
-    /// [`LocksError::Conflict`] names the first row held and its holder.
+    /// [`LocksError::Conflict`] names the first row held and its holder, [`LocksError::TooMany`] the limit.
     pub async fn query_locks(&self, xid: Option<&Xid>, locks: &[RowLock]) -> Result<(), LocksError> {
         self.check_running()?;
+        let limit = self.shared.settings().max_locks;
+        if locks.len() > limit {
+            return Err(LocksError::TooMany { count: locks.len(), limit });
+        }
         let except = match xid {
             Some(xid) => self.own(xid).await?,
             None => None,
         };
-        match self.shared.store.conflict(except, locks).await? {
+        match self.first_conflict(except, locks).await? {
             None => Ok(()),
             Some(conflict) => Err(LocksError::Conflict(conflict)),
         }

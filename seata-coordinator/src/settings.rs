@@ -44,6 +44,13 @@ pub struct Settings {
     /// How many registrations may wait for rows that others hold; a further one is told of the conflict at
     /// once. Default: 10 000.
     pub max_waiters: usize,
+    /// How many of them may be of one client, told apart as [`BranchRequest::client`] names it; those of this
+    /// process are not counted. Default: 1 000.
+    ///
+    /// [`BranchRequest::client`]: crate::driver::BranchRequest::client
+    pub max_waiters_per_client: usize,
+    /// How many rows they may wait for together. Default: 200 000.
+    pub max_waiting_rows: usize,
     /// How many commit and rollback requests may be on their way to phase two. Default: 4 096.
     pub inbox: usize,
     /// How many events a slow subscriber may lag behind before it loses the oldest. Default: 1 024.
@@ -67,6 +74,8 @@ impl Default for Settings {
             max_application_data: 64_000,
             max_locks: 100_000,
             max_waiters: 10_000,
+            max_waiters_per_client: 1_000,
+            max_waiting_rows: 200_000,
             inbox: 4_096,
             events: 1_024,
         }

@@ -131,6 +131,14 @@ pub enum LocksError {
     /// Another transaction holds one of them.
     #[error("{0}")]
     Conflict(Conflict),
+    /// They are more than one branch may lock.
+    #[error("{count} rows are asked for, at most {limit} are allowed; ask for fewer rows at a time")]
+    TooMany {
+        /// How many there are.
+        count: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// No request can be carried out.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),

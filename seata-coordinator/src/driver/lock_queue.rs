@@ -54,6 +54,10 @@ struct State {
     on: HashMap<TransactionId, BTreeSet<Ticket>>,
     /// Who is behind a waiter.
     behind: HashMap<Ticket, BTreeSet<Ticket>>,
+    /// How many rows all of them want, each counted for each of them.
+    wanted_rows: usize,
+    /// How many waiters a client has.
+    clients: HashMap<Arc<str>, usize>,
     #[cfg(test)]
     steps: std::cell::Cell<usize>,
 }
@@ -79,6 +83,16 @@ pub(super) struct Wanted {
     pub(super) xid: Xid,
     pub(super) resource: ResourceId,
     pub(super) rows: LockSet,
+    /// Who asks; empty for this process.
+    pub(super) client: Arc<str>,
+}
+
+/// How much may wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) waiters: usize,
+    pub(super) per_client: usize,
+    pub(super) rows: usize,
 }
 
 /// A registration's place in the queue, given up when this is dropped.
@@ -154,14 +168,23 @@ impl LockQueue {
         wanted: Wanted,
         blocked: (RowLock, Xid),
         since: Millis,
-        limit: usize,
+        limits: Limits,
     ) -> Result<Place<'_>, NoPlace> {
         let mut state = self.lock();
         if state.is_closed {
             return Err(NoPlace::Closed);
         }
-        if state.waiters.len() >= limit {
+        let wanted_rows = state.wanted_rows + wanted.rows.len();
+        let of_client = state.clients.get(&wanted.client).map_or(0, |count| *count);
+        if state.waiters.len() >= limits.waiters
+            || wanted_rows > limits.rows
+            || (of_client >= limits.per_client && !wanted.client.is_empty())
+        {
             return Err(NoPlace::Full);
+        }
+        state.wanted_rows = wanted_rows;
+        if !wanted.client.is_empty() {
+            *state.clients.entry(Arc::clone(&wanted.client)).or_default() += 1;
         }
         let ticket = state.next;
         state.next += 1;
@@ -482,6 +505,13 @@ impl State {
         self.follow(ticket, Vec::new());
         let Some(waiter) = self.waiters.remove(&ticket) else { return };
         remove(&mut self.of, &waiter.transaction, ticket);
+        self.wanted_rows -= waiter.wanted.rows.len();
+        if let Some(count) = self.clients.get_mut(&waiter.wanted.client) {
+            *count -= 1;
+            if *count == 0 {
+                self.clients.remove(&waiter.wanted.client);
+            }
+        }
         if let Some(rows) = self.rows.get_mut(&waiter.wanted.resource) {
             for row in waiter.wanted.rows.rows() {
                 remove(rows, row, ticket);
@@ -535,8 +565,19 @@ mod tests {
     }
 
     fn enter(queue: &LockQueue, id: u64, rows: LockSet) -> Place<'_> {
-        let wanted = Wanted { xid: xid(id), resource: "db".into(), rows };
-        queue.enter(wanted, (row(0), xid(0)), 0, usize::MAX).unwrap()
+        let limits = Limits { waiters: usize::MAX, per_client: 0, rows: usize::MAX };
+        try_to_enter(queue, id, rows, "", limits).unwrap()
+    }
+
+    fn try_to_enter<'a>(
+        queue: &'a LockQueue,
+        id: u64,
+        rows: LockSet,
+        client: &str,
+        limits: Limits,
+    ) -> Result<Place<'a>, NoPlace> {
+        let wanted = Wanted { xid: xid(id), resource: "db".into(), rows, client: client.into() };
+        queue.enter(wanted, (row(0), xid(0)), 0, limits)
     }
 
     /// The steps that `act` takes under the lock.
@@ -588,6 +629,25 @@ mod tests {
             let (_, taken) = steps(&queue, || next.turn());
             assert!(taken <= few, "{taken} steps of one whose neighbour went");
         }
+    }
+
+    #[test]
+    fn neither_a_client_nor_a_long_list_of_rows_takes_the_whole_queue() {
+        let queue = LockQueue::default();
+        let limits = Limits { waiters: 9, per_client: 2, rows: 10 };
+        let enter = |id, client, count| try_to_enter(&queue, id, rows(0..count), client, limits);
+        let mut places = vec![enter(1, "shop:1", 1).unwrap(), enter(2, "shop:1", 1).unwrap()];
+        assert_eq!(enter(3, "shop:1", 1).map(drop), Err(NoPlace::Full), "it has two");
+        places.push(enter(4, "shop:2", 8).unwrap());
+        assert_eq!(enter(5, "", 1).map(drop), Err(NoPlace::Full), "ten rows are wanted");
+        places.clear();
+        for id in 6..16 {
+            places.extend(enter(id, "", 1));
+        }
+        assert_eq!(places.len(), 9, "this process is no client");
+        places.clear();
+        let state = queue.lock();
+        assert_eq!((state.wanted_rows, state.clients.len(), state.waiters.len()), (0, 0, 0));
     }
 
     #[test]

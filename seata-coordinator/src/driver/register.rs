@@ -7,7 +7,7 @@ use seata_protocol::{BranchId, BranchStatus, GlobalStatus, RowLock, TransactionI
 use crate::{
     driver::{
         BranchRequest, Clock, Driver, EventKind, RegisterError, Shared,
-        lock_queue::{Blocked, NoPlace, Place, Turn, Wanted},
+        lock_queue::{Blocked, Limits, NoPlace, Place, Turn, Wanted},
     },
     record::{Branch, LockSet},
     store::{Conflict, ConflictReason, Found, Registered, Store, StoreError},
@@ -15,6 +15,8 @@ use crate::{
 
 /// How many further rows are looked at to learn of all holders, once one is known.
 const MORE_HOLDERS: usize = 16;
+/// How many rows are looked at in one step of the store.
+const ROWS_AT_A_TIME: usize = 1_024;
 
 /// What became of asking the store for the rows.
 enum Asked {
@@ -74,7 +76,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
         lock: RowLock,
         holder: Xid,
     ) -> Result<Conflict, StoreError> {
-        let held = self.shared.store.conflict(Some(transaction), &request.locks).await?;
+        let held = self.first_conflict(Some(transaction), &request.locks).await?;
         let reason = ConflictReason::Promised;
         Ok(held.unwrap_or(Conflict { lock, holder, holder_is_rolling_back: false, reason }))
     }
@@ -93,10 +95,18 @@ impl<S: Store, C: Clock> Driver<S, C> {
             xid: request.xid.clone(),
             resource: request.resource.clone(),
             rows: LockSet::new(&request.locks),
+            client: Arc::clone(&request.client),
         };
         let blocked = (conflict.lock.clone(), conflict.holder.clone());
-        let limit = shared.settings().max_waiters;
-        let place = match shared.lock_queue.enter(wanted, blocked, shared.now(), limit) {
+        let limits = {
+            let settings = shared.settings();
+            Limits {
+                waiters: settings.max_waiters,
+                per_client: settings.max_waiters_per_client,
+                rows: settings.max_waiting_rows,
+            }
+        };
+        let place = match shared.lock_queue.enter(wanted, blocked, shared.now(), limits) {
             Ok(place) => place,
             Err(NoPlace::Full) => return Err(refused(conflict, ConflictReason::TooManyWait)),
             Err(NoPlace::Closed) => return Err(self.why_ended().await.into()),
@@ -154,7 +164,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
             if rest.is_empty() {
                 break;
             }
-            let Some(next) = shared.store.conflict(Some(transaction), rest).await? else { break };
+            let Some(next) = self.first_conflict(Some(transaction), rest).await? else { break };
             if next.holder_is_rolling_back {
                 return Ok(Asked::Held(next, holders));
             }
@@ -164,6 +174,24 @@ impl<S: Store, C: Clock> Driver<S, C> {
             rest = after(rest, &next.lock);
         }
         Ok(Asked::Held(first, holders))
+    }
+
+    /// The first of these rows that a transaction other than `except` holds. Others go on between its parts.
+    pub(super) async fn first_conflict(
+        &self,
+        except: Option<TransactionId>,
+        locks: &[RowLock],
+    ) -> Result<Option<Conflict>, StoreError> {
+        for (index, part) in locks.chunks(ROWS_AT_A_TIME).enumerate() {
+            if index > 0 {
+                tokio::task::yield_now().await;
+            }
+            let conflict = self.shared.store.conflict(except, part).await?;
+            if conflict.is_some() {
+                return Ok(conflict);
+            }
+        }
+        Ok(None)
     }
 
     async fn check_open(&self, transaction: TransactionId, xid: &Xid) -> Result<(), RegisterError> {

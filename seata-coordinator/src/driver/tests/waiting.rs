@@ -4,7 +4,7 @@ use std::{pin::Pin, task::Poll};
 
 use super::*;
 use crate::{
-    driver::{RegisterError, Unavailable},
+    driver::{LocksError, RegisterError, Unavailable},
     store::ConflictReason,
 };
 
@@ -247,4 +247,27 @@ async fn a_branch_that_waited_is_undone_before_those_that_did_not() {
     driver.commit(&holder).await.unwrap();
     let Poll::Ready(Ok(waited)) = poll(&mut waited).await else { panic!("it is its turn") };
     assert!(waited > other);
+}
+
+#[tokio::test]
+async fn many_rows_are_asked_for_in_parts_and_no_more_than_a_branch_may_lock() {
+    let (participants, clock) = (Scripted::new(), HandClock::at(NOON));
+    let (driver, _running) = in_memory(&participants, &clock).await;
+    driver.reconfigure(Settings { max_locks: 5_000, ..Settings::default() });
+    let holder = holding(&driver, &["4999"]).await;
+    let keys: Vec<String> = (0..5_001).map(|key| key.to_string()).collect();
+    let keys: Vec<&str> = keys.iter().map(|key| &**key).collect();
+    let rows = branch(&holder, BranchType::At, "db", &keys).locks;
+    assert_eq!(
+        driver.query_locks(None, &rows).await,
+        Err(LocksError::TooMany { count: 5_001, limit: 5_000 })
+    );
+    match driver.query_locks(None, &rows[..5_000]).await {
+        Err(LocksError::Conflict(conflict)) => {
+            assert_eq!((conflict.lock, conflict.holder), (rows[4_999].clone(), holder.clone()))
+        }
+        other => panic!("the last row is held, found {other:?}"),
+    }
+    assert_eq!(driver.query_locks(Some(&holder), &rows[..5_000]).await, Ok(()));
+    assert_eq!(driver.query_locks(None, &rows[..4_999]).await, Ok(()));
 }
