@@ -210,11 +210,13 @@ fn what_does_not_hold_as_it_stands_is_told() {
 #[test]
 fn what_is_unlocked_and_who_may_wait_can_be_set() {
     let file = "server.rollbackRetryTimeoutUnlockEnable = true\nserver.rollback-failed-unlock-enable = true\n\
-                server.xaerNotaRetryTimeout = 5000\nserver.maxLockWaiters = 0";
+                server.xaerNotaRetryTimeout = 5000\nserver.maxLockWaiters = 0\n\
+                server.maxLockWaitersPerClient = 3\nserver.maxLockWaitingRows = 9";
     let coordinator = read(file, &[], &[]).expect("good").settings.coordinator;
     let limits = coordinator.retry_limits;
     assert!(limits.unlock_rollback && limits.unlock_failed);
     assert_eq!((limits.xaer_nota_wait, coordinator.max_waiters), (Duration::from_secs(5), 0));
+    assert_eq!((coordinator.max_waiters_per_client, coordinator.max_waiting_rows), (3, 9));
     let defaults = Config::read(&Sources::default()).expect("defaults").settings.coordinator;
     assert!(!defaults.retry_limits.unlock_rollback && !defaults.retry_limits.unlock_failed);
 }
