@@ -160,7 +160,7 @@ fn head(now: &Overview, last: Option<&Overview>) -> String {
          clients       {} connections, {} TM, {} RM\n\
          transactions  {} open{statuses}, {} parked\n\
          row locks     {} held, {} waited for\n\
-         rates         begun {}, committed {}, rolled back {}, failed {}\n",
+         rates         begun {}, committed {}, rolled back {}, failed {}, given up {}\n",
         now.version,
         now.host,
         now.store,
@@ -176,6 +176,7 @@ fn head(now: &Overview, last: Option<&Overview>) -> String {
         rate(|seen| seen.committed),
         rate(|seen| seen.rolled_back),
         rate(|seen| seen.failed),
+        rate(|seen| seen.given_up),
     )
 }
 

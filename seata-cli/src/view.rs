@@ -114,6 +114,7 @@ pub(crate) struct Overview {
     pub(crate) committed: u64,
     pub(crate) rolled_back: u64,
     pub(crate) failed: u64,
+    pub(crate) given_up: u64,
 }
 
 /// A table without lines, which also other programs can read.

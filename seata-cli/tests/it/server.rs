@@ -148,6 +148,10 @@ async fn rows_of_a_parked_transaction_are_released_and_it_is_given_up() {
     assert_eq!(release.code, Some(0), "{}", release.err);
     let locks = place.seata(&["lock", "list", "--xid", &xid]).await;
     assert_eq!(locks.out, "no such lock is held\n");
+    let again = place.seata(&["tx", "rollback", &xid, "--reason", "to be sure"]).await;
+    assert_eq!(again.code, Some(0), "{}", again.err);
+    let still = place.json(&["tx", "show", &xid, "--json"]).await;
+    assert_eq!((&still["status"], &still["branch_count"]), (&"RollbackFailed".into(), &1.into()), "{still}");
     let given_up = place.seata(&["tx", "give-up", &xid, "--reason", "restored by hand"]).await;
     assert_eq!(given_up.code, Some(0), "{}", given_up.err);
     let ended = place.seata(&["tx", "show", &xid]).await;
