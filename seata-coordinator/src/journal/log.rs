@@ -42,10 +42,10 @@ impl Log {
     /// An empty log of this generation, whose first record has the number `sequence`. A file that once became
     /// longer than twice the `usual` length is cut to that.
     pub(super) fn new(files: Files, generation: u64, sequence: u64, usual: u64) -> io::Result<Self> {
-        let mut lengths = [0; 2];
+        let (usual, mut lengths) = (usual.max(FIRST_LENGTH), [0; 2]);
         for (file, length) in files.iter().zip(&mut lengths) {
             *length = file.len()?;
-            if *length > usual.saturating_mul(2).max(FIRST_LENGTH) {
+            if *length > usual.saturating_mul(2) {
                 *length = usual;
                 file.set_len(usual)?;
             }

@@ -419,7 +419,11 @@ fn a_journal_of_another_version_is_refused() {
         transaction.open_table(META).unwrap().insert(FORMAT, format.to_string().as_str()).unwrap();
         transaction.commit().unwrap();
         drop(database);
-        JournalStore::open(directory.path(), 0)
+        let bytes = || fs::read(directory.path().join(TABLES)).unwrap();
+        let before = bytes();
+        let result = JournalStore::open(directory.path(), 0);
+        assert!(result.is_ok() || bytes() == before, "a refused journal is left as it was");
+        result
     };
     let newer = with_format(FORMAT_VERSION + 1);
     assert!(matches!(newer, Err(OpenError::NewerFormat { .. })), "{newer:?}");
