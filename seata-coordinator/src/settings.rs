@@ -35,7 +35,8 @@ pub struct Settings {
     pub commits_per_call: usize,
     /// Of how many ended transactions the outcome is kept. About 90 bytes each, and its reason. Default: 65 536.
     pub history: usize,
-    /// How many numbers are taken from the store at once; one flush each. Default: 16 384.
+    /// How many numbers are taken from the store at once. A journal keeps some blocks ahead of need, which a restart
+    /// leaves out. Default: 16 384.
     pub ids_per_block: u32,
     /// The longest application data of a branch, in bytes. Default: 64 000, as in Java.
     pub max_application_data: usize,
