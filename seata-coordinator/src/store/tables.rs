@@ -172,6 +172,10 @@ impl Tables {
         }
         changes.add_branch(&branch);
         let at = entry.branches.partition_point(|earlier| earlier.id < branch.id);
+        if entry.branches.is_empty() {
+            // Most have one or two, and a million may be open.
+            entry.branches.reserve_exact(2);
+        }
         entry.branches.insert(at, branch);
         Registered::Done(Arc::clone(&entry.transaction))
     }
