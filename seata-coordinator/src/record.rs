@@ -10,6 +10,7 @@ use seata_protocol::{
 pub type Millis = u64;
 
 /// How the note of an operator begins who decided a transaction.
+#[cfg(feature = "driver")]
 pub(crate) const FORCED: &str = "forced by operator: ";
 /// How it begins when the operator gave up what was left of one.
 pub(crate) const GIVEN_UP: &str = "given up by operator: ";
