@@ -39,9 +39,11 @@ pub struct FrontSettings {
     pub access_keys: Vec<AccessKey>,
     /// How many connections there may be. Default: 20 000.
     pub max_connections: usize,
-    /// How many requests of one connection are worked on at a time; more are not read. Default: 1 024.
+    /// How many requests of one connection, each part of a merged one for itself, are worked on at a time; more
+    /// wait. Default: 1 024.
     pub max_requests_per_connection: usize,
-    /// How many bytes all connections together may hold in frames that are read or written. Default: 256 MiB.
+    /// How many bytes all connections together may hold in frames that are read or written; beyond that the one that
+    /// holds the most is closed. Default: 256 MiB.
     pub max_buffered_bytes: usize,
     /// After how long without a byte a connection is closed. Default: 15 s, as Java's.
     pub read_idle: Duration,
@@ -55,7 +57,7 @@ pub struct FrontSettings {
     pub batch_results: bool,
     /// The longest lock key text of a branch, in bytes. Default: 4 MiB.
     pub max_lock_key: usize,
-    /// How many resource ids one client may name. Default: 1 024.
+    /// How many resource ids one client may name; a registration that goes beyond is refused. Default: 1 024.
     pub max_resources_per_client: usize,
     /// How often undo logs are asked to be deleted, and how many days old they must be
     /// (`server.undo.logDeletePeriod`, `server.undo.logSaveDays`). Defaults: 24 h, 7 days.

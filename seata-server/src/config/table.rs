@@ -89,10 +89,10 @@ pub(super) const KEYS: &[Key] = &[
         "How many connections there may be; a further one is closed at once."),
     key("server.maxRequestsPerConnection",
         Field::Count(|draft| &mut draft.settings.front.max_requests_per_connection, 1, 1_000_000),
-        "How many requests of one connection are worked on at a time; more are not read."),
+        "How many requests of one connection, each part of a merged one for itself, are worked on at a time; more wait."),
     key("server.maxBufferedBytes", Field::Bytes(|draft| &mut draft.settings.front.max_buffered_bytes, 16 << 20, usize::MAX),
-        "How many bytes all connections together may hold in frames that are read or written; beyond that a connection that \
-         holds some is closed."),
+        "How many bytes all connections together may hold in frames that are read or written; beyond that the one that \
+         holds the most is closed."),
     key("server.idleTimeout", Field::Time(|draft| &mut draft.settings.front.read_idle),
         "After how long without a byte from the client its connection is closed; clients send one each 5 s."),
     key("server.patience", Field::Time(|draft| &mut draft.settings.front.patience),
@@ -111,7 +111,7 @@ pub(super) const KEYS: &[Key] = &[
     key("server.maxLockKeyLength", Field::Bytes(|draft| &mut draft.settings.front.max_lock_key, 1, 8 << 20),
         "The longest lock key text of a branch."),
     key("server.maxResourcesPerClient", Field::Count(|draft| &mut draft.settings.front.max_resources_per_client, 1, 1_000_000),
-        "How many resource ids one client may name."),
+        "How many resource ids one client may name; a registration that goes beyond is refused."),
     key("transport.enableTcServerBatchSendResponse", Field::Flag(|draft| &mut draft.settings.front.batch_results),
         "Whether merged requests of clients from 1.5 to 2.2 are answered as batch results, each when it is ready.").java(),
     key("transport.shutdown.wait", Field::Seconds(|draft| &mut draft.settings.stop_limit),
