@@ -61,7 +61,8 @@ impl Config {
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         for Printed { key, value, default, unit, from, meaning, is_live, .. } in self.printed() {
-            let value = if value.is_empty() { "(none)" } else { &value };
+            let [value, default] =
+                [&value, &default].map(|shown| if shown.is_empty() { "(none)" } else { shown });
             let live = if is_live { " Changes on SIGHUP." } else { "" };
             let _ = writeln!(
                 text,

@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use foldhash::fast::RandomState;
 use prometheus::{GaugeVec, Opts, core::Collector, proto::MetricFamily};
 use seata_coordinator::record::{Millis, Transaction};
 use seata_protocol::GlobalStatus;
@@ -35,9 +36,12 @@ pub(super) struct Applications {
     window: Mutex<Window>,
 }
 
+/// Looked into at each step of each transaction; at most [`MAX_PAIRS`] names, so that nobody can fill it.
+type ByName<T> = HashMap<Arc<str>, T, RandomState>;
+
 #[derive(Debug, Default)]
 struct Pairs {
-    by_name: HashMap<Arc<str>, HashMap<Arc<str>, Arc<Application>>>,
+    by_name: ByName<ByName<Arc<Application>>>,
     count: usize,
 }
 
