@@ -169,8 +169,13 @@ impl Store for JournalStore {
         self.shared.step(Wait::Nothing, move |state| state.tables.begin(transaction, &mut state.batch))
     }
 
-    fn register(&self, branch: Branch) -> impl Future<Output = Result<Registered, StoreError>> + Send {
-        self.shared.step(Wait::Settled, move |state| state.tables.register(branch, &mut state.batch))
+    fn register(
+        &self,
+        branch: Branch,
+        max_branches: usize,
+    ) -> impl Future<Output = Result<Registered, StoreError>> + Send {
+        self.shared
+            .step(Wait::Settled, move |state| state.tables.register(branch, max_branches, &mut state.batch))
     }
 
     fn report(

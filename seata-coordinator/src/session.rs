@@ -79,226 +79,21 @@ use seata_protocol::{BranchId, BranchStatus, BranchType, GlobalStatus, ResourceI
 
 use crate::record::{Branch, GIVEN_UP, Millis, Snapshot, Transaction};
 
+pub use decision::{Decision, SAGA_BRANCH, decide, is_saga, reported};
+pub use effect::{Answer, Effect, Input, Phase, RetryLimits, Timer};
+pub use status::{answer_for, is_parked};
+
+pub(crate) use status::outcome;
+
+use branches::{Branches, Progress};
+use status::{failed, retry_timeout, retrying};
+
+mod branches;
+mod decision;
+mod effect;
+mod status;
 #[cfg(test)]
 mod tests;
-
-/// What somebody wants a global transaction to become.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// Its starter commits it.
-    Commit,
-    /// Its starter gives it up, or is known to be dead.
-    Rollback,
-    /// Nobody decided in time.
-    Timeout,
-}
-
-/// Where `decision` takes the transaction; `None` when nothing changes.
-///
-/// A store calls it inside its own atomic step and makes the answer durable with it.
-pub fn decide<'a>(
-    transaction: &Transaction,
-    status: GlobalStatus,
-    branches: impl Iterator<Item = &'a Branch> + Clone,
-    decision: Decision,
-    now: Millis,
-) -> Option<GlobalStatus> {
-    use GlobalStatus::*;
-    if status != Begin {
-        return None;
-    }
-    let decision = match decision {
-        Decision::Commit if transaction.has_timed_out(now) => Decision::Timeout,
-        Decision::Timeout if !transaction.has_timed_out(now) => return None,
-        decision => decision,
-    };
-    let first = branches.clone().next().map(|branch| branch.branch_type);
-    if is_saga(transaction, first) {
-        return Some(match decision {
-            Decision::Commit if first.is_none() => AsyncCommitting,
-            Decision::Commit => Committing,
-            Decision::Rollback => Rollbacking,
-            Decision::Timeout => TimeoutRollbacking,
-        });
-    }
-    let mut working = branches.filter(|branch| match decision {
-        Decision::Commit => !branch.is_idle_on_commit(),
-        Decision::Rollback | Decision::Timeout => !branch.is_idle_on_rollback(),
-    });
-    let has_work = working.clone().next().is_some();
-    Some(match decision {
-        Decision::Commit if !has_work => Committed,
-        Decision::Commit if working.all(|branch| branch.branch_type == BranchType::At) => AsyncCommitting,
-        Decision::Commit => Committing,
-        Decision::Rollback if !has_work => Rollbacked,
-        Decision::Rollback => Rollbacking,
-        Decision::Timeout if !has_work => TimeoutRollbacked,
-        Decision::Timeout => TimeoutRollbacking,
-    })
-}
-
-/// The branch that stands for all branches of a Saga in phase two.
-pub const SAGA_BRANCH: BranchId = BranchId(-1);
-
-/// Whether a transaction with this first branch is a Saga: its state machine finishes it, in one call.
-pub fn is_saga(transaction: &Transaction, first: Option<BranchType>) -> bool {
-    first.map_or_else(|| transaction.name.starts_with("$Saga_"), |first| first == BranchType::Saga)
-}
-
-/// Where a report of its starter takes a Saga; `None` when nothing changes.
-///
-/// What is decided stays decided, whoever reports the opposite: only what the state machine answers when it is
-/// asked can turn it.
-pub fn reported(status: GlobalStatus, report: GlobalStatus) -> Option<GlobalStatus> {
-    use GlobalStatus::*;
-    let becomes = match report {
-        Committing | AsyncCommitting | CommitRetrying => CommitRetrying,
-        Rollbacking | RollbackRetrying | Unknown => RollbackRetrying,
-        TimeoutRollbacking | TimeoutRollbackRetrying => TimeoutRollbacking,
-        Committed | Rollbacked | TimeoutRollbacked | Finished => report,
-        CommitFailed | CommitRetryTimeout => report,
-        RollbackFailed | RollbackRetryTimeout | TimeoutRollbackFailed => report,
-        _ => return None,
-    };
-    let is_reversal =
-        status.is_commit() && becomes.is_rollback() || status.is_rollback() && becomes.is_commit();
-    (becomes != status && !is_reversal).then_some(becomes)
-}
-
-/// How long phase two is tried, and what follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RetryLimits {
-    /// Counted from begin; after it a transaction that cannot commit is parked. `None`: never.
-    pub commit: Option<Duration>,
-    /// The same for rolling back.
-    pub rollback: Option<Duration>,
-    /// Rolling back was given up because of its limit: free the row locks. Default: no; the rows are as the
-    /// transaction left them.
-    pub unlock_rollback: bool,
-    /// A branch said that it will never roll back: free the row locks. Default: no.
-    pub unlock_failed: bool,
-    /// A prepared XA branch that its database does not know counts as done so long after the time-out of its
-    /// transaction; at least that time-out once more. Default: 60 s.
-    pub xaer_nota_wait: Duration,
-}
-
-impl Default for RetryLimits {
-    fn default() -> Self {
-        Self {
-            commit: None,
-            rollback: None,
-            unlock_rollback: false,
-            unlock_failed: false,
-            xaer_nota_wait: Duration::from_secs(60),
-        }
-    }
-}
-
-/// What happened to a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// The session was made: after its decision became durable, or after a restart.
-    Resume,
-    /// A branch that was asked has answered, or could not be reached.
-    Answer {
-        /// The branch.
-        branch: BranchId,
-        /// What came of it.
-        answer: Answer,
-    },
-    /// A timer fired.
-    Timer(Timer),
-    /// The resource of this branch has become available (again).
-    Available(BranchId),
-    /// An operator wants it to be tried again, now.
-    Retry,
-    /// An operator wants it to be tried no more. Not for one that is parked.
-    Park {
-        /// Why.
-        reason: Arc<str>,
-    },
-    /// An operator gives the branches that are left up.
-    GiveUp {
-        /// Why.
-        reason: Arc<str>,
-    },
-    /// The starter of a Saga has reported this status, and the store keeps it.
-    Reported(GlobalStatus),
-}
-
-/// What asking a branch came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// The resource manager's own answer.
-    Status {
-        /// What became of the branch.
-        status: BranchStatus,
-        /// Why it did not end well; empty on success.
-        reason: String,
-    },
-    /// No answer came.
-    Unreachable {
-        /// What was tried.
-        reason: String,
-    },
-}
-
-/// What a driver wakes a session for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Timer {
-    /// The back-off after a failed try has passed.
-    Retry,
-}
-
-/// The direction of phase two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Phase {
-    /// Make the branch final.
-    Commit,
-    /// Undo the branch.
-    Rollback,
-}
-
-/// What has to happen because of an input, in this order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Keep a branch's removal; it is done, and its locks are free.
-    DropBranch(Arc<Branch>),
-    /// Keep this status. Nothing depends on it: after a restart the retries just begin anew.
-    SetStatus(GlobalStatus),
-    /// Keep this status and reason *durably*: retries stop here until an operator asks for one.
-    Park {
-        /// The status to show.
-        status: GlobalStatus,
-        /// The branch and its reason.
-        reason: Arc<str>,
-    },
-    /// An operator has lifted the parking: keep that.
-    Unpark(GlobalStatus),
-    /// Keep that all row locks of the transaction are free.
-    Release,
-    /// Take the calls back that are not on their way yet, and say which ([`Session::take_back`]).
-    Withdraw,
-    /// Ask the branch's resource manager.
-    Ask {
-        /// To do what.
-        phase: Phase,
-        /// The branch.
-        branch: Arc<Branch>,
-    },
-    /// The branch could not finish: wake the session after a back-off for this many failures in a row.
-    BackOff {
-        /// The branch.
-        branch: Arc<Branch>,
-        /// How many tries in a row have failed.
-        failures: u32,
-    },
-    /// Whoever waits for the outcome may be told this much.
-    Tell(GlobalStatus),
-    /// Nothing is left of the transaction: remove it with its locks, keep its outcome in the history, and
-    /// only then tell whoever waits: the rows are free to one who was told so.
-    Finish(GlobalStatus),
-}
 
 /// A global transaction from its decision to its end.
 #[derive(Debug)]
@@ -306,32 +101,13 @@ pub struct Session {
     transaction: Arc<Transaction>,
     status: GlobalStatus,
     limits: RetryLimits,
-    /// In the order of registration.
-    branches: Vec<Slot>,
+    branches: Branches,
     failures: u32,
     reason: Option<Arc<str>>,
     /// What an operator did to it, for its history.
     note: Option<Arc<str>>,
     is_saga: bool,
     told: bool,
-}
-
-#[derive(Debug)]
-struct Slot {
-    branch: Arc<Branch>,
-    progress: Progress,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    /// Not asked yet.
-    Waiting,
-    /// Asked; its answer is to come.
-    Asked,
-    /// Answered that it cannot now.
-    BackedOff,
-    /// Answered that it never will, or was given up.
-    Failed,
 }
 
 impl Session {
@@ -345,9 +121,9 @@ impl Session {
         let progress = if is_parked(status) { Progress::Failed } else { Progress::Waiting };
         let is_saga = is_saga(&transaction, branches.first().map(|branch| branch.branch_type));
         let branches = if is_saga {
-            vec![Slot { branch: Arc::new(whole_saga(&transaction, status)), progress }]
+            Branches::new([Arc::new(whole_saga(&transaction, status))], progress)
         } else {
-            branches.into_iter().map(|branch| Slot { branch, progress }).collect()
+            Branches::new(branches, progress)
         };
         let (reason, note) = if is_parked(status) { (parked, None) } else { (None, parked) };
         Self { transaction, status, limits, branches, failures: 0, reason, note, is_saga, told: false }
@@ -385,12 +161,12 @@ impl Session {
 
     /// The branches that are left; one that stands for all of a Saga.
     pub fn branches(&self) -> impl Iterator<Item = &Arc<Branch>> {
-        self.branches.iter().map(|slot| &slot.branch)
+        self.branches.iter()
     }
 
     /// Their resources.
     pub fn resources(&self) -> impl Iterator<Item = &ResourceId> {
-        self.branches.iter().map(|slot| &slot.branch.resource)
+        self.branches.iter().map(|branch| &branch.resource)
     }
 
     /// No further try happens by itself.
@@ -416,17 +192,17 @@ impl Session {
 
     /// The call to this branch was taken back before anybody heard of it.
     pub fn take_back(&mut self, branch: BranchId) {
-        if let Some(index) = self.asked(branch) {
-            self.branches[index].progress = Progress::BackedOff;
+        if let Some(index) = self.branches.find(branch, Progress::Asked) {
+            self.branches.set(index, Progress::BackedOff);
         }
     }
 
     /// Takes one input in; what has to happen because of it is appended to `out`.
     pub fn handle(&mut self, now: Millis, input: Input, out: &mut Vec<Effect>) {
-        match input {
-            Input::Resume if self.is_parked() => {}
+        let next = match input {
+            Input::Resume if self.is_parked() => Next::All,
             Input::Resume => self.drop_idle_branches(out),
-            Input::Answer { branch, answer } => match self.asked(branch) {
+            Input::Answer { branch, answer } => match self.branches.find(branch, Progress::Asked) {
                 None => return,
                 Some(index) => self.take_answer(index, answer, now, out),
             },
@@ -439,18 +215,20 @@ impl Session {
             Input::Park { reason } => self.stop(&reason, out),
             Input::GiveUp { reason } => self.give_up(&reason, out),
             Input::Reported(status) => self.follow(status, out),
-        }
-        self.go_on(out);
+        };
+        self.go_on(next, out);
     }
 
-    fn take_answer(&mut self, index: usize, answer: Answer, now: Millis, out: &mut Vec<Effect>) {
+    fn take_answer(&mut self, index: usize, answer: Answer, now: Millis, out: &mut Vec<Effect>) -> Next {
+        let before = self.status;
         match self.judge(index, answer, now) {
             Verdict::Done => {
                 self.failures = 0;
-                let Slot { branch, .. } = self.branches.remove(index);
+                let (branch, next) = self.branches.finish(index);
                 if !self.is_saga {
                     out.push(Effect::DropBranch(branch));
                 }
+                return Next::One(next);
             }
             Verdict::Ended(status) => {
                 self.branches.clear();
@@ -472,21 +250,23 @@ impl Session {
             }
             Verdict::Later(reason) => self.back_off(index, reason, out),
         }
+        // In another status others may be asked.
+        if self.status == before { Next::One(None) } else { Next::All }
     }
 
-    fn retry(&mut self, out: &mut Vec<Effect>) {
+    fn retry(&mut self, out: &mut Vec<Effect>) -> Next {
         if self.is_parked() {
             let resumes_at = self.phase() == Phase::Commit && self.only_at_is_left();
             self.status = if resumes_at { GlobalStatus::AsyncCommitting } else { retrying(self.status) };
             self.failures = 0;
             self.reason = None;
-            self.wake(Progress::Failed);
+            self.branches.wake(Progress::Failed);
             out.push(Effect::Unpark(self.status));
         }
-        self.wake(Progress::BackedOff);
+        self.wake(Progress::BackedOff)
     }
 
-    fn stop(&mut self, reason: &str, out: &mut Vec<Effect>) {
+    fn stop(&mut self, reason: &str, out: &mut Vec<Effect>) -> Next {
         self.status = match self.phase() {
             Phase::Commit => GlobalStatus::StopCommitOrCommitRetry,
             Phase::Rollback => GlobalStatus::StopRollbackOrRollbackRetry,
@@ -495,13 +275,14 @@ impl Session {
         self.reason = Some(Arc::clone(&reason));
         out.extend([Effect::Withdraw, Effect::Park { status: self.status, reason }]);
         self.tell(out);
+        Next::One(None)
     }
 
     /// What was not done is worth knowing when somebody repairs it, and nothing else is left of it then.
-    fn give_up(&mut self, reason: &str, out: &mut Vec<Effect>) {
+    fn give_up(&mut self, reason: &str, out: &mut Vec<Effect>) -> Next {
         let mut note = format!("{GIVEN_UP}{reason}; not done:");
-        for slot in self.branches.iter().take(NAMED) {
-            note.push_str(&format!(" branch {} on {},", slot.branch.id, slot.branch.resource));
+        for branch in self.branches.iter().take(NAMED) {
+            note.push_str(&format!(" branch {} on {},", branch.id, branch.resource));
         }
         note.pop();
         if self.branches.len() > NAMED {
@@ -510,28 +291,31 @@ impl Session {
         self.note = Some(note.into());
         self.branches.clear();
         out.push(Effect::Withdraw);
+        Next::One(None)
     }
 
     /// The starter of a Saga is ahead of its session.
-    fn follow(&mut self, status: GlobalStatus, out: &mut Vec<Effect>) {
+    fn follow(&mut self, status: GlobalStatus, out: &mut Vec<Effect>) -> Next {
         if !self.is_saga || !(status.is_commit() || status.is_rollback()) {
-            return;
+            return Next::All;
         }
         self.status = status;
         let is_parked = self.is_parked();
-        if let Some(slot) = self.branches.first_mut().filter(|slot| slot.progress != Progress::Asked) {
-            slot.progress = if is_parked { Progress::Failed } else { Progress::BackedOff };
+        if !self.branches.is_empty() && !self.branches.is_any_asked() {
+            self.branches.set(0, if is_parked { Progress::Failed } else { Progress::BackedOff });
             if !is_parked {
                 self.failures = self.failures.saturating_add(1);
-                out.push(Effect::BackOff { branch: Arc::clone(&slot.branch), failures: self.failures });
+                let branch = Arc::clone(self.branches.branch(0));
+                out.push(Effect::BackOff { branch, failures: self.failures });
             }
         }
         self.tell(out);
+        Next::All
     }
 
     /// Asks whoever may be asked now, and notices the end.
-    fn go_on(&mut self, out: &mut Vec<Effect>) {
-        self.ask(out);
+    fn go_on(&mut self, next: Next, out: &mut Vec<Effect>) {
+        self.ask(next, out);
         if self.branches.is_empty() {
             self.status = outcome(self.status);
             out.push(Effect::Finish(self.status));
@@ -539,90 +323,43 @@ impl Session {
             if self.status == GlobalStatus::Committing {
                 self.status = GlobalStatus::AsyncCommitting;
                 out.push(Effect::SetStatus(self.status));
-                self.ask(out);
+                self.ask(Next::All, out);
             }
             self.tell(out);
         } else if self.status != GlobalStatus::Committing
             && self.phase() == Phase::Commit
-            && self.branches.iter().all(|slot| slot.progress != Progress::Asked)
+            && !self.branches.is_any_asked()
         {
             self.tell(out);
         }
     }
 
-    fn ask(&mut self, out: &mut Vec<Effect>) {
-        match self.phase() {
-            _ if self.is_at_rest() => {}
-            _ if self.is_saga => self.ask_saga(out),
-            Phase::Commit => self.ask_for_commit(out),
-            Phase::Rollback => self.ask_for_rollback(out),
-        }
-    }
-
-    fn ask_saga(&mut self, out: &mut Vec<Effect>) {
+    fn ask(&mut self, next: Next, out: &mut Vec<Effect>) {
         let (phase, status) = (self.phase(), self.status);
-        if let Some(slot) = self.branches.first_mut().filter(|slot| slot.progress == Progress::Waiting) {
-            slot.progress = Progress::Asked;
-            slot.branch = Arc::new(whole_saga(&self.transaction, status));
-            out.push(Effect::Ask { phase, branch: Arc::clone(&slot.branch) });
-        }
-    }
-
-    fn ask_for_commit(&mut self, out: &mut Vec<Effect>) {
-        let is_first_pass = self.status == GlobalStatus::Committing;
-        for index in 0..self.branches.len() {
-            let (before, rest) = self.branches.split_at_mut(index);
-            let slot = &mut rest[0];
-            let is_at = slot.branch.branch_type == BranchType::At;
-            if is_at && is_first_pass {
-                continue;
+        match (phase, next) {
+            _ if self.is_at_rest() => {}
+            _ if self.is_saga => self.branches.ask_saga(phase, || whole_saga(&self.transaction, status), out),
+            (Phase::Commit, Next::All) => {
+                self.branches.ask_for_commit(status != GlobalStatus::Committing, out);
             }
-            let goes_first = |earlier: &Slot| {
-                earlier.branch.branch_type != BranchType::At
-                    && earlier.branch.resource == slot.branch.resource
-            };
-            let is_next = is_at || !before.iter().any(goes_first);
-            if slot.progress == Progress::Waiting && is_next {
-                slot.progress = Progress::Asked;
-                out.push(Effect::Ask { phase: Phase::Commit, branch: Arc::clone(&slot.branch) });
-            }
-        }
-    }
-
-    fn ask_for_rollback(&mut self, out: &mut Vec<Effect>) {
-        if let Some(slot) = self.branches.last_mut()
-            && slot.progress == Progress::Waiting
-        {
-            slot.progress = Progress::Asked;
-            out.push(Effect::Ask { phase: Phase::Rollback, branch: Arc::clone(&slot.branch) });
+            (Phase::Commit, Next::One(Some(index))) => self.branches.ask_one_for_commit(index, out),
+            (Phase::Commit, Next::One(None)) => {}
+            (Phase::Rollback, _) => self.branches.ask_last_for_rollback(out),
         }
     }
 
     /// Only branches whose commit nobody waits for.
     fn only_at_is_left(&self) -> bool {
-        self.phase() == Phase::Commit
-            && self.branches.iter().all(|slot| slot.branch.branch_type == BranchType::At)
+        self.phase() == Phase::Commit && self.branches.are_all_at()
     }
 
-    fn drop_idle_branches(&mut self, out: &mut Vec<Effect>) {
-        if self.is_saga {
-            return;
+    fn drop_idle_branches(&mut self, out: &mut Vec<Effect>) -> Next {
+        match self.phase() {
+            _ if self.is_saga => {}
+            Phase::Commit => self.branches.drop_idle(Branch::is_idle_on_commit, out),
+            Phase::Rollback => self.branches.drop_idle(Branch::is_idle_on_rollback, out),
         }
-        let phase = self.phase();
-        self.branches.retain(|Slot { branch, .. }| {
-            let is_idle = match phase {
-                Phase::Commit => branch.is_idle_on_commit(),
-                Phase::Rollback => branch.is_idle_on_rollback(),
-            };
-            if is_idle {
-                out.push(Effect::DropBranch(Arc::clone(branch)));
-            }
-            !is_idle
-        });
-    }
-
-    fn asked(&self, branch: BranchId) -> Option<usize> {
-        self.branches.iter().position(|slot| slot.branch.id == branch && slot.progress == Progress::Asked)
+        Next::All
     }
 
     fn judge(&self, index: usize, answer: Answer, now: Millis) -> Verdict {
@@ -646,7 +383,7 @@ impl Session {
             | (Phase::Rollback, PhaseTwoRollbackFailedUnretryable) => Verdict::Never(reason),
             (Phase::Commit, PhaseTwoCommitFailedXaerNotaRetryable)
             | (Phase::Rollback, PhaseTwoRollbackFailedXaerNotaRetryable)
-                if self.branches[index].branch.branch_type == BranchType::Xa && self.is_long_over(now) =>
+                if self.branches.branch(index).branch_type == BranchType::Xa && self.is_long_over(now) =>
             {
                 Verdict::Done
             }
@@ -672,16 +409,16 @@ impl Session {
 
     fn back_off(&mut self, index: usize, reason: String, out: &mut Vec<Effect>) {
         self.failures = self.failures.saturating_add(1);
-        self.branches[index].progress = Progress::BackedOff;
+        self.branches.set(index, Progress::BackedOff);
         if self.is_at_rest() {
             return;
         }
-        self.reason = Some(of_branch(&self.branches[index].branch, &reason));
+        self.reason = Some(of_branch(self.branches.branch(index), &reason));
         if !self.is_parked() && self.status != retrying(self.status) {
             self.status = retrying(self.status);
             out.push(Effect::SetStatus(self.status));
         }
-        let branch = Arc::clone(&self.branches[index].branch);
+        let branch = Arc::clone(self.branches.branch(index));
         out.push(Effect::BackOff { branch, failures: self.failures });
         if self.phase() == Phase::Rollback {
             self.tell(out);
@@ -696,9 +433,8 @@ impl Session {
         unlocks: bool,
         out: &mut Vec<Effect>,
     ) {
-        let slot = &mut self.branches[index];
-        slot.progress = Progress::Failed;
-        let reason = of_branch(&slot.branch, &reason);
+        self.branches.set(index, Progress::Failed);
+        let reason = of_branch(self.branches.branch(index), &reason);
         self.status = status;
         self.reason = Some(Arc::clone(&reason));
         out.push(Effect::Park { status, reason });
@@ -708,19 +444,17 @@ impl Session {
         self.tell(out);
     }
 
-    fn wake(&mut self, from: Progress) {
-        for slot in &mut self.branches {
-            if slot.progress == from {
-                slot.progress = Progress::Waiting;
-            }
-        }
+    fn wake(&mut self, from: Progress) -> Next {
+        self.branches.wake(from);
+        Next::All
     }
 
-    fn wake_one(&mut self, branch: BranchId) {
-        let slot = self.branches.iter_mut().find(|slot| slot.branch.id == branch);
-        if let Some(slot) = slot.filter(|slot| slot.progress == Progress::BackedOff) {
-            slot.progress = Progress::Waiting;
+    fn wake_one(&mut self, branch: BranchId) -> Next {
+        let index = self.branches.find(branch, Progress::BackedOff);
+        if let Some(index) = index {
+            self.branches.set(index, Progress::Waiting);
         }
+        Next::One(index)
     }
 
     fn tell(&mut self, out: &mut Vec<Effect>) {
@@ -731,35 +465,15 @@ impl Session {
     }
 }
 
-/// The answer to a commit or rollback request: an AT commit counts as committed from its decision on, and one
-/// that an operator stopped as one that goes on, since most clients have no name for the difference.
-pub fn answer_for(status: GlobalStatus) -> GlobalStatus {
-    use GlobalStatus::*;
-    match status {
-        AsyncCommitting => Committed,
-        StopCommitOrCommitRetry => CommitRetrying,
-        StopRollbackOrRollbackRetry => RollbackRetrying,
-        status => status,
-    }
-}
-
-/// No further try happens by itself: a person has to look.
-pub fn is_parked(status: GlobalStatus) -> bool {
-    use GlobalStatus::*;
-    matches!(
-        status,
-        CommitFailed
-            | CommitRetryTimeout
-            | RollbackFailed
-            | RollbackRetryTimeout
-            | TimeoutRollbackFailed
-            | StopCommitOrCommitRetry
-            | StopRollbackOrRollbackRetry
-    )
-}
-
 /// How many branches that were given up a note names.
 const NAMED: usize = 8;
+
+/// Who may be asked that could not be asked before.
+enum Next {
+    All,
+    /// This one, if any; when rolling back, whoever is the last.
+    One(Option<usize>),
+}
 
 enum Verdict {
     Done,
@@ -787,44 +501,4 @@ fn whole_saga(transaction: &Transaction, status: GlobalStatus) -> Branch {
 
 fn of_branch(branch: &Branch, reason: &str) -> Arc<str> {
     format!("branch {} on {}: {reason}", branch.id, branch.resource).into()
-}
-
-fn retrying(status: GlobalStatus) -> GlobalStatus {
-    use GlobalStatus::*;
-    match status {
-        // Its starter was told that it is committed; that stays true.
-        AsyncCommitting => AsyncCommitting,
-        // As in Java, a timed-out transaction keeps its status while it is tried again.
-        status if status.is_timeout() => TimeoutRollbacking,
-        status if status.is_commit() => CommitRetrying,
-        _ => RollbackRetrying,
-    }
-}
-
-fn failed(status: GlobalStatus) -> GlobalStatus {
-    use GlobalStatus::*;
-    match status {
-        status if status.is_timeout() => TimeoutRollbackFailed,
-        status if status.is_commit() => CommitFailed,
-        _ => RollbackFailed,
-    }
-}
-
-fn retry_timeout(phase: Phase) -> GlobalStatus {
-    match phase {
-        Phase::Commit => GlobalStatus::CommitRetryTimeout,
-        Phase::Rollback => GlobalStatus::RollbackRetryTimeout,
-    }
-}
-
-/// The outcome of a decided transaction of which nothing is left.
-pub(crate) fn outcome(status: GlobalStatus) -> GlobalStatus {
-    use GlobalStatus::*;
-    match status {
-        // A Saga that neither committed nor rolled back.
-        Finished => Finished,
-        status if status.is_timeout() => TimeoutRollbacked,
-        status if status.is_commit() => Committed,
-        _ => Rollbacked,
-    }
 }

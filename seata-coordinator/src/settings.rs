@@ -42,6 +42,8 @@ pub struct Settings {
     pub max_application_data: usize,
     /// How many rows one branch may lock. Default: 100 000.
     pub max_locks: usize,
+    /// How many branches one global transaction may have. Default: 10 000.
+    pub max_branches: usize,
     /// How many registrations may wait for rows that others hold; a further one is told of the conflict at
     /// once. Default: 10 000.
     pub max_waiters: usize,
@@ -74,6 +76,7 @@ impl Default for Settings {
             ids_per_block: 16_384,
             max_application_data: 64_000,
             max_locks: 100_000,
+            max_branches: 10_000,
             max_waiters: 10_000,
             max_waiters_per_client: 1_000,
             max_waiting_rows: 200_000,

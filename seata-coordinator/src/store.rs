@@ -60,7 +60,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Adds a branch and takes all its row locks, or changes nothing. *Durable.* A row that the same
     /// transaction holds already is no conflict.
-    fn register(&self, branch: Branch) -> impl Future<Output = Result<Registered, StoreError>> + Send;
+    /// One that would be the transaction's branch behind `max_branches` is refused.
+    fn register(
+        &self,
+        branch: Branch,
+        max_branches: usize,
+    ) -> impl Future<Output = Result<Registered, StoreError>> + Send;
 
     /// Keeps how phase one of a branch ended. *Lazy.* [`BranchStatus::PhaseOneFailed`] frees the branch's
     /// locks. Blank application data leaves the old one in place.
@@ -223,6 +228,8 @@ pub enum Registered {
     Conflict(Conflict),
     /// The transaction takes no more branches; nothing was changed.
     NotActive(GlobalStatus),
+    /// The transaction has as many branches as it may have; nothing was changed.
+    Full,
     /// There is no such transaction; nothing was changed.
     Unknown,
 }

@@ -64,6 +64,16 @@ pub enum RegisterError {
         /// The transaction.
         xid: Xid,
     },
+    /// The transaction has as many branches as it may have.
+    #[error(
+        "global transaction {xid} has {limit} branches, and no more are allowed; change more rows in one branch"
+    )]
+    TooManyBranches {
+        /// The transaction.
+        xid: Xid,
+        /// The limit.
+        limit: usize,
+    },
     /// The application data is longer than its limit.
     #[error("the application data is {length} bytes long, at most {limit} are allowed")]
     DataTooLong {

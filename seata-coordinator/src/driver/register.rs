@@ -52,7 +52,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
         let rows = LockSet::new(&request.locks);
         let conflict = match shared.lock_queue.barrier(transaction, &request.resource, &rows) {
             Some((lock, holder)) => Box::pin(self.behind(transaction, &request, lock, holder)).await?,
-            None => match shared.store.register(shared.branch(id, transaction, &request, rows)).await? {
+            None => match shared.register(shared.branch(id, transaction, &request, rows)).await? {
                 Registered::Conflict(conflict) => conflict,
                 answer => return self.registered(id, request, answer),
             },
@@ -154,7 +154,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
         let (shared, locks) = (&*self.shared, &request.locks);
         let id = BranchId(shared.ids.next(&shared.store).await?);
         let branch = shared.branch(id, transaction, request, LockSet::new(locks));
-        let first = match shared.store.register(branch).await? {
+        let first = match shared.register(branch).await? {
             Registered::Conflict(conflict) => conflict,
             answer => return Ok(Asked::Answered(id, answer)),
         };
@@ -226,6 +226,10 @@ impl<S: Store, C: Clock> Driver<S, C> {
             Registered::Done(transaction) => transaction,
             Registered::Conflict(conflict) => return Err(RegisterError::LockConflict(conflict)),
             Registered::NotActive(status) => return Err(RegisterError::NotActive { xid, status }),
+            Registered::Full => {
+                let limit = self.shared.settings().max_branches;
+                return Err(RegisterError::TooManyBranches { xid, limit });
+            }
             Registered::Unknown => return Err(RegisterError::UnknownTransaction { xid }),
         };
         tracing::debug!(%xid, branch = %id, locks = locks.len(), "branch registered");
@@ -254,6 +258,11 @@ impl<S: Store, C: Clock> Driver<S, C> {
 }
 
 impl<S: Store, C: Clock> Shared<S, C> {
+    fn register(&self, branch: Branch) -> impl Future<Output = Result<Registered, StoreError>> + Send {
+        let max_branches = self.settings().max_branches;
+        self.store.register(branch, max_branches)
+    }
+
     fn branch(
         &self,
         id: BranchId,

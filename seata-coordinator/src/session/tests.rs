@@ -450,3 +450,39 @@ fn a_report_takes_a_saga_where_the_table_says() {
         assert_eq!(reported(status, report), expected, "{report} of one in {status}");
     }
 }
+
+/// As many as one transaction may have; each answer must not look at all of them.
+#[test]
+fn ten_thousand_branches_are_asked_in_their_order_and_each_once() {
+    for (status, reverse) in [(Committing, false), (Rollbacking, true)] {
+        let resource = |id| ["a", "b", "c"][id as usize % 3];
+        let branches: Vec<_> = (1..=10_000).map(|id| branch(id, Tcc, resource(id), Registered)).collect();
+        let mut session = session(status, &branches);
+        let (mut asked, mut out) = (Vec::new(), feed(&mut session, Input::Resume));
+        let mut answered_up_to = 0;
+        loop {
+            let ask = |effect: &Effect| match effect {
+                Effect::Ask { branch, .. } => Some(branch.clone()),
+                _ => None,
+            };
+            asked.extend(out.iter().filter_map(ask));
+            let Some(next) = asked.get(answered_up_to) else { break };
+            answered_up_to += 1;
+            let done = if reverse { PhaseTwoRollbacked } else { PhaseTwoCommitted };
+            out = feed(&mut session, answered(next.id.0, done));
+        }
+        assert_eq!(asked.len(), 10_000);
+        assert_eq!(out.last(), Some(&Effect::Finish(if reverse { Rollbacked } else { Committed })));
+        for each in ["a", "b", "c"] {
+            let ids = asked.iter().filter(|branch| branch.resource.as_str() == each).map(|branch| branch.id);
+            assert!(if reverse { ids.is_sorted_by(|a, b| a > b) } else { ids.is_sorted() });
+        }
+    }
+}
+
+#[test]
+fn a_branch_behind_one_without_work_is_asked_at_once() {
+    let branches = [branch(1, Tcc, "a", PhaseOneFailed), branch(2, Tcc, "a", Registered)];
+    let out = feed(&mut session(Committing, &branches), Input::Resume);
+    assert_eq!(out, [dropped(&branches[0]), commit(&branches[1])]);
+}

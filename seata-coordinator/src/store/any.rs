@@ -92,7 +92,7 @@ impl Store for AnyStore {
     delegate! {
         fn reserve_ids(&self, count: u32) -> Range<i64>;
         fn begin(&self, transaction: Arc<Transaction>) -> ();
-        fn register(&self, branch: Branch) -> Registered;
+        fn register(&self, branch: Branch, max_branches: usize) -> Registered;
         fn report(&self, transaction: TransactionId, branch: BranchId, status: BranchStatus, application_data: Option<Arc<str>>) -> Reported;
         fn decide(&self, transaction: TransactionId, decision: Decision, note: Option<Arc<str>>, now: Millis) -> Decided;
         fn drop_branch(&self, transaction: TransactionId, branch: BranchId) -> ();

@@ -83,8 +83,12 @@ impl Store for MemoryStore {
         ready(Ok(()))
     }
 
-    fn register(&self, branch: Branch) -> impl Future<Output = Result<Registered, StoreError>> + Send {
-        ready(Ok(self.lock().tables.register(branch, &mut NoChanges)))
+    fn register(
+        &self,
+        branch: Branch,
+        max_branches: usize,
+    ) -> impl Future<Output = Result<Registered, StoreError>> + Send {
+        ready(Ok(self.lock().tables.register(branch, max_branches, &mut NoChanges)))
     }
 
     fn report(

@@ -61,6 +61,7 @@ pub async fn run<S: Subject>(subject: &S) {
         a_transaction_never_conflicts_with_itself(start().await).await;
         branches_keep_the_order_of_their_registration(start().await).await;
         nothing_joins_what_is_decided_or_unknown(start().await).await;
+        a_branch_too_many_changes_nothing(start().await).await;
         a_commit_frees_all_locks_and_stands(start().await).await;
         a_rollback_keeps_locks_until_each_branch_is_done(start().await).await;
         a_row_of_two_branches_stays_locked_until_both_are_done(start().await).await;
@@ -82,6 +83,9 @@ pub async fn run<S: Subject>(subject: &S) {
         locks_are_listed_in_pages(start().await).await;
     }
 }
+
+/// More branches than a transaction has in most cases.
+const MAX_BRANCHES: usize = 1_000;
 
 /// One store, and whether it is opened anew between the steps.
 struct Case<'a, S: Subject> {
@@ -106,7 +110,7 @@ impl<S: Subject> Case<'_, S> {
     }
 
     async fn register(&mut self, id: i64, of: i64, keys: &[&str]) -> Registered {
-        self.next().await.register(branch(id, of, keys)).await.expect("register")
+        self.next().await.register(branch(id, of, keys), MAX_BRANCHES).await.expect("register")
     }
 
     async fn decide(&mut self, id: i64, decision: Decision, now: u64) -> Decided {
@@ -220,6 +224,16 @@ async fn nothing_joins_what_is_decided_or_unknown<S: Subject>(mut case: Case<'_,
     assert_eq!(case.register(12, 1, &["b"]).await, refused);
     assert_eq!(case.lock_count().await, 0);
     assert_eq!(case.snapshot(1).await.branches.len(), 1);
+}
+
+async fn a_branch_too_many_changes_nothing<S: Subject>(mut case: Case<'_, S>) {
+    case.begin(1).await;
+    case.register(11, 1, &["a"]).await;
+    let store = case.next().await;
+    assert_eq!(store.register(branch(12, 1, &["b"]), 1).await, Ok(Registered::Full));
+    assert_eq!(store.register(branch(11, 1, &["a"]), 1).await, Ok(Registered::Done(transaction(1))), "again");
+    assert_eq!(case.holder(None, "b").await, None);
+    assert!(matches!(case.register(12, 1, &["b"]).await, Registered::Done(_)));
 }
 
 async fn a_commit_frees_all_locks_and_stands<S: Subject>(mut case: Case<'_, S>) {
@@ -421,11 +435,11 @@ async fn a_commit_that_turned_never_holds_again_what_it_freed<S: Subject>(mut ca
         case.begin(id).await;
     }
     let saga = |id, keys| Branch { branch_type: BranchType::Saga, ..branch(id, 1, keys) };
-    case.next().await.register(saga(11, &["a", "b"])).await.expect("register");
+    case.next().await.register(saga(11, &["a", "b"]), MAX_BRANCHES).await.expect("register");
     case.decide(1, Decision::Commit, NOW).await;
     assert!(matches!(case.register(21, 2, &["a"]).await, Registered::Done(_)));
     // Its rows are free for good, those of a branch that joins now too.
-    let late = case.next().await.register(saga(12, &["a", "c"])).await.expect("register");
+    let late = case.next().await.register(saga(12, &["a", "c"]), MAX_BRANCHES).await.expect("register");
     assert!(matches!(late, Registered::Done(_)));
     for status in
         [GlobalStatus::RollbackRetrying, GlobalStatus::CommitRetrying, GlobalStatus::RollbackRetrying]
@@ -478,7 +492,7 @@ async fn a_report_changes_a_saga_and_nothing_else<S: Subject>(mut case: Case<'_,
     assert_eq!(note(&mut case, 9, Committed).await, Noted::Unknown);
     for id in [2, 3] {
         let saga = Branch { branch_type: BranchType::Saga, ..branch(20 + id, id, &[]) };
-        case.next().await.register(saga).await.expect("register");
+        case.next().await.register(saga, MAX_BRANCHES).await.expect("register");
     }
     assert!(matches!(note(&mut case, 2, RollbackFailed).await, Noted::Now(_)));
     let snapshot = case.snapshot(2).await;

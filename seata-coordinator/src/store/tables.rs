@@ -148,7 +148,12 @@ impl Tables {
     }
 
     /// See [`Store::register`](crate::store::Store::register).
-    pub fn register(&mut self, mut branch: Branch, changes: &mut impl Changes) -> Registered {
+    pub fn register(
+        &mut self,
+        mut branch: Branch,
+        max_branches: usize,
+        changes: &mut impl Changes,
+    ) -> Registered {
         let Some(entry) = self.transactions.get_mut(&branch.transaction) else {
             return match self.history.status(branch.transaction) {
                 Some(status) => Registered::NotActive(status),
@@ -162,6 +167,9 @@ impl Tables {
         let joins_late = branch.branch_type == BranchType::Saga && entry.is_saga();
         if entry.status != GlobalStatus::Begin && !joins_late {
             return Registered::NotActive(entry.status);
+        }
+        if entry.branches.len() >= max_branches {
+            return Registered::Full;
         }
         if entry.is_free {
             branch.locks = LockSet::default();

@@ -171,6 +171,8 @@ pub(super) const KEYS: &[Key] = &[
         "Whether that limit holds. If not, only that of a frame does, 8 MiB.").java().live(),
     key("server.maxLocks", Field::Count(|draft| &mut draft.settings.coordinator.max_locks, 1, 10_000_000),
         "How many rows one branch may lock.").live(),
+    key("server.maxBranches", Field::Count(|draft| &mut draft.settings.coordinator.max_branches, 1, 10_000_000),
+        "How many branches one global transaction may have.").live(),
     key("server.history", Field::Count(|draft| &mut draft.settings.coordinator.history, 0, 100_000_000),
         "Of how many ended transactions the outcome is kept, about 100 bytes each."),
     key("server.idsPerBlock", Field::Own { unit: "number", read: ids_per_block,

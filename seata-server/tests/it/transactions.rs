@@ -136,6 +136,21 @@ async fn who_holds_the_row_in_its_database_is_told_not_to_wait_for_a_rollback() 
 }
 
 #[tokio::test]
+async fn a_branch_too_many_is_refused_and_told_why() {
+    let (server, address) = server(|settings| settings.coordinator.max_branches = 2).await;
+    let mut rm = Peer::rm(address, "2.6.0", "jdbc:a").await;
+    let xid = rm.begin().await;
+    for key in ["t:1", "t:2"] {
+        rm.branch(&xid, BranchType::At, "jdbc:a", key).await;
+    }
+    let answer = rm.ask(branch(&xid, BranchType::At, "jdbc:a", "t:3")).await;
+    let Message::BranchRegisterResponse(answer) = answer else { panic!("{answer:?}") };
+    assert!(!answer.outcome.is_success());
+    assert!(answer.outcome.message.contains("has 2 branches, and no more are allowed"), "{answer:?}");
+    stop(server).await;
+}
+
+#[tokio::test]
 async fn more_rows_than_a_branch_may_lock_are_neither_locked_nor_looked_for() {
     let (server, address) = server(|settings| settings.coordinator.max_locks = 3).await;
     let mut rm = Peer::rm(address, "2.6.0", "jdbc:a").await;

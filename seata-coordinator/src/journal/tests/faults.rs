@@ -24,6 +24,9 @@ use crate::{
     store::{Found, MemoryStore, Registered, Store, StoreError},
 };
 
+/// More branches than any of these transactions has.
+const MANY: usize = 1_000_000;
+
 const TABLES: &str = "journal.redb";
 
 /// A log that is only so long before the tables follow.
@@ -69,7 +72,7 @@ impl Step {
         match self {
             Self::Begin(id) => store.begin(transaction(id)).await,
             Self::Register(id, branch_id) => {
-                assert!(matches!(store.register(branch(branch_id, id)).await?, Registered::Done(_)));
+                assert!(matches!(store.register(branch(branch_id, id), MANY).await?, Registered::Done(_)));
                 Ok(())
             }
             Self::Decide(id, decision) => store.decide(TransactionId(id), decision, None, 1).await.map(drop),
@@ -155,7 +158,7 @@ async fn a_full_disk_is_said_and_poisons_the_store_until_it_is_opened_again() {
     Step::Register(1, 10).run(&store).await.unwrap();
     let before = dump(&store).await;
     disk.fill_up();
-    let error = store.register(branch(11, 1)).await.unwrap_err();
+    let error = store.register(branch(11, 1), MANY).await.unwrap_err();
     assert!(matches!(error, StoreError::Failed { .. }), "{error:?}");
     assert!(error.to_string().contains("cannot be written"), "{error}");
     assert_eq!(store.find(TransactionId(1)).await, Err(error.clone()), "memory knows more than the disk");
@@ -185,7 +188,7 @@ async fn many_callers_share_a_flush() {
     let mut callers = tokio::task::JoinSet::new();
     for id in 100..200 {
         let store = Arc::clone(&store);
-        callers.spawn(async move { store.register(branch(id, 1)).await.unwrap() });
+        callers.spawn(async move { store.register(branch(id, 1), MANY).await.unwrap() });
     }
     assert!(callers.join_all().await.iter().all(|registered| matches!(registered, Registered::Done(_))));
     let flushes = disk.syncs() - before;
@@ -202,7 +205,7 @@ async fn of_many_that_want_one_row_exactly_one_gets_it() {
             store.begin(transaction(id)).await.unwrap();
             let mut branch = branch(id * 10, id);
             branch.locks = LockSet::new(&[row("wanted")]);
-            store.register(branch).await.unwrap()
+            store.register(branch, MANY).await.unwrap()
         });
     }
     let answers = callers.join_all().await;
@@ -557,7 +560,7 @@ async fn a_journal_that_was_once_full_becomes_small_again() {
         let mut large = branch(id * 10, id);
         large.application_data = "d".repeat(60_000).into();
         Step::Begin(id).run(&store).await.unwrap();
-        store.register(large).await.unwrap();
+        store.register(large, MANY).await.unwrap();
     }
     for id in 1..300 {
         Step::Finish(id).run(&store).await.unwrap();
