@@ -387,7 +387,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
     }
 
     /// From here on the transaction is decided or is being decided, whoever drops this future.
-    /// A note is kept with its outcome.
+    /// A note is an operator's: it is kept with the outcome, and who leaves one does not wait for phase two.
     async fn settle(
         &self,
         xid: &Xid,
@@ -399,6 +399,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
         let Ok(permit) = self.inbox.reserve().await else { return Err(self.why_ended().await) };
         let hand_over = HandOver::new(permit, id, decision, note.clone());
         let shared = &*self.shared;
+        let is_forced = note.is_some();
         let decide = shared.store.decide(id, decision, note, shared.now());
         let decided = shared.lock_queue.changes(id, decide).await;
         let snapshot = match decided {
@@ -429,7 +430,8 @@ impl<S: Store, C: Clock> Driver<S, C> {
         }
         let (sender, outcome) = oneshot::channel();
         // A starter that commits too late is told so at once.
-        let waits = !(decision == Decision::Commit && status.is_rollback());
+        let is_too_late = decision == Decision::Commit && status.is_rollback();
+        let waits = !is_forced && !is_too_late;
         hand_over.start(snapshot, waits.then_some(sender));
         if !waits {
             return Ok(status);

@@ -27,7 +27,8 @@ pub struct Settings {
     /// How long a resource may take to answer in phase two before it is asked again. Default: 15 s.
     pub call_limit: Duration,
     /// How long a commit or rollback request waits for phase two; the transaction goes on either way.
-    /// Default: 25 s, which is below the 30 s after which a client gives a request up.
+    /// Default: 18 s, which is above `call_limit` and below the 20 s after which a client in Go gives a request up; one
+    /// in Java does after 30 s.
     pub answer_limit: Duration,
     /// How many calls one resource gets at a time. Default: 8.
     pub calls_per_resource: usize,
@@ -69,7 +70,7 @@ impl Default for Settings {
             max_retry_period: Duration::from_secs(60),
             retry_limits: RetryLimits::default(),
             call_limit: Duration::from_secs(15),
-            answer_limit: Duration::from_secs(25),
+            answer_limit: Duration::from_secs(18),
             calls_per_resource: 8,
             commits_per_call: 256,
             history: 65_536,

@@ -9,7 +9,7 @@ use std::{error::Error, process::ExitCode};
 use clap::Parser;
 
 use crate::{
-    Server,
+    ConsoleError, Server, StartError, TlsError,
     config::{Config, Sources},
 };
 
@@ -34,7 +34,7 @@ pub fn main() -> ExitCode {
         print(&config, json);
     }
     if let Err(error) = Server::check(&config.settings) {
-        return refuse(USAGE, &error);
+        return refuse(code_of(&error), &error);
     }
     if arguments.command.is_some() {
         return ExitCode::SUCCESS;
@@ -55,6 +55,15 @@ pub fn main() -> ExitCode {
 
 const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
+
+/// A file that cannot be read may be there a moment later; what stands in one changes by nobody's waiting.
+fn code_of(error: &StartError) -> u8 {
+    match error {
+        StartError::Tls(TlsError::Read { .. })
+        | StartError::Console(ConsoleError::Tls(TlsError::Read { .. })) => FAILURE,
+        _ => USAGE,
+    }
+}
 
 fn refuse(code: u8, error: &dyn Error) -> ExitCode {
     eprintln!("seata-server: {error}");

@@ -130,7 +130,9 @@ impl Config {
             })?;
         }
         draft.finish(&entries)?;
-        notes.append(&mut draft.notes);
+        // What is read again was told by the first reading.
+        let new: Vec<_> = draft.notes.drain(..).filter(|note| !notes.contains(note)).collect();
+        notes.extend(new);
         Ok(Self { settings: draft.settings.clone(), logging: draft.logging.clone(), notes, entries, draft })
     }
 }
@@ -206,7 +208,7 @@ impl Found {
                 self.put(fixed.name, text.clone(), Origin::Variable(name.to_owned()))?;
             }
         }
-        for (name, why) in UNUSED_VARIABLES {
+        for (name, _, why) in UNUSED_VARIABLES {
             if variables.contains_key(*name) {
                 self.notes.push(format!("environment variable {name}: no effect, {why}"));
             }
@@ -229,6 +231,10 @@ impl Found {
     }
 
     fn flag(&mut self, flag: &str, key: &str, value: &str) -> Result<(), ConfigError> {
+        if let Some((_, _, why)) = UNUSED_VARIABLES.iter().find(|(_, unused, _)| *unused == flag) {
+            self.notes.push(format!("{flag}: no effect, {why}"));
+            return Ok(());
+        }
         self.put(key, value.to_owned(), Origin::Flag(flag.to_owned()))
     }
 

@@ -66,7 +66,8 @@ pub enum RegisterError {
     },
     /// The transaction has as many branches as it may have.
     #[error(
-        "global transaction {xid} has {limit} branches, and no more are allowed; change more rows in one branch"
+        "global transaction {xid} has {limit} branches, which is the limit of branches (max_branches): raise it, or change \
+         more rows in one branch"
     )]
     TooManyBranches {
         /// The transaction.

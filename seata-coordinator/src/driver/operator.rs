@@ -47,7 +47,8 @@ impl<S: Store, C: Clock> Driver<S, C> {
     }
 
     /// Decides an undecided transaction, as its starter would, and keeps the reason with its outcome. One that
-    /// is decided that way already stays as it is, and so this may be repeated. Says where it stands.
+    /// is decided that way already stays as it is, and so this may be repeated. Says where it stands once that is
+    /// durable; phase two is not waited for.
     ///
     /// # Errors
     /// [`OperatorError::NotAllowed`] when the opposite is decided, and for [`Decision::Timeout`]; nothing was

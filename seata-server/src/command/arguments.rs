@@ -100,12 +100,6 @@ impl Arguments {
         let named = sources.variables.get(FILE_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
         sources.file = flags.config.clone().or(named);
         sources.variables.remove(FILE_VARIABLE);
-        // Java's two say what its environment says too.
-        for (name, value) in [("SERVER_NODE", &flags.server_node), ("SEATA_ENV", &flags.environment)] {
-            if let Some(value) = value {
-                sources.variables.insert(name.to_owned(), value.clone());
-            }
-        }
         let list = |parts: &[String]| (!parts.is_empty()).then(|| parts.join(","));
         for (flag, key, value) in [
             ("--bind", "server.bind", list(&flags.bind)),
@@ -118,6 +112,8 @@ impl Arguments {
             ("--store", "store.mode", flags.store.clone()),
             ("-ssm", "store.session.mode", flags.session_store_mode.clone()),
             ("-lsm", "store.lock.mode", flags.lock_store_mode.clone()),
+            ("-n", "SERVER_NODE", flags.server_node.clone()),
+            ("-e", "SEATA_ENV", flags.environment.clone()),
             ("--log-level", "logging.level", flags.log_level.clone()),
             ("--log-format", "logging.format", flags.log_format.clone()),
         ] {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use seata_config::Entries;
 
 use crate::{
-    address,
+    address::{self, AddressError},
     settings::{MAX_APPLICATION_DATA, Settings, TlsSettings},
 };
 
@@ -20,6 +20,9 @@ pub(super) const RETRY_PERIODS: [&str; 3] = [
     "server.recovery.asyncCommittingRetryPeriod",
     "server.recovery.rollbackingRetryPeriod",
 ];
+
+/// Java's clients send a byte about each 10 s, and may be late.
+const LEAST_IDLE: Duration = Duration::from_secs(15);
 
 /// The settings and what several keys say together.
 #[derive(Clone, Debug)]
@@ -88,11 +91,26 @@ impl Draft {
         if !is_given(CHECK_AUTH) && is_given("server.accessKeys") {
             self.followed.insert(CHECK_AUTH, "server.accessKeys");
         }
-        let host = address::advertised(&self.settings.front)?;
+        let host = address::advertised(&self.settings.front);
+        self.finish_host(host, is_given)
+    }
+
+    /// A network that is not up yet is no mistake of whoever wrote this: the start looks again.
+    pub(super) fn finish_host(
+        &mut self,
+        host: Result<String, AddressError>,
+        is_given: impl Fn(&str) -> bool,
+    ) -> Result<(), ConfigError> {
+        match host {
+            Ok(host) => self.settings.front.host = Some(host),
+            Err(error @ AddressError::NotFound { .. }) => {
+                self.notes.push(format!("server.host: not known yet, {error}"));
+            }
+            Err(error) => return Err(error.into()),
+        }
         if !is_given("server.host") && is_given("server.bind") {
             self.followed.insert("server.host", "server.bind");
         }
-        self.settings.front.host = Some(host);
         Ok(())
     }
 
@@ -150,22 +168,30 @@ impl Draft {
         if !is_on && is_given(LIMIT) && limit != Self::default().application_data_limit {
             self.notes.push(format!("{LIMIT}: no effect, server.applicationDataLimitCheck is off"));
         }
+        if self.settings.front.read_idle < LEAST_IDLE {
+            self.notes.push(
+                "server.idleTimeout: below 15 s a client that has nothing to say may be cut off again and again: Java's \
+                 send a byte about each 10 s, Go's each 5 s"
+                    .to_owned(),
+            );
+        }
     }
 
     /// Both say who may come in. What they say together must not be less than one of them alone says.
-    fn check_access_keys(&self, written: &Entries) -> Result<(), ConfigError> {
+    fn check_access_keys(&mut self, written: &Entries) -> Result<(), ConfigError> {
         let has_keys = !self.settings.front.access_keys.is_empty();
         match (self.check_auth, written.get(CHECK_AUTH)) {
-            (Some(check_auth), Some(entry)) if check_auth != has_keys => {
-                let origin = entry.origin.clone();
-                Err(if has_keys {
-                    ConfigError::KeysUnchecked { origin }
-                } else {
-                    ConfigError::NoKeys { origin }
-                })
+            (Some(false), Some(entry)) if has_keys => {
+                return Err(ConfigError::KeysUnchecked { origin: entry.origin.clone() });
             }
-            _ => Ok(()),
+            // Java's default, and in many a file of its.
+            (Some(true), _) if !has_keys => self.notes.push(format!(
+                "{CHECK_AUTH}: no effect, server.accessKeys names nobody, so that everybody may register, as with \
+                 Java's server; to have them checked write server.accessKeys = [\"group=key:secret\"]"
+            )),
+            _ => {}
         }
+        Ok(())
     }
 
     fn check_ports(&self) -> Result<(), ConfigError> {

@@ -86,16 +86,6 @@ pub enum ConfigError {
         /// The one that is not.
         missing: String,
     },
-    /// Clients are to be checked, and nothing says how.
-    #[error(
-        "server.enableCheckAuth is true ({origin}) and server.accessKeys names nobody, so nobody would be checked: write \
-         server.accessKeys = [\"group=key:secret\"], or false here as long as everybody may register (which is what \
-         Java's server does with true)"
-    )]
-    NoKeys {
-        /// Where it stands.
-        origin: Origin,
-    },
     /// There are access keys, which are not to be checked.
     #[error(
         "server.enableCheckAuth is false ({origin}), and server.accessKeys says who may register: leave one out"

@@ -116,10 +116,10 @@ pub(super) const AFTER_FIXED: &[(&str, &str)] = &[
     ),
 ];
 
-/// Variables of Java's server that have no effect, and why.
-pub(super) const UNUSED_VARIABLES: &[(&str, &str)] = &[
-    ("SERVER_NODE", "there is no cluster whose nodes are told apart by number"),
-    ("SEATA_ENV", "it names one of several configuration files: say --config FILE"),
+/// Variables of Java's server that have no effect, its flags that say the same, and why.
+pub(super) const UNUSED_VARIABLES: &[(&str, &str, &str)] = &[
+    ("SERVER_NODE", "-n", "there is no cluster whose nodes are told apart by number"),
+    ("SEATA_ENV", "-e", "it names one of several configuration files: say --config FILE"),
 ];
 
 /// Why a key of Java's has no effect, if it is one.

@@ -82,7 +82,7 @@ pub fn unused() -> String {
         let star = if key.ends_with('.') { "*" } else { "" };
         let _ = writeln!(page, "| `{key}{star}` | no effect: {why} |");
     }
-    for (name, why) in UNUSED_VARIABLES {
+    for (name, _, why) in UNUSED_VARIABLES {
         let _ = writeln!(page, "| environment variable `{name}` | no effect: {why} |");
     }
     page

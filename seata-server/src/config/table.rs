@@ -83,7 +83,7 @@ pub(super) const KEYS: &[Key] = &[
          of its own. Resource managers cannot sign: they register without a key.")
         .secret().otherwise("everybody"),
     key(CHECK_AUTH, Field::Own { unit: "true, false", read: check_auth, show: shown_check_auth },
-        "Whether server.accessKeys is checked: true needs keys there, false none.").java()
+        "Whether server.accessKeys is checked: false is refused where keys stand there, true has no effect where none do.").java()
         .otherwise("true where server.accessKeys is set"),
     key("server.maxConnections", Field::Count(|draft| &mut draft.settings.front.max_connections, 1, 1_000_000),
         "How many connections there may be; a further one is closed at once."),
@@ -94,7 +94,8 @@ pub(super) const KEYS: &[Key] = &[
         "How many bytes all connections together may hold in frames that are read or written; beyond that the one that \
          holds the most is closed."),
     key("server.idleTimeout", Field::Time(|draft| &mut draft.settings.front.read_idle),
-        "After how long without a byte from the client its connection is closed; clients send one each 5 s."),
+        "After how long without a byte from the client its connection is closed; Java's clients send one about \
+         each 10 s, Go's and Rust's each 5 s."),
     key("server.patience", Field::Time(|draft| &mut draft.settings.front.patience),
         "How long a connection may take for the TLS handshake, to register, or to take some of its answers."),
     key("server.lockWait", Field::Own { unit: "ms", read: lock_wait, show: |draft| shown_time(draft.settings.front.lock_wait) },
@@ -150,8 +151,8 @@ pub(super) const KEYS: &[Key] = &[
         "How long after its transaction's time-out a prepared XA branch that its database does not know counts as done; \
          at least that time-out once more.").java().live(),
     key("server.answerLimit", Field::Time(|draft| &mut draft.settings.coordinator.answer_limit),
-        "How long a commit or rollback request waits for phase two; the transaction goes on either way. Keep it below \
-         the 30 s after which clients give a request up.").live(),
+        "How long a commit or rollback request waits for phase two; the transaction goes on either way. Keep it above \
+         transport.rpcTcRequestTimeout, and below the 20 s after which Go's clients give a request up (Java's: 30 s).").live(),
     key("server.callsPerResource", Field::Count(|draft| &mut draft.settings.coordinator.calls_per_resource, 1, 10_000),
         "How many phase-two calls one resource gets at a time.").live(),
     key("server.commitsPerCall", Field::Count(|draft| &mut draft.settings.coordinator.commits_per_call, 1, 10_000),

@@ -1,8 +1,8 @@
 //! What the sources come to.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, net::IpAddr, path::Path, time::Duration};
 
-use crate::settings::StoreKind;
+use crate::{address::AddressError, settings::StoreKind};
 
 use super::{Config, ConfigError, Sources, pages, table::KEYS};
 
@@ -198,6 +198,12 @@ fn what_does_not_hold_as_it_stands_is_told() {
             &["maxRetryPeriod: no effect", "committingRetryPeriod is longer"],
         ),
         ("server.applicationDataLimit = 5", &["applicationDataLimit: no effect", "Check is off"]),
+        // Java's default, which stands in many a file.
+        (
+            "server.enableCheckAuth = true",
+            &["enableCheckAuth: no effect", "server.accessKeys = [", "everybody may register"],
+        ),
+        ("server.idleTimeout = '14s'", &["server.idleTimeout", "below 15 s", "each 10 s"]),
     ] {
         let notes = read(file, &[], &[]).expect(file).notes;
         assert!(parts.iter().all(|part| notes.iter().any(|note| note.contains(part))), "{file}: {notes:?}");
@@ -205,6 +211,26 @@ fn what_does_not_hold_as_it_stands_is_told() {
     let javas = "server.recovery.committingRetryPeriod = 1000\nserver.recovery.rollbackingRetryPeriod = 1000\n\
                  server.applicationDataLimit = 64000\nserver.applicationDataLimitCheck = false";
     assert!(read(javas, &[], &[]).expect("good").notes.is_empty());
+    assert!(read("server.idleTimeout = '15s'", &[], &[]).expect("good").notes.is_empty());
+}
+
+#[test]
+fn an_address_that_is_not_there_yet_is_told_and_is_no_mistake() {
+    let everywhere: IpAddr = "0.0.0.0".parse().expect("an address");
+    let mut draft = super::Draft::default();
+    let missing = AddressError::NotFound { bind: everywhere, cause: String::new() };
+    draft.finish_host(Err(missing), |_| true).expect("the start looks again");
+    assert!(draft.notes[0].starts_with("server.host: not known yet"), "{:?}", draft.notes);
+    assert_eq!(draft.settings.front.host, None);
+    let twice = AddressError::Twice { address: everywhere };
+    draft.finish_host(Err(twice), |_| true).expect_err("a mistake");
+}
+
+#[test]
+fn an_answer_leaves_before_clients_give_up_and_after_a_call_may_have_failed() {
+    let coordinator = Config::read(&Sources::default()).expect("defaults").settings.coordinator;
+    assert!(coordinator.answer_limit < Duration::from_secs(20), "Go's clients");
+    assert!(coordinator.answer_limit > coordinator.call_limit);
 }
 
 #[test]
@@ -254,10 +280,6 @@ fn a_mistake_is_told_with_its_place_and_a_way_out() {
         ("store.session.mode = 'db'", &["set store.mode alone"]),
         ("registry.type = 'nacos'", &["registers nowhere", "grouplist"]),
         ("transport.protocol = 'grpc'", &["transport.protocol", "no gRPC", "seata"]),
-        (
-            "\nserver.enableCheckAuth = true",
-            &["seata.toml:2", "server.accessKeys = [", "nobody would be checked"],
-        ),
         (
             "seata.server.enable-check-auth = false\nserver.accessKeys = 'a=b:hush'",
             &["seata.toml:1", "leave one out"],
@@ -332,6 +354,10 @@ fn a_second_reading_changes_what_may_change_and_tells_the_rest() {
     assert!(!format!("{:?}", reloaded.needs_restart).contains("-one"));
     assert_eq!(reloaded.config.settings.coordinator.max_locks, 6);
     assert_eq!(reloaded.config.settings.front.port, 1);
+
+    fs::write(&path, "server.applicationDataLimit = 5").expect("written");
+    let notes = config.reload(&sources(&path, &[], &[])).expect("good").config.notes;
+    assert_eq!(notes.len(), 1, "told once: {notes:?}");
 
     fs::write(&path, "server.maxLocks = 'x'").expect("written");
     assert!(config.reload(&sources(&path, &[], &[])).is_err());

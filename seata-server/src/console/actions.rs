@@ -150,14 +150,16 @@ async fn force(
         Some(Known::Ended(_)) | None => false,
     };
     let status = tc.force(xid, decision, reason).await?;
-    let message = match (was_undecided, decision) {
-        (false, _) => {
-            "it was decided that way before, and nothing was changed: retry tries its branches again, \
-                       give-up ends it without them"
-                .to_owned()
-        }
-        (true, Decision::Commit) => format!("it is decided to commit: {status}"),
-        (true, _) => format!("it is decided to roll back: {status}"),
+    let decided = match decision {
+        Decision::Commit => "it is decided to commit",
+        Decision::Rollback | Decision::Timeout => "it is decided to roll back",
+    };
+    let message = match was_undecided {
+        false => "it was decided that way before, and nothing was changed: retry tries its branches again, give-up \
+                  ends it without them"
+            .to_owned(),
+        true if status.is_complete() => format!("{decided}: {status}"),
+        true => format!("{decided}; phase two goes on"),
     };
     Ok((status, message))
 }

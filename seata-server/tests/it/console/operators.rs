@@ -84,6 +84,23 @@ async fn an_undecided_transaction_is_decided_by_force() {
 }
 
 #[tokio::test]
+async fn a_force_is_answered_when_it_is_decided_and_phase_two_goes_on() {
+    let (server, address, browser) = console(|_| {}).await;
+    let mut tm = Peer::tm(address, "2.6.0").await;
+    let mut rm = Peer::rm(address, "2.6.0", "tcc").await;
+    let xid = tm.begin().await;
+    rm.branch(&xid, BranchType::Tcc, "tcc", "").await;
+    let answer = browser.act(&xid, "commit", "its starter is gone").await;
+    assert_eq!((answer.status, &answer.json()["status"]), (200, &json!("Committing")), "{answer:?}");
+    assert_eq!(answer.json()["message"], json!("it is decided to commit; phase two goes on"));
+    rm.serve_phase_two(BranchStatus::PhaseTwoCommitted).await;
+    while tm.status(&xid).await != GlobalStatus::Committed {
+        tokio::task::yield_now().await;
+    }
+    stop(server).await;
+}
+
+#[tokio::test]
 async fn java_s_console_stops_and_starts_a_transaction() {
     let (server, address, browser) = console(|_| {}).await;
     let mut tm = Peer::tm(address, "2.6.0").await;

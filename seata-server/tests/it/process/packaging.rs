@@ -49,15 +49,31 @@ fn the_arguments_of_the_unit_and_of_the_image_are_ones() {
     }
 }
 
-/// Where systemd is at hand.
+/// What passes by itself takes longer than systemd's five quick starts.
+#[test]
+fn the_unit_is_tried_again_for_ever() {
+    let unit = read("seata-server.service");
+    let section = unit.split("\n[").find(|section| section.starts_with("Unit]")).expect("a section");
+    assert_eq!(line(section, "StartLimitIntervalSec="), "0");
+}
+
+/// Where systemd is at hand. With the lines for TLS as well.
 #[test]
 fn systemd_has_nothing_against_the_unit() {
     let directory = directory();
     let unit = directory.path().join("seata-server.service");
     let binary = env!("CARGO_BIN_EXE_seata-server");
-    fs::write(&unit, read("seata-server.service").replace("/usr/local/bin/seata-server", binary))
-        .expect("written");
-    let Ok(output) = Command::new("systemd-analyze").arg("verify").arg(&unit).output() else { return };
-    let said = text(&output.stderr);
-    assert!(!said.contains("seata-server.service"), "{said}");
+    let written = read("seata-server.service").replace("/usr/local/bin/seata-server", binary);
+    let with_tls =
+        written.replace("#LoadCredential", "LoadCredential").replace("#Environment", "Environment");
+    assert!(
+        with_tls.contains("\nLoadCredential=tls.key:/") && with_tls.contains("=%d/tls.key"),
+        "{with_tls}"
+    );
+    for text_of_unit in [written, with_tls] {
+        fs::write(&unit, text_of_unit).expect("written");
+        let Ok(output) = Command::new("systemd-analyze").arg("verify").arg(&unit).output() else { return };
+        let said = text(&output.stderr);
+        assert!(!said.contains("seata-server.service"), "{said}");
+    }
 }
