@@ -238,6 +238,8 @@ impl<S: Store, C: Clock> Driver<S, C> {
         });
         shared.deadlines.watch(&transaction);
         shared.store.begin(Arc::clone(&transaction)).await?;
+        // Once more: its deadline may have come and gone while the store held it back.
+        shared.deadlines.watch(&transaction);
         tracing::debug!(%xid, name = &*transaction.name, "begun");
         shared.observer.begun(&transaction);
         shared.emit(&transaction, || EventKind::Begun { name: Arc::clone(&transaction.name) });

@@ -166,7 +166,8 @@ impl Store for JournalStore {
     }
 
     fn begin(&self, transaction: Arc<Transaction>) -> impl Future<Output = Result<(), StoreError>> + Send {
-        self.shared.step(Wait::Nothing, move |state| state.tables.begin(transaction, &mut state.batch))
+        self.shared
+            .growing_step(Wait::Nothing, move |state| state.tables.begin(transaction, &mut state.batch))
     }
 
     fn register(
@@ -174,8 +175,9 @@ impl Store for JournalStore {
         branch: Branch,
         max_branches: usize,
     ) -> impl Future<Output = Result<Registered, StoreError>> + Send {
-        self.shared
-            .step(Wait::Settled, move |state| state.tables.register(branch, max_branches, &mut state.batch))
+        self.shared.growing_step(Wait::Settled, move |state| {
+            state.tables.register(branch, max_branches, &mut state.batch)
+        })
     }
 
     fn report(
@@ -185,7 +187,7 @@ impl Store for JournalStore {
         status: BranchStatus,
         application_data: Option<Arc<str>>,
     ) -> impl Future<Output = Result<Reported, StoreError>> + Send {
-        self.shared.step(Wait::Nothing, move |state| {
+        self.shared.growing_step(Wait::Nothing, move |state| {
             state.tables.report(transaction, branch, status, application_data, &mut state.batch)
         })
     }
@@ -253,8 +255,9 @@ impl Store for JournalStore {
         report: GlobalStatus,
         now: Millis,
     ) -> impl Future<Output = Result<Noted, StoreError>> + Send {
-        self.shared
-            .step(Wait::Settled, move |state| state.tables.note(transaction, report, now, &mut state.batch))
+        self.shared.growing_step(Wait::Settled, move |state| {
+            state.tables.note(transaction, report, now, &mut state.batch)
+        })
     }
 
     fn find(&self, transaction: TransactionId) -> impl Future<Output = Result<Found, StoreError>> + Send {

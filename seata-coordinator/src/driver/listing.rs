@@ -56,8 +56,10 @@ impl<S: Store, C: Clock> Driver<S, C> {
             let part = self.shared.parked_behind(after, PARKED_PAGE);
             let Some(last) = part.last() else { break };
             after = Some(*last);
-            for id in part {
-                let Found::Open(snapshot) = self.shared.store.find(id).await? else { continue };
+            // All are asked for before the first is waited for: where that is a flush, it is one for all of them.
+            let looks: Vec<_> = part.into_iter().map(|id| self.shared.store.find(id)).collect();
+            for look in looks {
+                let Found::Open(snapshot) = look.await? else { continue };
                 if page.len() < limit && is_parked(snapshot.status) && wanted(&snapshot) {
                     page.push(snapshot);
                 }

@@ -234,9 +234,10 @@ impl LockQueue {
     }
 
     /// Carries out a step of the store that may decide the transaction or free rows of it, and tells of the
-    /// change. First when the step waits for the disk: it has its place in the store's order by then, so that
-    /// who gets the rows comes after it there, and one flush may do for both. And again at its end, whatever it
-    /// came to, and whoever stopped to wait for its answer.
+    /// change. First when the step waits for the disk: a decision has its place in the store's order by then, so
+    /// that who gets the rows comes after it there, and one flush may do for both. A report may still be held back;
+    /// whoever asks then finds the rows held, and listens. And again at its end, when it has been taken in any
+    /// case: whatever it came to, and whoever stopped to wait for its answer.
     pub(super) async fn changes<T>(&self, transaction: TransactionId, step: impl Future<Output = T>) -> T {
         let _end = Changes { queue: self, transaction };
         let mut step = pin!(step);

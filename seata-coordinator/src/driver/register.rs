@@ -17,6 +17,8 @@ use crate::{
 const MORE_HOLDERS: usize = 16;
 /// How many rows are looked at in one step of the store.
 const ROWS_AT_A_TIME: usize = 1_024;
+/// How many such steps are waited for together.
+const STEPS_AT_A_TIME: usize = 16;
 
 /// What became of asking the store for the rows.
 enum Asked {
@@ -182,13 +184,20 @@ impl<S: Store, C: Clock> Driver<S, C> {
         except: Option<TransactionId>,
         locks: &[RowLock],
     ) -> Result<Option<Conflict>, StoreError> {
-        for (index, part) in locks.chunks(ROWS_AT_A_TIME).enumerate() {
-            if index > 0 {
-                tokio::task::yield_now().await;
+        for (round, steps) in locks.chunks(STEPS_AT_A_TIME * ROWS_AT_A_TIME).enumerate() {
+            // All are asked for before the first is waited for: where that is a flush, it is one for all of them.
+            let mut looks = Vec::new();
+            for (index, part) in steps.chunks(ROWS_AT_A_TIME).enumerate() {
+                if round + index > 0 {
+                    tokio::task::yield_now().await;
+                }
+                looks.push(self.shared.store.conflict(except, part));
             }
-            let conflict = self.shared.store.conflict(except, part).await?;
-            if conflict.is_some() {
-                return Ok(conflict);
+            for look in looks {
+                let conflict = look.await?;
+                if conflict.is_some() {
+                    return Ok(conflict);
+                }
             }
         }
         Ok(None)

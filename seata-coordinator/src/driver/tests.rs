@@ -29,6 +29,7 @@ mod operator;
 mod participants;
 mod saga;
 mod simulation;
+mod slow_disk;
 mod waiting;
 mod waiting_simulation;
 

@@ -21,7 +21,7 @@ const LAZY_FLUSH: Duration = Duration::from_millis(50);
 const LONGEST_GATHERING: Duration = Duration::from_millis(1);
 /// A batch that has grown to so many records is flushed without waiting for more.
 const LARGE_BATCH: usize = 4096;
-/// One that has grown to so many bytes holds back those who would let it grow.
+/// One that has grown to so many bytes holds back the clients who would let it grow.
 const FULL_BATCH: usize = 8 * 1024 * 1024;
 
 /// When fewer blocks of numbers are kept than this, more are, with whatever is written next.
@@ -35,8 +35,8 @@ pub(super) struct Flush {
     waiters: Mutex<Vec<Waker>>,
 }
 
-/// An answer, which leaves when what it tells of is durable. The step itself has been taken, unless the batch is
-/// full: dropping this gives up the answer alone.
+/// An answer, which leaves when what it tells of is durable. The step itself has been taken, unless it is held back:
+/// dropping this gives up the answer alone.
 #[must_use = "the answer may not be relied on before the flush"]
 pub(super) struct Step<'a, T> {
     /// `None` once it has left, and as long as the step is held back.
@@ -185,8 +185,22 @@ impl Shared {
         Self { state: Mutex::new(state), work: Condvar::new() }
     }
 
-    /// Runs `act` in the one order of all steps: now, unless the batch is full.
-    pub(super) fn step<'a, T>(
+    /// Runs `act` now in the one order of all steps. For those of which there are only so many as there are
+    /// transactions and branches: they end what is open, and never wait behind what is to be opened.
+    pub(super) fn step<T>(&self, wait: Wait, act: impl FnOnce(&mut State) -> T) -> Step<'static, T> {
+        let mut state = match self.open() {
+            Ok(state) => state,
+            Err(error) => return Step::new(Err(error), None),
+        };
+        let answer = act(&mut state);
+        let flush = state.wait(wait);
+        self.wake_writer(state);
+        Step::new(Ok(answer), flush)
+    }
+
+    /// The same of a step of which clients may ask for as many as they like, with as much data: held back as long
+    /// as the batch is full.
+    pub(super) fn growing_step<'a, T>(
         &'a self,
         wait: Wait,
         act: impl FnOnce(&mut State) -> T + Send + 'a,
@@ -198,7 +212,7 @@ impl Shared {
         if state.is_full() {
             let room = state.wait_for_growing();
             self.wake_writer(state);
-            let again: HeldBack<'a, T> = Box::new(move || self.step(wait, act));
+            let again: HeldBack<'a, T> = Box::new(move || self.growing_step(wait, act));
             return Step { answer: None, flush: Some(room), place: None, held_back: Some(again) };
         }
         let answer = act(&mut state);
@@ -461,7 +475,7 @@ mod tests {
             state.batch.next_id = Some(1);
             state.batch.bytes += FULL_BATCH / 2 + 1;
         };
-        let mut steps: Vec<_> = (0..5).map(|_| shared.step(Wait::Nothing, bring)).collect();
+        let mut steps: Vec<_> = (0..5).map(|_| shared.growing_step(Wait::Nothing, bring)).collect();
         let mut rounds = Vec::new();
         while !steps.is_empty() {
             let before = steps.len();
@@ -474,10 +488,12 @@ mod tests {
         }
         assert_eq!(rounds, [2, 2, 1]);
         let held_back = [
-            shared.step(Wait::Nothing, bring),
-            shared.step(Wait::Nothing, bring),
-            shared.step(Wait::Nothing, bring),
+            shared.growing_step(Wait::Nothing, bring),
+            shared.growing_step(Wait::Nothing, bring),
+            shared.growing_step(Wait::Nothing, bring),
         ];
+        assert!(shared.lock().is_full());
+        assert_eq!(poll(&mut shared.step(Wait::Nothing, |_| 7)), Poll::Ready(Ok(7)), "it ends something");
         shared.end(StoreError::Closed);
         let ends = held_back.map(|mut step| poll(&mut step));
         assert_eq!(ends, [Poll::Ready(Ok(())), Poll::Ready(Ok(())), Poll::Ready(Err(StoreError::Closed))]);
