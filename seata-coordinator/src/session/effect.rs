@@ -118,7 +118,8 @@ pub enum Effect {
     Unpark(GlobalStatus),
     /// Keep that all row locks of the transaction are free.
     Release,
-    /// Take the calls back that are not on their way yet, and say which ([`Session::take_back`]).
+    /// Take the calls back that are not on their way yet, and say which
+    /// ([`Session::take_back`](super::Session::take_back)).
     Withdraw,
     /// Ask the branch's resource manager.
     Ask {
