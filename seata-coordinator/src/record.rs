@@ -193,7 +193,7 @@ impl LockSet {
         while !rest.is_empty() {
             let (length, tail) = rest.split_first_chunk::<4>()?;
             let (row, tail) = tail.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-            str::from_utf8(row).ok()?.split_once('\0')?;
+            row_parts(str::from_utf8(row).ok()?)?;
             rest = tail;
         }
         Some(Self { bytes: bytes.into() })
@@ -216,9 +216,14 @@ pub(crate) fn put_row_text(out: &mut String, table: &str, key: &str) {
 
 /// The inverse of [`put_row_text`].
 pub(crate) fn row_lock(resource: &ResourceId, row: &str) -> RowLock {
-    let (table, key) = row.split_once('\0').expect("put_row_text put it there");
-    let key = RowKey::from_text(key).expect("the key came from a RowKey, which is not empty");
+    let (table, key) = row_parts(row).expect("put_row_text made it, or it was checked when read from disk");
+    let key = RowKey::from_text(key).expect("it is not empty");
     RowLock { resource: resource.clone(), table: table.into(), key }
+}
+
+/// Table and key of a row; `None` for what no [`RowLock`] comes of.
+fn row_parts(row: &str) -> Option<(&str, &str)> {
+    row.split_once('\0').filter(|(_, key)| !key.is_empty())
 }
 
 /// A global transaction as it stands, with what is left of it.
@@ -305,6 +310,11 @@ mod tests {
     fn the_form_on_disk_comes_back_and_a_damaged_one_is_refused() {
         let set = LockSet::new(&[lock("stock", "7"), lock("stock", "a\0b,;")]);
         assert_eq!(LockSet::from_bytes(set.as_bytes()), Some(set.clone()));
+        for row in [&b"stock"[..], b"stock\0", b"\0", b"", b"stock\0\xff"] {
+            let mut bytes = (row.len() as u32).to_le_bytes().to_vec();
+            bytes.extend_from_slice(row);
+            assert_eq!(LockSet::from_bytes(&bytes), None, "{row:?} is no row");
+        }
         for end in 1..set.as_bytes().len() - 1 {
             let cut = &set.as_bytes()[..end];
             if let Some(shorter) = LockSet::from_bytes(cut) {
