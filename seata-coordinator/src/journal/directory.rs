@@ -38,10 +38,9 @@ impl Files for Directory<'_> {
         #[cfg(unix)]
         {
             File::open(self.0)?.sync_all()?;
-            // Whoever made the directory may not have seen to it that its own name survives. A directory above it
-            // that this process may not read is not its own.
+            // Whoever made the directory may not have seen to it that its own name survives.
             match File::open(parent(self.0)).and_then(|above| above.sync_all()) {
-                Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
+                Err(error) if !is_of_others(&error) => return Err(error),
                 Ok(()) | Err(_) => {}
             }
         }
@@ -63,6 +62,14 @@ fn create(path: &Path) -> io::Result<()> {
         File::open(parent(created))?.sync_all()?;
     }
     Ok(())
+}
+
+/// Whether a directory above cannot be synced because it is none of this process: one that it may not read, or one
+/// of a file system that the data directory is mounted into, and that is not written or not synced this way.
+#[cfg(unix)]
+fn is_of_others(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    matches!(error.kind(), PermissionDenied | InvalidInput | Unsupported | ReadOnlyFilesystem)
 }
 
 #[cfg(unix)]
@@ -96,5 +103,23 @@ fn take_lock(path: &Path) -> io::Result<Result<File, String>> {
             Ok(Err(if holder == this { "this process".into() } else { format!("process {holder}") }))
         }
         Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    fn a_directory_above_that_cannot_be_synced_is_no_reason_not_to_start() {
+        let data = tempfile::tempdir().unwrap();
+        let held = File::open(data.path()).unwrap();
+        let above = Path::new("/proc/self/fd");
+        assert!(File::open(above).unwrap().sync_all().is_err(), "the test needs one that refuses");
+        let path = above.join(held.as_raw_fd().to_string());
+        open(&path, Options::from(0)).unwrap();
+        assert!(Directory(above).keep_names().is_err(), "what it writes to has to be synced");
     }
 }
