@@ -43,7 +43,8 @@ pub struct Settings {
     pub max_application_data: usize,
     /// How many rows one branch may lock. Default: 100 000.
     pub max_locks: usize,
-    /// How many branches one global transaction may have. Default: 10 000.
+    /// How many branches one global transaction may have; those of a Saga's compensation may come on top.
+    /// Default: 10 000.
     pub max_branches: usize,
     /// How many registrations may wait for rows that others hold; a further one is told of the conflict at
     /// once. Default: 10 000.

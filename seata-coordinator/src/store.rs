@@ -60,7 +60,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Adds a branch and takes all its row locks, or changes nothing. *Durable.* A row that the same
     /// transaction holds already is no conflict.
-    /// One that would be the transaction's branch behind `max_branches` is refused.
+    /// One that would be the transaction's branch behind `max_branches` is refused, unless it is of a Saga's
+    /// compensation.
     fn register(
         &self,
         branch: Branch,

@@ -62,6 +62,7 @@ pub async fn run<S: Subject>(subject: &S) {
         branches_keep_the_order_of_their_registration(start().await).await;
         nothing_joins_what_is_decided_or_unknown(start().await).await;
         a_branch_too_many_changes_nothing(start().await).await;
+        a_full_saga_is_still_compensated(start().await).await;
         a_commit_frees_all_locks_and_stands(start().await).await;
         a_rollback_keeps_locks_until_each_branch_is_done(start().await).await;
         a_row_of_two_branches_stays_locked_until_both_are_done(start().await).await;
@@ -234,6 +235,16 @@ async fn a_branch_too_many_changes_nothing<S: Subject>(mut case: Case<'_, S>) {
     assert_eq!(store.register(branch(11, 1, &["a"]), 1).await, Ok(Registered::Done(transaction(1))), "again");
     assert_eq!(case.holder(None, "b").await, None);
     assert!(matches!(case.register(12, 1, &["b"]).await, Registered::Done(_)));
+}
+
+async fn a_full_saga_is_still_compensated<S: Subject>(mut case: Case<'_, S>) {
+    let saga = |id| Branch { branch_type: BranchType::Saga, ..branch(id, 1, &[]) };
+    case.begin(1).await;
+    assert!(matches!(case.next().await.register(saga(11), 1).await, Ok(Registered::Done(_))));
+    assert_eq!(case.next().await.register(saga(12), 1).await, Ok(Registered::Full));
+    case.decide(1, Decision::Rollback, NOW).await;
+    assert!(matches!(case.next().await.register(saga(12), 1).await, Ok(Registered::Done(_))));
+    assert_eq!(case.snapshot(1).await.branches.len(), 2);
 }
 
 async fn a_commit_frees_all_locks_and_stands<S: Subject>(mut case: Case<'_, S>) {

@@ -163,12 +163,12 @@ impl Tables {
         if entry.position(branch.id).is_some() {
             return Registered::Done(Arc::clone(&entry.transaction));
         }
-        // The compensation of a Saga registers branches too; nobody asks them one by one.
-        let joins_late = branch.branch_type == BranchType::Saga && entry.is_saga();
-        if entry.status != GlobalStatus::Begin && !joins_late {
+        // The compensation of a Saga registers branches too; nobody asks them one by one. A full one is undone too.
+        let joins_late = entry.status != GlobalStatus::Begin;
+        if joins_late && !(branch.branch_type == BranchType::Saga && entry.is_saga()) {
             return Registered::NotActive(entry.status);
         }
-        if entry.branches.len() >= max_branches {
+        if entry.branches.len() >= max_branches && !joins_late {
             return Registered::Full;
         }
         if entry.is_free {
