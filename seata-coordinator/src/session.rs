@@ -73,7 +73,7 @@
 //! | …Failed, …RetryTimeout | parked |
 //! | any other, or the opposite of what is decided | no change |
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use seata_protocol::{BranchId, BranchStatus, BranchType, GlobalStatus, ResourceId};
 
@@ -164,9 +164,9 @@ impl Session {
         self.branches.iter()
     }
 
-    /// Their resources.
-    pub fn resources(&self) -> impl Iterator<Item = &ResourceId> {
-        self.branches.iter().map(|branch| &branch.resource)
+    /// Their resources, each once and in order.
+    pub fn resources(&self) -> BTreeSet<&ResourceId> {
+        self.branches.iter().map(|branch| &branch.resource).collect()
     }
 
     /// No further try happens by itself.

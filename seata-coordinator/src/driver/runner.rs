@@ -70,7 +70,7 @@ pub struct Runner<S, P, C> {
     /// When which session is to be woken.
     retries: BTreeSet<(Millis, TransactionId)>,
     /// Branches whose resource has become available, to be asked again.
-    returned: VecDeque<btree_set::IntoIter<(TransactionId, BranchId)>>,
+    returned: VecDeque<(ResourceId, btree_set::IntoIter<(TransactionId, BranchId)>)>,
     /// When to look for time-outs again.
     next_check: Millis,
     /// To be decided by the coordinator itself, and how many of them are under way.
@@ -233,9 +233,10 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         let arrived = std::mem::take(&mut *self.shared.arrived.lock().expect("nothing panics under it"));
         for resource in arrived {
             if let Some(queue) = self.queues.get_mut(&resource) {
-                self.returned.push_back(queue.take_backed_off().into_iter());
+                let backed_off = queue.take_backed_off().into_iter();
                 queue.become_available();
                 self.call(&resource);
+                self.returned.push_back((resource, backed_off));
             }
         }
     }
@@ -527,9 +528,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         let mut waits_for: Vec<ResourceId> = Vec::new();
         if let Some(session) = session {
             let missing = |resource: &&ResourceId| self.queues.get(*resource).is_some_and(Queue::is_missing);
-            waits_for.extend(session.resources().filter(missing).cloned());
-            waits_for.sort_unstable();
-            waits_for.dedup();
+            waits_for.extend(session.resources().into_iter().filter(missing).cloned());
         }
         TransactionView {
             failures: session.map_or(0, Session::failures),

@@ -486,3 +486,11 @@ fn a_branch_behind_one_without_work_is_asked_at_once() {
     let out = feed(&mut session(Committing, &branches), Input::Resume);
     assert_eq!(out, [dropped(&branches[0]), commit(&branches[1])]);
 }
+
+#[test]
+fn a_resource_of_many_branches_is_named_once() {
+    let branches: Vec<_> =
+        (1..=9).map(|id| branch(id, Tcc, if id % 2 == 0 { "a" } else { "b" }, Registered)).collect();
+    let session = session(Committing, &branches);
+    assert!(session.resources().into_iter().map(ResourceId::as_str).eq(["a", "b"]));
+}

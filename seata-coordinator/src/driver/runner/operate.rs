@@ -44,7 +44,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
         match wish {
             Wish::Retry => {
                 // Whoever says that nobody has the resource is asked once more.
-                let resources: Vec<ResourceId> = active.session.resources().cloned().collect();
+                let resources: Vec<ResourceId> = active.session.resources().into_iter().cloned().collect();
                 self.step(id, Input::Retry, Some(reply)).await?;
                 self.try_again(resources);
                 Ok(())
@@ -110,7 +110,7 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
     /// Calls that are not on their way yet do not go.
     pub(super) fn withdraw(&mut self, id: TransactionId) {
         let Some(active) = self.sessions.get_mut(&id) else { return };
-        let resources: Vec<ResourceId> = active.session.resources().cloned().collect();
+        let resources: Vec<ResourceId> = active.session.resources().into_iter().cloned().collect();
         for resource in resources {
             let Some(queue) = self.queues.get_mut(&resource) else { continue };
             let withdrawn = queue.withdraw(id);

@@ -91,10 +91,13 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
 
     fn next_returned(&mut self) -> Option<(TransactionId, BranchId)> {
         loop {
-            if let Some(next) = self.returned.front_mut()?.next() {
+            if let Some(next) = self.returned.front_mut()?.1.next() {
                 return Some(next);
             }
-            self.returned.pop_front();
+            // Only now: its queue knows since when the resource was lost, which its next answer tells.
+            if let Some((resource, _)) = self.returned.pop_front() {
+                self.prune(&resource);
+            }
         }
     }
 
@@ -115,5 +118,41 @@ impl<S: Store, P: Participants, C: Clock> Runner<S, P, C> {
                 Done::Decided { id, decision, decided }
             }));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seata_protocol::{BranchId, ResourceId, TransactionId};
+
+    use crate::{
+        driver::{BranchTask, Driver, Participants, Reached, SystemClock},
+        settings::Settings,
+        store::MemoryStore,
+    };
+
+    struct Nobody;
+
+    impl Participants for Nobody {
+        async fn commit(&self, _: BranchTask) -> Reached {
+            Reached::NoSuchResource
+        }
+
+        async fn rollback(&self, _: BranchTask) -> Reached {
+            Reached::NoSuchResource
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_of_a_resource_that_returns_to_nobody() {
+        let (store, settings) = (MemoryStore::new("test", 0), Settings::default());
+        let started = Driver::start(store, Nobody, SystemClock::new(), Box::new(|| 0.0), settings).await;
+        let (driver, mut runner) = started.unwrap();
+        let resource = ResourceId::from("db");
+        runner.queues.entry(resource.clone()).or_default().note_back_off(TransactionId(1), BranchId(2));
+        driver.resource_available(&resource);
+        runner.welcome();
+        runner.do_what_is_due().await.unwrap();
+        assert!(runner.queues.is_empty());
     }
 }
