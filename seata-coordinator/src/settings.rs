@@ -54,7 +54,8 @@ pub struct Settings {
     ///
     /// [`BranchRequest::client`]: crate::driver::BranchRequest::client
     pub max_waiters_per_client: usize,
-    /// How many rows they may wait for together. Default: 200 000.
+    /// How many rows they may wait for together. One whose table and key are longer than 256 bytes counts as one
+    /// more for each further 256. Default: 200 000.
     pub max_waiting_rows: usize,
     /// How many commit and rollback requests may be on their way to phase two. Default: 4 096.
     pub inbox: usize,

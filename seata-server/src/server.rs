@@ -10,6 +10,7 @@ use std::{
 use seata_coordinator::{
     driver::{Clock, Driver, Observer, SystemClock, first_id_at},
     journal::{JournalStore, OpenError, Options},
+    settings::Settings as CoordinatorSettings,
     store::{AnyStore, MemoryStore, Store, StoreError},
 };
 
@@ -33,6 +34,8 @@ pub struct Server {
     readiness: Readiness,
     front: Front,
     runner: tokio::task::JoinHandle<Result<(), StoreError>>,
+    /// How many registrations of one connection may wait for rows.
+    most_waiters: usize,
 }
 
 /// Why a server did not start.
@@ -102,7 +105,8 @@ impl Server {
         let readiness = Readiness::default();
         // Whether it lives is asked from now on, and to open the store may take a while.
         let console = bound_console.serve(readiness.clone());
-        let mut coordinator = settings.coordinator.clone();
+        let most_waiters = settings.front.max_requests_per_connection / 2;
+        let mut coordinator = with_room(settings.coordinator.clone(), most_waiters);
         coordinator.address = addresses.first().map(|at| (host, at.port()));
         let settings = Arc::new(settings);
         let (clients, metrics) = (Clients::default(), Arc::new(Metrics::default()));
@@ -130,7 +134,7 @@ impl Server {
         let front = bound.serve(tc.clone(), clients, metrics);
         readiness.serving();
         announce(&addresses, &console_addresses, &tc, &settings);
-        Ok(Self { addresses, console_addresses, tc, console, readiness, front, runner })
+        Ok(Self { addresses, console_addresses, tc, console, readiness, front, runner, most_waiters })
     }
 
     /// Where the Seata port listens.
@@ -145,7 +149,7 @@ impl Server {
 
     /// Goes on with those of `settings` that may change while it runs.
     pub fn reconfigure(&self, settings: &Settings) {
-        self.tc.reconfigure(settings.coordinator.clone());
+        self.tc.reconfigure(with_room(settings.coordinator.clone(), self.most_waiters));
         self.front.set_lock_wait(settings.front.lock_wait);
         self.front.set_call_limit(settings.coordinator.call_limit);
     }
@@ -173,6 +177,13 @@ impl Server {
         self.console.shutdown(LAST_ANSWERS).await;
         self.tc.store().close().await
     }
+}
+
+/// With so many waiters of a client that the requests which free the rows have room beside them.
+fn with_room(coordinator: CoordinatorSettings, most_waiters: usize) -> CoordinatorSettings {
+    let mut settings = coordinator;
+    settings.max_waiters_per_client = settings.max_waiters_per_client.min(most_waiters);
+    settings
 }
 
 /// How long answers of the HTTP port may take at the end.

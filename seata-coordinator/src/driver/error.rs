@@ -1,5 +1,7 @@
 //! Why a request was not carried out.
 
+use std::sync::Arc;
+
 use seata_protocol::{BranchId, GlobalStatus, InvalidXid, ResourceId, RowLock, Xid};
 
 use crate::store::{Conflict, StoreError};
@@ -89,6 +91,24 @@ pub enum RegisterError {
         /// How many there are.
         count: usize,
         /// The limit.
+        limit: usize,
+    },
+    /// A row's key is longer than its limit.
+    #[error("a row of {table} has a key of {length} bytes, at most {limit} are allowed")]
+    KeyTooLong {
+        /// The row's table.
+        table: Arc<str>,
+        /// The key's length in bytes.
+        length: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The name of a row's table is longer than its limit.
+    #[error("the name of a row's table is {length} bytes long, at most {limit} are allowed")]
+    TableTooLong {
+        /// Its length in bytes.
+        length: usize,
+        /// The limit in bytes.
         limit: usize,
     },
     /// A row is not of the branch's resource, or its table has no possible name.

@@ -30,6 +30,10 @@ use crate::{
     record::{LockSet, Millis, put_row_text, row_lock},
 };
 
+/// What a row's table and key together may be long, in bytes, to count as one row. So the limit of rows is one of
+/// bytes, too.
+const ROW: usize = 256;
+
 /// The registrations that wait for rows.
 #[derive(Debug, Default)]
 pub(super) struct LockQueue {
@@ -54,7 +58,7 @@ struct State {
     on: HashMap<TransactionId, BTreeSet<Ticket>>,
     /// Who is behind a waiter.
     behind: HashMap<Ticket, BTreeSet<Ticket>>,
-    /// How many rows all of them want, each counted for each of them.
+    /// How many rows all of them want, each counted for each of them, and a long one as several.
     wanted_rows: usize,
     /// How many waiters a client has.
     clients: HashMap<Arc<str>, usize>,
@@ -85,6 +89,13 @@ pub(super) struct Wanted {
     pub(super) rows: LockSet,
     /// Who asks; empty for this process.
     pub(super) client: Arc<str>,
+}
+
+impl Wanted {
+    /// How many rows it counts as.
+    fn room(&self) -> usize {
+        self.rows.rows().map(|row| row.len().div_ceil(ROW).max(1)).sum()
+    }
 }
 
 /// How much may wait.
@@ -174,7 +185,7 @@ impl LockQueue {
         if state.is_closed {
             return Err(NoPlace::Closed);
         }
-        let wanted_rows = state.wanted_rows + wanted.rows.len();
+        let wanted_rows = state.wanted_rows + wanted.room();
         let of_client = state.clients.get(&wanted.client).map_or(0, |count| *count);
         if state.waiters.len() >= limits.waiters
             || wanted_rows > limits.rows
@@ -506,7 +517,7 @@ impl State {
         self.follow(ticket, Vec::new());
         let Some(waiter) = self.waiters.remove(&ticket) else { return };
         remove(&mut self.of, &waiter.transaction, ticket);
-        self.wanted_rows -= waiter.wanted.rows.len();
+        self.wanted_rows -= waiter.wanted.room();
         if let Some(count) = self.clients.get_mut(&waiter.wanted.client) {
             *count -= 1;
             if *count == 0 {
@@ -649,6 +660,21 @@ mod tests {
         places.clear();
         let state = queue.lock();
         assert_eq!((state.wanted_rows, state.clients.len(), state.waiters.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn rows_of_long_names_take_the_room_of_several() {
+        let queue = LockQueue::default();
+        let limits = Limits { waiters: 9, per_client: 9, rows: 10 };
+        let long = |length| {
+            let key = RowKey::from_text("k".repeat(length)).unwrap();
+            LockSet::new(&[RowLock { key, ..row(0) }])
+        };
+        let places = [1, 2].map(|id| try_to_enter(&queue, id, long(1_000), "", limits).unwrap());
+        assert_eq!(try_to_enter(&queue, 3, long(1_000), "", limits).map(drop), Err(NoPlace::Full));
+        assert!(try_to_enter(&queue, 4, rows([1, 2]), "", limits).is_ok());
+        drop(places);
+        assert_eq!(queue.lock().wanted_rows, 0);
     }
 
     #[test]

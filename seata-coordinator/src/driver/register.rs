@@ -2,7 +2,7 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use seata_protocol::{BranchId, BranchStatus, GlobalStatus, RowLock, TransactionId, Xid};
+use seata_protocol::{BranchId, BranchStatus, GlobalStatus, ResourceId, RowLock, TransactionId, Xid};
 
 use crate::{
     driver::{
@@ -19,6 +19,10 @@ const MORE_HOLDERS: usize = 16;
 const ROWS_AT_A_TIME: usize = 1_024;
 /// How many such steps are waited for together.
 const STEPS_AT_A_TIME: usize = 16;
+/// The longest name of a row's table, in bytes: each row is kept with it.
+const MAX_TABLE: usize = 512;
+/// The longest key of a row, in bytes.
+const MAX_KEY: usize = 4_096;
 
 /// What became of asking the store for the rows.
 enum Asked {
@@ -259,10 +263,7 @@ impl<S: Store, C: Clock> Driver<S, C> {
         if locks.len() > max_locks {
             return Err(RegisterError::TooManyLocks { count: locks.len(), limit: max_locks });
         }
-        match locks.iter().find(|lock| lock.resource != *resource || lock.table.contains('\0')) {
-            None => Ok(()),
-            Some(lock) => Err(RegisterError::WrongLock { lock: lock.clone(), resource: resource.clone() }),
-        }
+        locks.iter().try_for_each(|lock| check_lock(lock, resource))
     }
 }
 
@@ -291,6 +292,21 @@ impl<S: Store, C: Clock> Shared<S, C> {
             locks,
         }
     }
+}
+
+fn check_lock(lock: &RowLock, resource: &ResourceId) -> Result<(), RegisterError> {
+    let RowLock { table, key, .. } = lock;
+    if table.len() > MAX_TABLE {
+        return Err(RegisterError::TableTooLong { length: table.len(), limit: MAX_TABLE });
+    }
+    let length = key.as_str().len();
+    if length > MAX_KEY {
+        return Err(RegisterError::KeyTooLong { table: Arc::clone(table), length, limit: MAX_KEY });
+    }
+    if lock.resource != *resource || table.contains('\0') {
+        return Err(RegisterError::WrongLock { lock: lock.clone(), resource: resource.clone() });
+    }
+    Ok(())
 }
 
 fn refused(conflict: Conflict, reason: ConflictReason) -> RegisterError {

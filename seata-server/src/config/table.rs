@@ -105,10 +105,11 @@ pub(super) const KEYS: &[Key] = &[
         "How many registrations may be in that queue; a further one is told of the conflict at once.").live(),
     key("server.maxLockWaitersPerClient",
         Field::Count(|draft| &mut draft.settings.coordinator.max_waiters_per_client, 0, 10_000_000),
-        "How many of them may be of one client.").live(),
+        "How many of them may be of one client; more than half of server.maxRequestsPerConnection count as this half, for \
+         what frees the rows comes from there, too.").live(),
     key("server.maxLockWaitingRows",
         Field::Count(|draft| &mut draft.settings.coordinator.max_waiting_rows, 0, 100_000_000),
-        "How many rows they may wait for together.").live(),
+        "How many rows they may wait for together; one of a long name counts as one for each 256 bytes.").live(),
     key("server.maxLockKeyLength", Field::Bytes(|draft| &mut draft.settings.front.max_lock_key, 1, 8 << 20),
         "The longest lock key text of a branch."),
     key("server.maxResourcesPerClient", Field::Count(|draft| &mut draft.settings.front.max_resources_per_client, 1, 1_000_000),

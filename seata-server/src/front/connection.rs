@@ -1,8 +1,9 @@
 //! One client's connection: a task that reads, works and writes.
 //!
 //! Each time it is woken it reads what has come, goes on with the requests that are under way, and writes all
-//! answers that are ready at once. Nothing in it is unbounded: with too many bytes to write, or too many requests
-//! that wait for others of the same client, it stops reading; a client that does not read its answers is left.
+//! answers that are ready at once. Nothing in it is unbounded: with too many bytes to write it stops reading; a
+//! client that does not read its answers is left, and so is one with too many requests that wait for others of
+//! its own. To stop reading for these would keep back the very answers of phase two that they wait for.
 
 use std::{
     cell::RefCell,
@@ -42,8 +43,8 @@ const READ: usize = 64 << 10;
 const READS_IN_A_ROW: usize = 4;
 /// With so many bytes to write no more is read.
 const MUCH_TO_WRITE: usize = 1 << 20;
-/// With so many bytes of requests that wait for others of the same client no more is read.
-const MUCH_TO_DO: usize = 4 << 20;
+/// With so many bytes of requests that wait for others of the same client it is left.
+const TOO_MUCH_TO_DO: usize = 16 << 20;
 /// What a buffer that is empty keeps for the next bytes, while they come.
 const KEPT: usize = 16 << 10;
 /// What the memory of a request or an answer is counted as, beside what it keeps.
@@ -221,10 +222,13 @@ where
         while !self.incoming.is_empty() && self.reads_on() {
             let Some(frame) = self.decoder.next(&mut self.incoming)? else { break };
             if work::is_request(&frame) && (!self.backlog.is_empty() || !self.takes_requests()) {
-                self.backlog.push_frame(frame);
+                self.backlog.push_frame(frame, self.now.into_std());
             } else {
-                self.take(frame)?;
+                self.take(frame, self.now.into_std())?;
             }
+        }
+        if self.backlog.bytes() > TOO_MUCH_TO_DO {
+            return Err(End::Flooding(self.backlog.bytes()));
         }
         if self.incoming.is_empty() && self.incoming_peak > KEPT {
             (self.incoming, self.incoming_peak) = (BytesMut::new(), 0);
@@ -233,7 +237,7 @@ where
     }
 
     fn reads_on(&self) -> bool {
-        self.out.len() < MUCH_TO_WRITE && self.backlog.bytes() < MUCH_TO_DO
+        self.out.len() < MUCH_TO_WRITE
     }
 
     fn takes_requests(&self) -> bool {

@@ -18,7 +18,7 @@ use super::{answers, clients::Identity, desk::Desk, names::Names};
 const MAX_LOCK_WAIT: Duration = Duration::from_secs(10);
 /// The longest resource id, in bytes: the width of Java's column.
 pub(super) const MAX_RESOURCE: usize = 256;
-/// What a row is counted as.
+/// What a row is counted as, beside its name.
 const ROW: usize = 100;
 
 /// Who asks.
@@ -68,9 +68,16 @@ impl Request {
         match self {
             Self::Begin(request) => request.name.len(),
             Self::End(..) | Self::Report(..) => 0,
-            Self::Register(request) => request.locks.len() * ROW + request.application_data.len(),
+            Self::Register(request) => rows_weight(&request.locks) + request.application_data.len(),
             Self::ReportBranch(.., data) => data.as_ref().map_or(0, |data| data.len()),
-            Self::QueryLocks(_, locks) => locks.len() * ROW,
+            Self::QueryLocks(_, locks) => rows_weight(locks),
+        }
+    }
+
+    /// It waited so long for its turn. Its asker counts from when it asked.
+    pub(super) fn has_waited(&mut self, time: Duration) {
+        if let Self::Register(request) = self {
+            request.lock_wait = request.lock_wait.saturating_sub(time);
         }
     }
 }
@@ -218,6 +225,11 @@ fn rows(
         Ok(locks) => Ok((resource, locks)),
         Err(error) => Err(answers::refused(release, code, error)),
     }
+}
+
+/// The coordinator keeps each row with the name of its table.
+fn rows_weight(locks: &[RowLock]) -> usize {
+    locks.iter().map(|lock| ROW + lock.table.len() + lock.key.as_str().len()).sum()
 }
 
 fn row_count(lock_key: &str) -> usize {

@@ -1,10 +1,11 @@
 //! Transactions over the wire.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use seata_protocol::{
-    Batch, BranchRegister, BranchStatus, BranchType, GlobalStatus, Header, Kind, Message,
-    TransactionExceptionCode,
+    Batch, BranchRegister, BranchStatus, BranchType, GlobalBegin, GlobalStatus, Header, Kind, Message,
+    TransactionExceptionCode, frame,
 };
 
 use crate::{
@@ -106,6 +107,69 @@ async fn a_registration_waits_for_a_row_unless_others_are_answered_with_it() {
     assert_eq!(tm.commit(&holder).await, GlobalStatus::Committed);
     let Message::BranchRegisterResponse(granted) = rm.answer_to(501).await else { panic!("another answer") };
     assert!(granted.outcome.is_success(), "{granted:?}");
+    stop(server).await;
+}
+
+#[tokio::test]
+async fn who_waits_for_rows_leaves_room_for_what_frees_them() {
+    let (server, address) = server(|settings| {
+        settings.front.lock_wait = Duration::from_secs(9);
+        settings.front.max_requests_per_connection = 4;
+    })
+    .await;
+    let mut peer = Peer::rm(address, "2.6.0", "jdbc:a").await;
+    let (holder, other) = (peer.begin().await, peer.begin().await);
+    peer.branch(&holder, BranchType::At, "jdbc:a", "t:1").await;
+    let mut waiting = Vec::new();
+    for _ in 0..6 {
+        waiting.push(peer.send(&branch(&other, BranchType::At, "jdbc:a", "t:1")).await);
+    }
+    let began = Instant::now();
+    assert_eq!(peer.commit(&holder).await, GlobalStatus::Committed);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let mut granted = 0;
+    for id in waiting {
+        let Message::BranchRegisterResponse(answer) = peer.answer_to(id).await else { panic!("another") };
+        granted += usize::from(answer.outcome.is_success());
+    }
+    assert_eq!(granted, 2, "half of what is worked on at a time may wait");
+    stop(server).await;
+}
+
+#[tokio::test]
+async fn answers_of_phase_two_pass_whatever_else_the_client_asked() {
+    let (server, address) = server(|settings| settings.front.max_requests_per_connection = 1).await;
+    let mut peer = Peer::rm(address, "2.6.0", "stock").await;
+    let xid = peer.begin().await;
+    peer.branch(&xid, BranchType::Tcc, "stock", "").await;
+    let commit = peer.send(&Message::GlobalCommit(global(&xid))).await;
+    let (header, request) = peer.asked().await;
+    let mut bytes = BytesMut::new();
+    let long = Message::GlobalBegin(GlobalBegin { timeout_ms: 60_000, name: "n".repeat(30_000).into() });
+    for id in 1_000..1_200 {
+        frame::write(&mut bytes, &Header::new(Kind::Request, id), &long).unwrap();
+    }
+    let answer = phase_two_answer(&request, BranchStatus::PhaseTwoCommitted);
+    frame::write(&mut bytes, &header.reply(), &answer).unwrap();
+    tokio::time::timeout(Duration::from_secs(5), peer.write(&bytes)).await.expect("the server reads on");
+    assert_eq!(status_of(peer.answer_to(commit).await), GlobalStatus::Committed);
+    for id in 1_000..1_200 {
+        assert_eq!(peer.answer_to(id).await.type_code(), 2);
+    }
+    stop(server).await;
+}
+
+#[tokio::test]
+async fn a_key_too_long_is_refused_and_told_why() {
+    let (server, address) = server(|_| {}).await;
+    let mut rm = Peer::rm(address, "2.6.0", "jdbc:a").await;
+    let xid = rm.begin().await;
+    let lock_key = format!("t:1,{}", "k".repeat(5_000));
+    let answer = rm.ask(branch(&xid, BranchType::At, "jdbc:a", &lock_key)).await;
+    let Message::BranchRegisterResponse(answer) = answer else { panic!("{answer:?}") };
+    assert!(!answer.outcome.is_success());
+    assert!(answer.outcome.message.contains("5000 bytes, at most 4096 are allowed"), "{answer:?}");
+    rm.branch(&xid, BranchType::At, "jdbc:a", "t:1").await;
     stop(server).await;
 }
 

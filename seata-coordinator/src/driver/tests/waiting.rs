@@ -271,3 +271,24 @@ async fn many_rows_are_asked_for_in_parts_and_no_more_than_a_branch_may_lock() {
     assert_eq!(driver.query_locks(Some(&holder), &rows[..5_000]).await, Ok(()));
     assert_eq!(driver.query_locks(None, &rows[..4_999]).await, Ok(()));
 }
+
+#[tokio::test]
+async fn a_row_of_too_long_a_name_is_refused() {
+    let (participants, clock) = (Scripted::new(), HandClock::at(NOON));
+    let (driver, _running) = in_memory(&participants, &clock).await;
+    let xid = driver.begin(begin(true)).await.unwrap();
+    for (table, key, limit) in [(512, 4_096, None), (513, 1, Some("512")), (1, 4_097, Some("4096"))] {
+        let mut request = branch(&xid, BranchType::At, "db", &["1", &"k".repeat(key)]);
+        request.locks[1].table = "t".repeat(table).into();
+        let refused = driver.register_branch(request).await.err().map(|error| error.to_string());
+        match limit {
+            None => assert_eq!(refused, None),
+            Some(limit) => {
+                let text = refused.expect("it is too long");
+                assert!(text.contains(&format!("at most {limit} are allowed")), "{text}");
+                assert!(text.len() < 200, "{} bytes", text.len());
+            }
+        }
+    }
+    assert_eq!(driver.locks(9).await.unwrap().len(), 2);
+}

@@ -1,6 +1,6 @@
 //! Requests that wait for others of the same client.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Instant};
 
 use bytes::Bytes;
 use seata_protocol::{Frame, frame::HeadMap};
@@ -12,14 +12,15 @@ use crate::front::incoming::Job;
 #[derive(Default)]
 pub(super) struct Backlog {
     jobs: VecDeque<Job>,
-    frames: VecDeque<Frame>,
+    /// Each with when it came.
+    frames: VecDeque<(Frame, Instant)>,
     bytes: usize,
 }
 
 /// The next of them.
 pub(super) enum Next {
     Job(Job),
-    Frame(Frame),
+    Frame(Frame, Instant),
 }
 
 impl Backlog {
@@ -38,12 +39,12 @@ impl Backlog {
         self.jobs.push_back(job);
     }
 
-    pub(super) fn push_frame(&mut self, mut frame: Frame) {
+    pub(super) fn push_frame(&mut self, mut frame: Frame, came: Instant) {
         // A copy, for the bytes of a frame keep all others alive that were read with it.
         frame.body = Bytes::copy_from_slice(&frame.body);
         frame.header.head_map = HeadMap::new();
         self.bytes += frame.body.len() + MESSAGE;
-        self.frames.push_back(frame);
+        self.frames.push_back((frame, came));
     }
 
     pub(super) fn pop(&mut self) -> Option<Next> {
@@ -52,9 +53,9 @@ impl Backlog {
                 self.bytes -= job.origin.weight + MESSAGE;
                 Some(Next::Job(job))
             }
-            None => self.frames.pop_front().map(|frame| {
+            None => self.frames.pop_front().map(|(frame, came)| {
                 self.bytes -= frame.body.len() + MESSAGE;
-                Next::Frame(frame)
+                Next::Frame(frame, came)
             }),
         };
         if self.is_empty() && (self.jobs.capacity() > 0 || self.frames.capacity() > 0) {

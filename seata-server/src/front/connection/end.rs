@@ -33,6 +33,11 @@ pub(super) enum End {
     Message(#[from] DecodeError),
     #[error("the buffers of all connections are full, and it holds the most")]
     Greedy,
+    #[error(
+        "it sent requests faster than they are carried out: {0} bytes of them wait; wait for answers before \
+         asking more"
+    )]
+    Flooding(usize),
     #[error("{0}")]
     Broken(#[from] io::Error),
 }
@@ -53,7 +58,7 @@ impl End {
             Self::Misplaced(_) => "misplaced",
             Self::Frame(_) => "frame",
             Self::Message(_) => "message",
-            Self::Greedy => "greedy",
+            Self::Greedy | Self::Flooding(_) => "greedy",
             Self::Broken(_) => "broken",
         }
     }

@@ -239,9 +239,95 @@ async fn a_request_weighs_what_it_keeps_however_short_it_came() {
     send(&mut client, &header, &register(format!("t:{}", "1,".repeat(10_000)), String::new())).await;
     settle(&mut connection);
     assert!(connection.under_way_bytes - before >= 10_000 * size_of::<seata_protocol::RowLock>());
-    assert_eq!(connection.under_way, 2);
+    let before = connection.under_way_bytes;
+    let long_keys = vec!["k".repeat(4_000); 250].join(",");
+    send(&mut client, &header, &register(format!("t:{long_keys}"), String::new())).await;
+    settle(&mut connection);
+    let weight = connection.under_way_bytes - before;
+    assert!(weight >= 1_000_000, "{weight}");
+    assert_eq!(connection.under_way, 3);
     drop(connection);
     assert_eq!(desk.clients.peers().len(), 0);
+}
+
+thread_local! {
+    static LOCK_WAITS: RefCell<Vec<Duration>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Its asker counts the time from when it asked.
+#[tokio::test]
+async fn what_waited_for_its_turn_waits_the_shorter_for_rows() {
+    let settings = FrontSettings { max_requests_per_connection: 2, ..FrontSettings::default() };
+    let desk = desk_with(settings).await;
+    let limit = Duration::from_secs(9);
+    desk.set_lock_wait(limit);
+    let (mut client, server) = duplex(1 << 20);
+    let noted: fn(Arc<Desk>, Release, Request) -> Pending<Option<Answer>> = |_, _, request| {
+        let Request::Register(request) = request else { panic!("it registers") };
+        LOCK_WAITS.with_borrow_mut(|waits| waits.push(request.lock_wait));
+        pending()
+    };
+    let mut connection = Connection::new(server, ADDRESS.parse().unwrap(), Arc::clone(&desk), noted);
+    let register = Message::BranchRegister(BranchRegister {
+        xid: "127.0.0.1:1:1".into(),
+        branch_type: BranchType::At,
+        resource_id: "jdbc:a".into(),
+        lock_key: "t:1".into(),
+        application_data: "".into(),
+    });
+    // One of three parts of a merged frame, and a frame of its own.
+    let batch = Batch { messages: vec![register.clone(); 3], ids: vec![1, 2, 3] };
+    send(&mut client, &Header::new(Kind::Request, 0), &register_tm("2.6.0", "group")).await;
+    send(&mut client, &Header::new(Kind::Oneway, 4), &Message::Merged(batch)).await;
+    send(&mut client, &Header::new(Kind::Request, 5), &register).await;
+    settle(&mut connection);
+    let pause = Duration::from_millis(50);
+    tokio::time::sleep(pause).await;
+    connection.under_way = 0;
+    settle(&mut connection);
+    let waits = LOCK_WAITS.take();
+    assert_eq!(waits[..2], [limit; 2]);
+    assert!(waits.len() == 4 && waits[2..].iter().all(|wait| *wait <= limit - pause), "{waits:?}");
+}
+
+#[tokio::test]
+async fn behind_parked_requests_the_rest_is_heard_up_to_a_limit() {
+    let settings = FrontSettings { max_requests_per_connection: 1, ..FrontSettings::default() };
+    let desk = desk_with(settings).await;
+    let (mut connection, mut client) = busy(&desk, "2.6.0").await;
+    let mut received = BytesMut::new();
+    client.read_buf(&mut received).await.unwrap();
+    let long = Message::GlobalBegin(GlobalBegin { timeout_ms: 60_000, name: "n".repeat(30_000).into() });
+    let mut flood = BytesMut::new();
+    for id in 0..200 {
+        frame::write(&mut flood, &Header::new(Kind::Request, id), &long).unwrap();
+    }
+    assert!(flood_with(&flood, &mut client, &mut connection).await.is_none());
+    let mut ping = BytesMut::new();
+    frame::write_heartbeat(&mut ping, &Header::new(Kind::Ping, 7));
+    client.write_all(&ping).await.unwrap();
+    settle(&mut connection);
+    let pong = timeout(PATIENCE, client.read_buf(&mut received)).await;
+    pong.expect("a ping is answered").unwrap();
+    let end = flood_with(&flood.repeat(3), &mut client, &mut connection).await;
+    assert_eq!(end.expect("the connection ends").reason(), "greedy");
+}
+
+async fn flood_with<F: Future<Output = Option<Answer>>>(
+    bytes: &[u8],
+    client: &mut DuplexStream,
+    connection: &mut Connection<DuplexStream, F>,
+) -> Option<End> {
+    for part in bytes.chunks(1 << 20) {
+        timeout(PATIENCE, client.write_all(part)).await.expect("it is read").unwrap();
+        // A task may only do so much in a row.
+        tokio::task::yield_now().await;
+        let end = settle_or_end(connection);
+        if end.is_some() {
+            return end;
+        }
+    }
+    None
 }
 
 #[tokio::test]
@@ -282,7 +368,7 @@ async fn a_parked_frame_keeps_nothing_of_what_came_with_it() {
     }
     settle(&mut connection);
     assert_eq!(connection.under_way, 1);
-    let Some(backlog::Next::Frame(frame)) = connection.backlog.pop() else { panic!("a frame waits") };
+    let Some(backlog::Next::Frame(frame, _)) = connection.backlog.pop() else { panic!("a frame waits") };
     let mut body = frame.body.try_into_mut().expect("nobody else has it");
     assert_eq!(body.split_off(0).capacity(), 2 + 4 + 2 + "purchase".len(), "no more than its own bytes");
 }

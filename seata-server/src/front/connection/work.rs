@@ -4,14 +4,11 @@ use std::{
     future::Future,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use seata_protocol::{Batch, BranchResponse, DecodeError, Frame, Header, Kind, Message, Version, frame};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::Instant,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Connection, MESSAGE, backlog::Next, end::End};
 use crate::front::{
@@ -38,13 +35,13 @@ where
         {
             match next {
                 Next::Job(job) => self.start(job),
-                Next::Frame(frame) => self.take(frame)?,
+                Next::Frame(frame, came) => self.take(frame, came)?,
             }
         }
         Ok(())
     }
 
-    pub(super) fn take(&mut self, frame: Frame) -> Result<(), End> {
+    pub(super) fn take(&mut self, frame: Frame, came: Instant) -> Result<(), End> {
         if frame.header.version == Version::V0 {
             self.peer.set_version_zero();
         }
@@ -73,8 +70,8 @@ where
             }
             // Answers pass those requests that wait.
             message if !is_request(&frame) => Err(End::Misplaced(message.name())),
-            Message::Merged(batch) => self.take_merged(frame.header.reply(), batch),
-            message => self.take_part(message, true, Place::Alone(frame.header.reply())),
+            Message::Merged(batch) => self.take_merged(frame.header.reply(), batch, came),
+            message => self.take_part(message, true, Place::Alone(frame.header.reply()), came),
         }
     }
 
@@ -85,21 +82,21 @@ where
     }
 
     /// Clients of different releases read different answers.
-    fn take_merged(&mut self, header: Header, batch: Batch) -> Result<(), End> {
+    fn take_merged(&mut self, header: Header, batch: Batch, came: Instant) -> Result<(), End> {
         let Batch { messages, ids } = batch;
         let has_ids = ids.len() == messages.len();
         // What it may register as within the batch does not change how the batch is answered.
         let release = self.asker.as_ref().map(|asker| asker.release);
         if has_ids && release.is_none_or(|release| release.expects_single_answers()) {
             for (message, id) in messages.into_iter().zip(ids) {
-                self.take_part(message, true, Place::Alone(Header { id, ..header.clone() }))?;
+                self.take_part(message, true, Place::Alone(Header { id, ..header.clone() }), came)?;
             }
             return Ok(());
         }
         let takes_parts = release.is_some_and(|release| release.reads_batch_results());
         if has_ids && takes_parts && self.desk.settings.batch_results {
             for (message, id) in messages.into_iter().zip(ids) {
-                self.take_part(message, true, Place::Part(header.clone(), id))?;
+                self.take_part(message, true, Place::Part(header.clone(), id), came)?;
             }
             return Ok(());
         }
@@ -109,13 +106,19 @@ where
         }
         let frame = self.merged.begin_whole(header, messages.len());
         for (index, message) in messages.into_iter().enumerate() {
-            self.take_part(message, false, Place::Whole { frame, index })?;
+            self.take_part(message, false, Place::Whole { frame, index }, came)?;
         }
         Ok(())
     }
 
     /// Registrations take effect here; all else becomes work.
-    fn take_part(&mut self, message: Message, may_wait: bool, place: Place) -> Result<(), End> {
+    fn take_part(
+        &mut self,
+        message: Message,
+        may_wait: bool,
+        place: Place,
+        came: Instant,
+    ) -> Result<(), End> {
         if let Some((answer, asker)) = registration::register(&self.desk, &self.peer, &message) {
             self.asker = asker.or_else(|| self.asker.take());
             self.answer(place, Some(answer));
@@ -132,7 +135,7 @@ where
         match requests::read(&self.desk, asker, &mut self.names, message, may_wait) {
             Asked::Request(request) => {
                 let weight = request.weight() + MESSAGE;
-                let origin = Origin { place, kind, weight, came: self.now.into_std() };
+                let origin = Origin { place, kind, weight, came };
                 self.submit(Job { origin, request });
             }
             Asked::Answered(answer) => {
@@ -156,7 +159,7 @@ where
         }
     }
 
-    fn start(&mut self, job: Job) {
+    fn start(&mut self, mut job: Job) {
         let Some(Asker { release, .. }) = self.asker else { return };
         // First this and then the look at the stage: who stops the server does it the other way round, and misses
         // none that is under way.
@@ -165,6 +168,7 @@ where
             self.peer.request_ends();
             return;
         }
+        job.request.has_waited(self.now.into_std().saturating_duration_since(job.origin.came));
         self.under_way += 1;
         self.under_way_bytes += job.origin.weight;
         self.work.push(job.origin, (self.carry_out)(Arc::clone(&self.desk), release, job.request));
@@ -182,7 +186,7 @@ where
                 self.end = Some(End::Unavailable);
                 continue;
             };
-            let ended = *ended.get_or_insert_with(|| Instant::now().into_std());
+            let ended = *ended.get_or_insert_with(Instant::now);
             self.desk.metrics.request(kind, ended.saturating_duration_since(came), answer.failed);
             self.answer(place, Some(answer.message));
         }
