@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 use hashbrown::hash_table::{Entry, HashTable};
 use seata_protocol::{ResourceId, TransactionId};
 
