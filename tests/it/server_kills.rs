@@ -64,6 +64,8 @@ async fn a_killed_server_loses_nothing_that_it_acknowledged_and_invents_nothing(
         office.ledger.assert_clean(&when);
     }
 
+    // Phase two that waits for its retry needs somebody to hear it.
+    let links = office.connect(server.address()).await;
     wait::until("phase two of everything that was decided", || async {
         match office.ledger.waiting() {
             0 => Ok(()),
@@ -71,7 +73,6 @@ async fn a_killed_server_loses_nothing_that_it_acknowledged_and_invents_nothing(
         }
     })
     .await;
-    let links = office.connect(server.address()).await;
     office.check_nothing_is_locked(&links[0]).await;
     office.ledger.assert_clean("at the end");
     let (branches, decisions) = office.ledger.acknowledged();
