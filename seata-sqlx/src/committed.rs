@@ -106,7 +106,7 @@ impl<'c, DB: Dialect> GlobalCommitted<'c, DB> {
     async fn read(mut self, caller: &Caller, call: Call<DB>) -> Result<Vec<Output<DB>>, Error> {
         self.core.check_known(&caller.mode)?;
         let statement = call.sql.as_str();
-        let rows = committed_read(DB::grammar(), statement);
+        let rows = committed_read(DB::FLAVOR, statement);
         let rows = rows.map_err(|reason| AtError::refused(reason, statement))?;
         check_arguments(&call, rows.parameters)?;
         if let Some(connection) = &mut self.connection

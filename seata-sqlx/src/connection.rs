@@ -78,7 +78,8 @@ impl<DB: Dialect> AtConnection<DB> {
         self.core.check_known(&caller.mode)?;
         let analysis = self.core.analysis(call.sql.as_str());
         match &analysis.statement {
-            Ok(Statement::Read) => self.pass(call).await,
+            // SQLite has no locks on rows.
+            Ok(Statement::Read | Statement::Lock(_)) => self.pass(call).await,
             Ok(Statement::Write(write)) if self.transaction.is_some() => {
                 self.change_in_transaction(&call, write).await.map(Answer::Complete)
             }
@@ -249,7 +250,9 @@ async fn answer_on_pool<DB: Dialect>(
     core.check_known(&caller.mode)?;
     let analysis = core.analysis(call.sql.as_str());
     let write = match &analysis.statement {
-        Ok(Statement::Read) => return Ok(Answer::Running(DB::stream_from_pool(&core.pool, call))),
+        Ok(Statement::Read | Statement::Lock(_)) => {
+            return Ok(Answer::Running(DB::stream_from_pool(&core.pool, call)));
+        }
         Ok(Statement::Write(write)) => write,
         Err(refusal) => return Err(AtError::refused(refusal.clone(), call.sql.as_str()).into()),
     };

@@ -245,7 +245,7 @@ impl<DB: Dialect> AtPoolBuilder<DB> {
 
 impl<DB: Dialect> Core<DB> {
     pub(crate) fn analysis(&self, statement: &str) -> Arc<Analysis> {
-        self.statements.analysis(DB::grammar(), statement)
+        self.statements.analysis(DB::FLAVOR, statement)
     }
 
     /// Whether nothing at all has to be known of a statement.

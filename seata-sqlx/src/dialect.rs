@@ -7,7 +7,7 @@ use futures_util::TryStreamExt;
 use sqlx::{AssertSqlSafe, Database, Either, Error, Execute, Pool, SqlSafeStr, SqlStr, error::BoxDynError};
 
 use crate::{
-    sql::{Refusal, Rows},
+    sql::{Flavor, Refusal, Rows},
     structure::{Structure, StructureCache},
     undo::{Field, Value},
 };
@@ -17,6 +17,8 @@ pub(crate) type Output<DB> = Either<<DB as Database>::QueryResult, <DB as Databa
 
 /// A database that AT mode works on. Everything specific to one stands in its implementation.
 pub trait Dialect: Database<Arguments: Clone + Sync> {
+    /// How statements are read.
+    const FLAVOR: Flavor;
     /// Begins a local transaction that is going to write.
     const BEGIN_WRITING: &'static str;
     /// Begins a local transaction of a user outside any global one.
@@ -30,9 +32,6 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
     const NEWEST_UNDO_FIRST: &'static str;
     /// The time so many days ago, with the number of days as the first parameter.
     const DAYS_AGO: &'static str;
-
-    /// The grammar that statements are parsed with.
-    fn grammar() -> &'static dyn sqlparser::dialect::Dialect;
 
     /// An identifier in quotes.
     fn quote(name: &str) -> String;

@@ -6,7 +6,7 @@ use sqlx::{Either, Error};
 
 use crate::{
     dialect::{Call, Dialect},
-    sql::Rows,
+    sql::{Rows, image_query},
     structure::Table,
     undo::{Field, Row, Value},
 };
@@ -32,20 +32,10 @@ impl From<Error> for ImageError {
 
 /// The query for the rows that a statement selects, with the statement's own arguments.
 pub(crate) fn selecting<DB: Dialect>(rows: &Rows, table: &Table, columns: &[&str]) -> String {
-    let qualifier = DB::quote(rows.alias.as_deref().unwrap_or(&table.name));
+    let qualifier = rows.qualifier(DB::FLAVOR);
     let columns: Vec<String> =
         columns.iter().map(|column| format!("{qualifier}.{}", DB::quote(column))).collect();
-    let mut sql = format!("SELECT {} FROM {}", columns.join(", "), table.reference);
-    if rows.alias.is_some() {
-        sql.push_str(&format!(" AS {qualifier}"));
-    }
-    if let Some(condition) = &rows.condition {
-        sql.push_str(&format!(" WHERE {condition}"));
-    }
-    if !rows.tail.is_empty() {
-        sql.push_str(&format!(" {}", rows.tail));
-    }
-    sql
+    image_query(DB::FLAVOR, rows, &columns.join(", "), &table.reference, "")
 }
 
 /// The rows that a query of [`selecting`] or the like gives.

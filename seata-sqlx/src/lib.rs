@@ -30,10 +30,10 @@
 //! |---|---|
 //! | `INSERT` of one row or many, with or without a column list, `DEFAULT VALUES`, `… SELECT`, `OR IGNORE`, `ON CONFLICT DO NOTHING` | undone; the keys come back from the statement itself |
 //! | `INSERT … ON CONFLICT DO UPDATE`; any `INSERT … RETURNING` | undone; run once to see which rows it touches, taken back, and run again |
-//! | `UPDATE`, `DELETE`, with alias, sub-queries, `RETURNING`, `OR IGNORE` | undone |
+//! | `UPDATE`, `DELETE`, with alias, sub-queries, `WITH`, `RETURNING`, `OR IGNORE` | undone |
 //! | `SELECT`, `VALUES`, `EXPLAIN`, `WITH … SELECT`, `PRAGMA` that only tells | passed on |
 //! | [`pool.global_committed()`](AtPool::global_committed) | a `SELECT` that sees no undecided row |
-//! | `REPLACE`, `OR REPLACE`, `OR FAIL`, `OR ROLLBACK`, `UPDATE … FROM`, `WITH` before a change, changes of a key | refused |
+//! | `REPLACE`, `OR REPLACE`, `OR FAIL`, `OR ROLLBACK`, `UPDATE … FROM`, changes of a key | refused |
 //! | DDL, `ATTACH`, `VACUUM`, `PRAGMA` that sets, `BEGIN` and its like, several statements in one call | refused |
 //! | tables without a declared key, views, virtual, temporary and attached tables | refused |
 //! | a change that fires a trigger or a referential action (`CASCADE`, `SET NULL`, `SET DEFAULT`), or whose undo would | refused |
@@ -89,7 +89,7 @@ pub use committed::GlobalCommitted;
 pub use connection::AtConnection;
 pub use data_source::{AtPool, AtPoolBuilder, Outside};
 pub use error::{AtError, AtOpenError};
-pub use sql::Refusal;
+pub use sql::{Flavor, Refusal};
 pub use transaction::AtTransaction;
 
 /// A data source on SQLite, as [`sqlx::SqlitePool`] is the pool.

@@ -122,14 +122,7 @@ impl<DB: Dialect> Undo<'_, DB> {
     }
 
     async fn structure(&mut self, table: &str) -> Result<Structure, UndoError> {
-        let rows = Rows {
-            schema: Some("main".to_owned()),
-            table: table.to_owned(),
-            alias: None,
-            condition: None,
-            tail: String::new(),
-            parameters: 0,
-        };
+        let rows = Rows::of(Some("main".to_owned()), table.to_owned());
         Ok(DB::structure(self.connection, self.structures, &rows).await??)
     }
 

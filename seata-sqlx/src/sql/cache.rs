@@ -5,9 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use sqlparser::dialect::Dialect;
-
-use super::{Analysis, analyse};
+use super::{Analysis, Flavor, analyse};
 
 /// How many statement texts are kept. A text is dropped when it was not used while as many others were.
 const GENERATION: usize = 512;
@@ -23,11 +21,11 @@ struct Generations {
 }
 
 impl StatementCache {
-    pub(crate) fn analysis(&self, dialect: &dyn Dialect, sql: &str) -> Arc<Analysis> {
+    pub(crate) fn analysis(&self, flavor: Flavor, sql: &str) -> Arc<Analysis> {
         if let Some(known) = self.generations().find(sql) {
             return known;
         }
-        let analysis = Arc::new(analyse(dialect, sql));
+        let analysis = Arc::new(analyse(flavor, sql));
         self.generations().insert(sql.into(), analysis.clone());
         analysis
     }
@@ -57,17 +55,15 @@ impl Generations {
 
 #[cfg(test)]
 mod tests {
-    use sqlparser::dialect::SQLiteDialect;
-
     use super::*;
 
     #[test]
     fn what_is_used_stays_and_the_rest_goes() {
         let cache = StatementCache::default();
-        let kept = cache.analysis(&SQLiteDialect {}, "SELECT 'kept'");
+        let kept = cache.analysis(Flavor::Sqlite, "SELECT 'kept'");
         for number in 0..3 * GENERATION {
-            cache.analysis(&SQLiteDialect {}, &format!("SELECT {number}"));
-            let again = cache.analysis(&SQLiteDialect {}, "SELECT 'kept'");
+            cache.analysis(Flavor::Sqlite, &format!("SELECT {number}"));
+            let again = cache.analysis(Flavor::Sqlite, "SELECT 'kept'");
             assert!(Arc::ptr_eq(&kept, &again), "forgotten after {number}");
         }
         let generations = cache.generations();

@@ -2,14 +2,31 @@
 
 mod analysis;
 mod cache;
+mod change;
+mod clauses;
+mod definitions;
+mod flavor;
 mod gaps;
+mod image;
+mod insert;
+mod others;
 mod parameters;
+mod query;
 mod refusal;
+mod settings;
+mod statement;
+mod target;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod volatile;
+mod words;
 
-pub(crate) use analysis::Rows;
-pub(crate) use analysis::{Analysis, Kind, Statement, Write, analyse, committed_read};
+pub(crate) use analysis::analyse;
 pub(crate) use cache::StatementCache;
+pub(crate) use definitions::{conflict_clause, trigger_events};
+pub use flavor::Flavor;
+pub(crate) use image::image_query;
+pub(crate) use query::committed_read;
 pub use refusal::Refusal;
-pub(crate) use tokens::{conflict_clause, trigger_events};
+pub(crate) use statement::{Analysis, Given, Inserted, Kind, Rows, Statement, Swallowed, Write};

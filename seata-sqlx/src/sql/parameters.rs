@@ -2,13 +2,48 @@
 
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::Refusal;
+use super::{Flavor, Refusal};
 
-/// Gives every parameter the number of its argument, as `?1`, and returns the highest.
-///
+/// Gives every parameter the number of its argument, where the database has numbers for them, and returns the highest.
+pub(super) fn number(flavor: Flavor, tokens: &mut [TokenWithSpan]) -> Result<usize, Refusal> {
+    match flavor {
+        Flavor::Sqlite => number_sqlite(tokens),
+        Flavor::MySql => count(tokens),
+        Flavor::Postgres => highest(tokens),
+    }
+}
+
+/// Each `?` takes the next argument.
+fn count(tokens: &[TokenWithSpan]) -> Result<usize, Refusal> {
+    let mut count = 0;
+    for token in tokens {
+        match &token.token {
+            Token::Placeholder(text) if text == "?" => count += 1,
+            Token::Placeholder(text) => return Err(Refusal::NamedParameter(text.clone())),
+            _ => {}
+        }
+    }
+    Ok(count)
+}
+
+/// `$7` takes the seventh.
+fn highest(tokens: &[TokenWithSpan]) -> Result<usize, Refusal> {
+    /// The protocol's own limit.
+    const MAX: usize = 65_535;
+    let mut highest = 0;
+    for token in tokens {
+        let Token::Placeholder(text) = &token.token else { continue };
+        match text.strip_prefix('$').map(str::parse) {
+            Some(Ok(number @ 1..=MAX)) => highest = highest.max(number),
+            _ => return Err(Refusal::NamedParameter(text.clone())),
+        }
+    }
+    Ok(highest)
+}
+
 /// SQLite numbers parameters by its own rule, and sqlx looks their arguments up by another; an image
 /// query that keeps only some of them must go through both, or it would bind something else.
-pub(super) fn number(tokens: &mut [TokenWithSpan]) -> Result<usize, Refusal> {
+fn number_sqlite(tokens: &mut [TokenWithSpan]) -> Result<usize, Refusal> {
     let mut slots: Vec<Option<String>> = Vec::new();
     let mut slot_of_token = Vec::new();
     for (position, token) in tokens.iter().enumerate() {
@@ -64,7 +99,7 @@ mod tests {
 
     fn numbered(sql: &str) -> Result<(Vec<String>, usize), Refusal> {
         let mut tokens = Tokenizer::new(&SQLiteDialect {}, sql).tokenize_with_location().unwrap();
-        let highest = number(&mut tokens)?;
+        let highest = number(Flavor::Sqlite, &mut tokens)?;
         let texts = tokens.into_iter().filter_map(|token| match token.token {
             Token::Placeholder(text) => Some(text),
             _ => None,
@@ -105,7 +140,7 @@ mod tests {
             "SELECT ?5, ?",
         ] {
             let mut tokens = Tokenizer::new(&SQLiteDialect {}, sql).tokenize_with_location().unwrap();
-            let highest = number(&mut tokens).unwrap();
+            let highest = number(Flavor::Sqlite, &mut tokens).unwrap();
             let rewritten: String = tokens.iter().map(|token| token.token.to_string()).collect();
             let mut results = Vec::new();
             for text in [sql, &rewritten] {

@@ -21,9 +21,38 @@ pub enum Refusal {
     /// The statement changes how the connection works.
     #[error("PRAGMA {0} changes the connection or the file; set it in the connect options")]
     Pragma(String),
-    /// A CTE stands before a data change.
-    #[error("WITH before INSERT, UPDATE or DELETE is not undone; use sub-queries in its place")]
+    /// The statement changes a setting that images, names or the end of the transaction hang on.
+    #[error(
+        "SET {0} may change what statements mean, or when the transaction ends; set it in the connect options"
+    )]
+    Setting(String),
+    /// A part of WITH changes rows.
+    #[error(
+        "a change inside WITH is not undone; run it as a statement of its own, with RETURNING where it is needed"
+    )]
     With,
+    /// The statement runs others that nobody sees.
+    #[error("{0} runs statements that are not seen and cannot be undone; run them one by one")]
+    Hidden(String),
+    /// The statement writes or reads rows past images.
+    #[error("{0} goes past images and cannot be undone; use INSERT or SELECT")]
+    Bulk(String),
+    /// MERGE.
+    #[error("MERGE is not undone; use INSERT … ON CONFLICT DO UPDATE, or UPDATE and INSERT")]
+    Merge,
+    /// A SELECT that creates a table or writes a file.
+    #[error(
+        "SELECT … {0} creates a table or writes a file, which is not undone; use INSERT … SELECT into a table"
+    )]
+    Into(String),
+    /// The statement sets columns of joined tables without saying whose.
+    #[error(
+        "which of the joined tables is changed cannot be told; qualify each column that is set with its table"
+    )]
+    UnqualifiedColumn,
+    /// The changed table is not one of those named, or not one alone.
+    #[error("{0} is not the name of one table of the statement alone; give each table an alias of its own")]
+    Target(String),
     /// The statement changes rows joined from other tables.
     #[error("{0} is not undone; use a sub-query in WHERE or SET")]
     Join(&'static str),
@@ -47,7 +76,7 @@ pub enum Refusal {
     #[error("{0} could not be copied into the image query word for word; write it more plainly")]
     NotReproducible(&'static str),
     /// A parameter has a name that sqlx does not bind.
-    #[error("the parameter {0} has a name, which sqlx does not bind for SQLite; use ? or ?1")]
+    #[error("the parameter {0} is not one that sqlx binds; use ? (SQLite, MySQL) or $1 (PostgreSQL)")]
     NamedParameter(String),
     /// There is no such table in the main database.
     #[error("there is no table {0} in the main database")]
@@ -128,8 +157,8 @@ pub enum Refusal {
         /// As in the table's definition: `ON DELETE CASCADE`.
         action: String,
     },
-    /// A global-committed read over something else than one table.
-    #[error("a global-committed read takes a SELECT from one table; {0}")]
+    /// A locking or global-committed read over something else than one table.
+    #[error("a read that looks at row locks takes a SELECT from one table; {0}")]
     NotLockable(&'static str),
     /// The undo table itself.
     #[error("{0} is the undo table of this data source and belongs to it")]

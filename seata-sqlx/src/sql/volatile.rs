@@ -2,7 +2,7 @@
 
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::tokens::keyword;
+use super::{Flavor, tokens::keyword};
 
 /// What a function's value hangs on beside its arguments.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -16,15 +16,67 @@ pub(super) enum Cause {
 }
 
 /// The first call among these words whose value hangs on one of `causes`, as its name.
-pub(super) fn find(tokens: &[TokenWithSpan], causes: &[Cause]) -> Option<String> {
+pub(super) fn find(flavor: Flavor, tokens: &[TokenWithSpan], causes: &[Cause]) -> Option<String> {
     (0..tokens.len()).find_map(|index| {
         let name = keyword(&tokens[index].token);
-        let cause = cause(&name, arguments(&tokens[index + 1..]))?;
-        causes.contains(&cause).then(|| name.to_ascii_lowercase())
+        let arguments = arguments(&tokens[index + 1..]);
+        let cause = match flavor {
+            Flavor::Sqlite => sqlite(&name, arguments),
+            Flavor::MySql => mysql(&name, arguments.is_some()),
+            Flavor::Postgres => postgres(&name, arguments.is_some()),
+        };
+        causes.contains(&cause?).then(|| name.to_ascii_lowercase())
     })
 }
 
-fn cause(name: &str, arguments: Option<&[TokenWithSpan]>) -> Option<Cause> {
+/// `set_config`, which is SET in a SELECT.
+pub(super) fn changes_settings(tokens: &[TokenWithSpan]) -> Option<String> {
+    let found = tokens.iter().find(|token| keyword(&token.token) == "SET_CONFIG");
+    found.map(|_| "by set_config()".to_owned())
+}
+
+/// NOW() and its kin stand still while SET timestamp says so.
+fn mysql(name: &str, is_call: bool) -> Option<Cause> {
+    match name {
+        "CURRENT_TIME" | "CURRENT_DATE" | "CURRENT_TIMESTAMP" | "LOCALTIME" | "LOCALTIMESTAMP"
+        | "UTC_DATE" | "UTC_TIME" | "UTC_TIMESTAMP" => Some(Cause::Time),
+        _ if !is_call => None,
+        "NOW" | "CURDATE" | "CURTIME" | "UNIX_TIMESTAMP" => Some(Cause::Time),
+        "RAND" | "UUID" | "UUID_SHORT" | "SYS_GUID" | "SYSDATE" | "RANDOM_BYTES" | "SLEEP" | "GET_LOCK"
+        | "RELEASE_LOCK" | "BENCHMARK" | "NEXTVAL" | "LASTVAL" | "SETVAL" => Some(Cause::Chance),
+        "LAST_INSERT_ID" | "ROW_COUNT" | "FOUND_ROWS" => Some(Cause::LastStatement),
+        _ => None,
+    }
+}
+
+/// now() and its kin stand still in a transaction.
+fn postgres(name: &str, is_call: bool) -> Option<Cause> {
+    match name {
+        _ if !is_call => None,
+        "RANDOM"
+        | "RANDOM_NORMAL"
+        | "SETSEED"
+        | "GEN_RANDOM_UUID"
+        | "GEN_RANDOM_BYTES"
+        | "UUIDV4"
+        | "UUIDV7"
+        | "UUID_GENERATE_V1"
+        | "UUID_GENERATE_V1MC"
+        | "UUID_GENERATE_V4"
+        | "CLOCK_TIMESTAMP"
+        | "TIMEOFDAY"
+        | "STATEMENT_TIMESTAMP"
+        | "NEXTVAL"
+        | "SETVAL"
+        | "PG_SLEEP"
+        | "PG_TRY_ADVISORY_LOCK"
+        | "PG_TRY_ADVISORY_XACT_LOCK" => Some(Cause::Chance),
+        "LASTVAL" | "CURRVAL" => Some(Cause::LastStatement),
+        _ => None,
+    }
+}
+
+fn sqlite(name: &str, arguments: Option<&[TokenWithSpan]>) -> Option<Cause> {
     if matches!(name, "CURRENT_TIME" | "CURRENT_DATE" | "CURRENT_TIMESTAMP") {
         return Some(Cause::Time);
     }

@@ -13,7 +13,7 @@ use sqlx::{
 
 use crate::{
     dialect::{Call, Dialect, Output, rows},
-    sql::{Refusal, Rows},
+    sql::{Flavor, Refusal, Rows},
     structure::{Structure, StructureCache},
     undo::{Field, Value},
 };
@@ -25,6 +25,7 @@ const VARCHAR: i32 = 12;
 const LONGVARBINARY: i32 = -4;
 
 impl Dialect for Sqlite {
+    const FLAVOR: Flavor = Flavor::Sqlite;
     // A deferred BEGIN that reads first fails with BUSY_SNAPSHOT when it comes to write.
     const BEGIN_WRITING: &'static str = "BEGIN IMMEDIATE";
     const BEGIN: &'static str = "BEGIN";
@@ -32,10 +33,6 @@ impl Dialect for Sqlite {
     // Where `undo_created` could not keep two apart, as in rows of earlier versions, the ids tell.
     const NEWEST_UNDO_FIRST: &'static str = "log_created DESC, branch_id DESC";
     const DAYS_AGO: &'static str = "strftime('%Y-%m-%d %H:%M:%f', 'now', '-' || ?1 || ' days')";
-
-    fn grammar() -> &'static dyn sqlparser::dialect::Dialect {
-        &sqlparser::dialect::SQLiteDialect {}
-    }
 
     fn quote(name: &str) -> String {
         format!("\"{}\"", name.replace('"', "\"\""))

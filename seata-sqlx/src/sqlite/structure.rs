@@ -80,7 +80,7 @@ async fn load(connection: &mut SqliteConnection, wanted: &str) -> Result<Result<
         columns,
         triggers: triggers(connection, &name).await?,
         references: references(connection, &name, &key).await?,
-        declared_conflict: definition.and_then(|sql| conflict_clause(Sqlite::grammar(), &sql)),
+        declared_conflict: definition.and_then(|sql| conflict_clause(&sql)),
         key,
         key_collations: collations,
         reference: format!("main.{}", Sqlite::quote(&name)),
@@ -129,7 +129,7 @@ async fn triggers(connection: &mut SqliteConnection, table: &str) -> Result<Vec<
     let found = query(connection, TRIGGERS, &[table]).await?;
     let trigger = |row: SqliteRow| {
         let sql: String = row.try_get(1)?;
-        Ok(Trigger { name: row.try_get(0)?, events: trigger_events(Sqlite::grammar(), &sql) })
+        Ok(Trigger { name: row.try_get(0)?, events: trigger_events(&sql) })
     };
     found.into_iter().map(trigger).collect()
 }

@@ -1,13 +1,9 @@
-//! SQLite's grammar where the parser does not follow it.
-//!
-//! For the parser's eyes alone, what it lacks is replaced by something of the same shape or left out. What
-//! is run, and what image queries copy, stays as it was written: both are cut from the text.
+//! SQLite's.
 
 use sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
-use super::tokens::keyword;
+use crate::sql::tokens::keyword;
 
-/// The statement in words that the parser knows.
 pub(super) fn bridge(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let words: Vec<String> = tokens.iter().map(|token| keyword(&token.token)).collect();
     let word = |index: usize| words.get(index).map_or("", String::as_str);

@@ -1,0 +1,347 @@
+//! INSERT, UPDATE and DELETE.
+
+use sqlparser::{
+    ast::{self, FromTable, SqliteOnConflict, TableWithJoins},
+    tokenizer::{Location, TokenWithSpan},
+};
+
+use super::{
+    Flavor, Inserted, Kind, Refusal, Rows, Swallowed, Write,
+    clauses::{Clauses, outer_words, verb},
+    insert,
+    target::{Target, assigned, tables_of},
+    tokens::{keyword, offset},
+    volatile,
+    words::Words,
+};
+
+/// `WITH … UPDATE` and the like.
+pub(super) fn stands_behind_with(tokens: &[TokenWithSpan]) -> bool {
+    let words = outer_words(tokens);
+    matches!(words[verb(tokens, &words)].as_str(), "INSERT" | "UPDATE" | "DELETE" | "REPLACE" | "MERGE")
+}
+
+/// Analyses a statement that begins with one of these, or with WITH before it.
+pub(super) fn write(flavor: Flavor, sql: &str, tokens: &[TokenWithSpan]) -> Result<Write, Refusal> {
+    let end = tokens.last().map(|token| token.span.end);
+    let words = Words::new(flavor, sql, tokens.to_vec())?;
+    let clauses = Clauses::find(&words.tokens);
+    let statement = words.parse()?;
+    let change = Change { words: &words, clauses };
+    let parts = change.parts(statement)?;
+    let may_skip = match parts.or {
+        None | Some(SqliteOnConflict::Abort) => parts.may_skip,
+        Some(SqliteOnConflict::Ignore) => true,
+        Some(SqliteOnConflict::Replace) => return Err(Refusal::Replace),
+        Some(SqliteOnConflict::Rollback) => return Err(Refusal::OnFailure("ROLLBACK")),
+        Some(SqliteOnConflict::Fail) => return Err(Refusal::OnFailure("FAIL")),
+    };
+    if let Some(function) = change.unseen_choice(&parts.kind, parts.has_returning) {
+        return Err(Refusal::Volatile(function));
+    }
+    let returning_at = change.returning_at(&parts, end);
+    Ok(Write {
+        hangs_on_time: change.hangs_on_time(&parts.kind),
+        kind: parts.kind,
+        rows: parts.rows,
+        inserted: parts.inserted,
+        may_skip,
+        has_returning: parts.has_returning,
+        returning_at,
+    })
+}
+
+struct Parts {
+    kind: Kind,
+    rows: Rows,
+    inserted: Option<Inserted>,
+    or: Option<SqliteOnConflict>,
+    may_skip: bool,
+    has_returning: bool,
+}
+
+struct Change<'a> {
+    words: &'a Words<'a>,
+    clauses: Clauses,
+}
+
+impl Change<'_> {
+    fn parts(&self, statement: ast::Statement) -> Result<Parts, Refusal> {
+        match statement {
+            ast::Statement::Insert(insert) => self.insert(*Box::new(insert)),
+            ast::Statement::Update(update) => self.update(update),
+            ast::Statement::Delete(delete) => self.delete(delete),
+            // WITH before a change parses as a query.
+            ast::Statement::Query(query) => {
+                if !query.with.iter().flat_map(|with| &with.cte_tables).all(|part| insert::reads(&part.query))
+                {
+                    return Err(Refusal::With);
+                }
+                match *query.body {
+                    ast::SetExpr::Insert(statement)
+                    | ast::SetExpr::Update(statement)
+                    | ast::SetExpr::Delete(statement) => {
+                        let parts = self.parts(statement)?;
+                        let shadows =
+                            |part: &ast::Cte| part.alias.name.value.eq_ignore_ascii_case(&parts.rows.table);
+                        if query.with.iter().flat_map(|with| &with.cte_tables).any(shadows) {
+                            return Err(Refusal::NotReproducible("a WITH that is called as the table"));
+                        }
+                        Ok(parts)
+                    }
+                    _ => Err(Refusal::NotUnderstood("it parses as a query".to_owned())),
+                }
+            }
+            other => Err(Refusal::NotUnderstood(format!("it parses as {other}"))),
+        }
+    }
+
+    fn insert(&self, statement: ast::Insert) -> Result<Parts, Refusal> {
+        let (kind, target, may_skip) = insert::kind(self.words.flavor, &statement)?;
+        let inserted = insert::inserted(self.words, &statement)?;
+        let rows = Rows { parameters: self.words.parameters, ..Rows::of(target.schema, target.table) };
+        Ok(Parts {
+            kind,
+            rows,
+            inserted: Some(inserted),
+            or: statement.or,
+            may_skip,
+            has_returning: statement.returning.is_some(),
+        })
+    }
+
+    fn update(&self, update: ast::Update) -> Result<Parts, Refusal> {
+        let flavor = self.words.flavor;
+        let others = match &update.from {
+            None => &[],
+            Some(ast::UpdateTableFromKind::AfterSet(tables)) if flavor == Flavor::Postgres => {
+                tables.as_slice()
+            }
+            Some(_) => return Err(Refusal::Join("UPDATE … FROM or JOIN")),
+        };
+        let columns = assigned(flavor, &update.assignments)?;
+        let tables = std::slice::from_ref(&update.table);
+        let is_joined = !update.table.joins.is_empty();
+        let target = match flavor {
+            _ if !is_joined => Target::single(flavor, &update.table)?,
+            Flavor::MySql => joined_target(flavor, tables, &columns)?,
+            _ => return Err(Refusal::Join("UPDATE … FROM or JOIN")),
+        };
+        let columns = columns.into_iter().map(|(_, column)| column).collect();
+        let has_tail = !update.order_by.is_empty() || update.limit.is_some();
+        let rows = self.rows(target, tables, others, update.selection.as_ref(), has_tail)?;
+        Ok(Parts {
+            kind: Kind::Update { columns },
+            rows,
+            inserted: None,
+            or: update.or,
+            may_skip: flavor == Flavor::MySql && self.ignores(),
+            has_returning: update.returning.is_some(),
+        })
+    }
+
+    fn delete(&self, delete: ast::Delete) -> Result<Parts, Refusal> {
+        let flavor = self.words.flavor;
+        let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &delete.from;
+        let is_joined = from.len() > 1 || from.iter().any(|table| !table.joins.is_empty());
+        let using = delete.using.as_deref();
+        let has_tail = !delete.order_by.is_empty() || delete.limit.is_some();
+        let condition = delete.selection.as_ref();
+        let rows = match (flavor, delete.tables.as_slice(), using) {
+            (_, [], None) if !is_joined => {
+                let target = Target::single(flavor, &from[0])?;
+                self.rows(target, from, &[], condition, has_tail)?
+            }
+            (Flavor::Postgres, [], Some(using)) if !is_joined => {
+                let target = Target::single(flavor, &from[0])?;
+                self.rows(target, from, using, condition, has_tail)?
+            }
+            (Flavor::MySql, [name], None) => {
+                let target = deleted_from(flavor, name, from)?;
+                self.rows(target, from, &[], condition, has_tail)?
+            }
+            (Flavor::MySql, [], Some(using)) if !is_joined => {
+                let name = Target::single(flavor, &from[0])?;
+                let target = Target::among(&tables_of(flavor, using), &name.table)?;
+                self.rows_of(target, using, self.clauses.others.clone(), condition, has_tail)?
+            }
+            _ if from.len() > 1 || delete.tables.len() > 1 => {
+                return Err(Refusal::Join("DELETE from several tables"));
+            }
+            _ => return Err(Refusal::Join("DELETE … USING or JOIN")),
+        };
+        Ok(Parts {
+            kind: Kind::Delete,
+            rows,
+            inserted: None,
+            or: None,
+            may_skip: flavor == Flavor::MySql && self.ignores(),
+            has_returning: delete.returning.is_some(),
+        })
+    }
+
+    /// `UPDATE IGNORE`, `DELETE QUICK IGNORE`.
+    fn ignores(&self) -> bool {
+        let tokens = &self.words.tokens[self.clauses.with.end..];
+        let words = tokens.iter().skip(1).map(|token| keyword(&token.token));
+        let mut modifiers =
+            words.take_while(|word| matches!(word.as_str(), "LOW_PRIORITY" | "QUICK" | "IGNORE"));
+        modifiers.any(|word| word == "IGNORE")
+    }
+
+    /// `tables` stand where the changed table does, `others` behind FROM or USING.
+    fn rows(
+        &self,
+        target: Target,
+        tables: &[TableWithJoins],
+        others: &[TableWithJoins],
+        condition: Option<&ast::Expr>,
+        has_tail: bool,
+    ) -> Result<Rows, Refusal> {
+        let mut rows = self.rows_of(target, tables, self.clauses.tables.clone(), condition, has_tail)?;
+        if others.is_empty() == self.clauses.others.is_empty() {
+            if !others.is_empty() {
+                if self.words.tables(self.clauses.others.clone())? != others {
+                    return Err(Refusal::NotReproducible("the list of tables"));
+                }
+                let (own, others) = (self.clauses.tables.clone(), self.clauses.others.clone());
+                rows.source = Some(format!("{}, {}", self.words.text(own), self.words.text(others)));
+            }
+            Ok(rows)
+        } else {
+            Err(Refusal::NotReproducible("the list of tables"))
+        }
+    }
+
+    fn rows_of(
+        &self,
+        target: Target,
+        tables: &[TableWithJoins],
+        place: std::ops::Range<usize>,
+        condition: Option<&ast::Expr>,
+        has_tail: bool,
+    ) -> Result<Rows, Refusal> {
+        let (words, clauses) = (self.words, &self.clauses);
+        if words.tables(place.clone())? != tables {
+            return Err(Refusal::NotReproducible("the list of tables"));
+        }
+        words.check_condition(clauses.condition.clone(), condition)?;
+        if has_tail == clauses.tail.is_empty() {
+            return Err(Refusal::NotReproducible("ORDER BY or LIMIT"));
+        }
+        let is_joined = tables.len() > 1 || tables.iter().any(|table| !table.joins.is_empty());
+        let swallowed = self.swallowed(place.end)?;
+        Ok(Rows {
+            with: words.text(clauses.with.clone()),
+            schema: target.schema,
+            table: target.table,
+            alias: target.alias,
+            only: target.only,
+            source: is_joined.then(|| words.text(place)),
+            condition: condition.map(|_| words.text(clauses.condition.clone())),
+            tail: words.text(clauses.tail.clone()),
+            lock: String::new(),
+            parameters: words.parameters,
+            swallowed,
+        })
+    }
+
+    /// What stands between the tables and the condition (SET), and behind them (RETURNING).
+    fn swallowed(&self, tables_end: usize) -> Result<Swallowed, Refusal> {
+        let (words, clauses) = (self.words, &self.clauses);
+        if words.flavor != Flavor::MySql {
+            return Ok(Swallowed::default());
+        }
+        let all = words.tokens.len();
+        let starts = [&clauses.condition, &clauses.tail].into_iter().filter(|clause| !clause.is_empty());
+        let start = starts.map(|clause| clause.start).min().unwrap_or(all);
+        let end = [clauses.condition.end, clauses.tail.end].into_iter().max().unwrap_or(0).max(start);
+        let before_condition = words.placeholders(tables_end..start);
+        let after_condition = words.placeholders(end..all);
+        let in_tail = words.placeholders(clauses.tail.clone());
+        if after_condition > 0 && in_tail > 0 {
+            return Err(Refusal::NotReproducible("the order of the parameters"));
+        }
+        Ok(Swallowed { before_source: 0, before_condition, after_condition })
+    }
+
+    fn returning_at(&self, parts: &Parts, end: Option<Location>) -> Option<usize> {
+        let end = end.map(|end| offset(self.words.sql, end));
+        match self.words.flavor {
+            // SQLite wants RETURNING before ORDER BY and LIMIT.
+            Flavor::Sqlite => end.filter(|_| parts.rows.tail.is_empty()),
+            Flavor::Postgres => end,
+            Flavor::MySql => match parts.kind {
+                Kind::Update { .. } => None,
+                _ => end.filter(|_| parts.rows.source.is_none()),
+            },
+        }
+    }
+
+    /// A function by which the statement may touch other rows, or write other keys, than were seen before it ran. Without
+    /// RETURNING the touched rows are known; a DELETE and an INSERT can be checked by what is there afterwards.
+    fn unseen_choice(&self, kind: &Kind, has_returning: bool) -> Option<String> {
+        use volatile::Cause::{Chance, LastStatement, Time};
+        let flavor = self.words.flavor;
+        let tokens = &self.words.tokens;
+        let choosing = || {
+            let Clauses { with, tables, others, condition, tail, .. } = &self.clauses;
+            [with, tables, others, condition, tail].map(|clause| &tokens[clause.clone()])
+        };
+        match kind {
+            // MySQL never tells which rows an UPDATE touched.
+            Kind::Update { .. } if has_returning || flavor == Flavor::MySql => {
+                let causes: &[_] = if flavor == Flavor::Sqlite { &[Chance, Time] } else { &[Chance] };
+                choosing().into_iter().find_map(|clause| volatile::find(flavor, clause, causes))
+            }
+            Kind::Upsert { .. } if has_returning => {
+                let chooses =
+                    |token: &TokenWithSpan| matches!(keyword(&token.token).as_str(), "SELECT" | "WHERE");
+                let choice = tokens.iter().position(chooses).unwrap_or(tokens.len());
+                volatile::find(flavor, tokens, &[Chance, LastStatement]).or_else(|| {
+                    let time: &[_] = if flavor == Flavor::Sqlite { &[Time] } else { &[] };
+                    volatile::find(flavor, &tokens[choice..], time)
+                })
+            }
+            // Run twice, so that the last statement is this one.
+            Kind::Upsert { .. } => volatile::find(flavor, tokens, &[LastStatement]),
+            Kind::Insert if has_returning => volatile::find(flavor, tokens, &[LastStatement]),
+            _ => None,
+        }
+    }
+
+    fn hangs_on_time(&self, kind: &Kind) -> bool {
+        let flavor = self.words.flavor;
+        if flavor != Flavor::MySql || matches!(kind, Kind::Insert) {
+            return false;
+        }
+        let Clauses { with, tables, others, condition, tail, .. } = &self.clauses;
+        [with, tables, others, condition, tail].into_iter().any(|clause| {
+            volatile::find(flavor, &self.words.tokens[clause.clone()], &[volatile::Cause::Time]).is_some()
+        })
+    }
+}
+
+/// The table whose columns are set, where several are joined.
+fn joined_target(
+    flavor: Flavor,
+    tables: &[TableWithJoins],
+    columns: &[(Option<String>, String)],
+) -> Result<Target, Refusal> {
+    let mut names = columns.iter().map(|(table, _)| table.as_deref());
+    let Some(Some(name)) = names.next() else { return Err(Refusal::UnqualifiedColumn) };
+    for other in names {
+        match other {
+            None => return Err(Refusal::UnqualifiedColumn),
+            Some(other) if other != name => return Err(Refusal::Join("UPDATE of several tables")),
+            Some(_) => {}
+        }
+    }
+    Target::among(&tables_of(flavor, tables), name)
+}
+
+/// `DELETE a FROM t AS a JOIN …`
+fn deleted_from(flavor: Flavor, name: &ast::ObjectName, from: &[TableWithJoins]) -> Result<Target, Refusal> {
+    let name = Target::named(flavor, name)?;
+    Target::among(&tables_of(flavor, from), &name.table)
+}

@@ -1,0 +1,7 @@
+//! PostgreSQL's.
+
+use sqlparser::tokenizer::TokenWithSpan;
+
+pub(super) fn bridge(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    tokens
+}

@@ -1,0 +1,128 @@
+//! What AT mode has to know of a statement.
+
+use super::{Flavor, Refusal};
+
+/// What a statement is.
+#[derive(Debug)]
+pub(crate) struct Analysis {
+    pub(crate) statement: Result<Statement, Refusal>,
+    /// It is one that changes rows, undone or refused: what `outside` looks at.
+    pub(crate) changes_rows: bool,
+}
+
+/// A statement that AT mode lets run.
+#[derive(Debug)]
+pub(crate) enum Statement {
+    /// It changes no rows, and nothing that undoing hangs on.
+    Read,
+    /// It changes rows of one table.
+    Write(Write),
+    /// It reads rows of one table and locks them (`SELECT … FOR UPDATE`). [`Rows::lock`] holds its lock clause.
+    Lock(Rows),
+}
+
+/// A statement that changes rows of one table.
+#[derive(Debug)]
+pub(crate) struct Write {
+    pub(crate) kind: Kind,
+    /// The rows it starts from; for an INSERT only the table.
+    pub(crate) rows: Rows,
+    /// What an INSERT or upsert says of its rows; `None` for the other kinds.
+    pub(crate) inserted: Option<Inserted>,
+    /// `IGNORE`, `OR IGNORE`, `ON CONFLICT DO NOTHING`: rows may be passed over.
+    pub(crate) may_skip: bool,
+    /// The condition asks for the time of the statement. Image and statement choose the same rows only if the
+    /// clock stands still for both (MySQL: `SET timestamp`), or if the database tells which rows it touched.
+    pub(crate) hangs_on_time: bool,
+    /// The user reads rows back.
+    pub(crate) has_returning: bool,
+    /// Where in the text a RETURNING clause ends, or would stand; `None` where one cannot be put. Whether the
+    /// database has the clause is another question.
+    pub(crate) returning_at: Option<usize>,
+}
+
+/// The kinds of change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Insert,
+    /// INSERT … ON CONFLICT … DO UPDATE, ON DUPLICATE KEY UPDATE, with the columns it sets.
+    Upsert {
+        columns: Vec<String>,
+    },
+    /// With the columns it sets.
+    Update {
+        columns: Vec<String>,
+    },
+    Delete,
+}
+
+/// What an INSERT says of its rows.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Inserted {
+    /// The columns it lists; empty where it lists none and means all.
+    pub(crate) columns: Vec<String>,
+    /// One for each row, each with as many values as columns are meant (none: DEFAULT VALUES); `None` where
+    /// a query gives them.
+    pub(crate) rows: Option<Vec<Vec<Given>>>,
+}
+
+/// What an INSERT gives a column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Given {
+    /// `DEFAULT`.
+    Default,
+    /// `NULL`.
+    Null,
+    /// The argument with this number, counted from 1.
+    Parameter(usize),
+    /// A number or a text, in the user's words.
+    Literal(String),
+    /// Anything else, in the user's words, and the numbers of the arguments in it, in order.
+    Expression { text: String, parameters: Vec<usize> },
+}
+
+/// Rows of one table, as a statement selects them. All texts are the user's own words; names are the names
+/// meant, without quotes and folded as the database folds them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// `WITH …` before the statement, or nothing.
+    pub(crate) with: String,
+    pub(crate) schema: Option<String>,
+    pub(crate) table: String,
+    pub(crate) alias: Option<String>,
+    /// `ONLY`: not those of tables that inherit from it.
+    pub(crate) only: bool,
+    /// What would stand behind FROM, the table included, where others are joined to it; a row may then be
+    /// selected several times, and in an outer join not at all (its key is NULL).
+    pub(crate) source: Option<String>,
+    /// What stands behind WHERE.
+    pub(crate) condition: Option<String>,
+    /// ORDER BY and LIMIT.
+    pub(crate) tail: String,
+    /// The lock clause of a SELECT, or nothing: `FOR UPDATE SKIP LOCKED`.
+    pub(crate) lock: String,
+    /// How many arguments the whole statement needs.
+    pub(crate) parameters: usize,
+    /// Where an image query must consume arguments it has no use for.
+    pub(crate) swallowed: Swallowed,
+}
+
+/// Numbers of positional arguments (MySQL) that stand where an image query has nothing in their place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Swallowed {
+    pub(crate) before_source: usize,
+    pub(crate) before_condition: usize,
+    pub(crate) after_condition: usize,
+}
+
+impl Rows {
+    /// All rows of a table.
+    pub(crate) fn of(schema: Option<String>, table: String) -> Self {
+        Self { schema, table, ..Self::default() }
+    }
+
+    /// By what name the columns of the table are qualified in an image query, in quotes.
+    pub(crate) fn qualifier(&self, flavor: Flavor) -> String {
+        flavor.quote(self.alias.as_deref().unwrap_or(&self.table))
+    }
+}

@@ -1,0 +1,3 @@
+//! What statements are, by database.
+
+mod sqlite;

@@ -1,0 +1,136 @@
+//! A statement as words, and its own words copied out of it.
+
+use std::ops::Range;
+
+use sqlparser::{
+    ast,
+    parser::Parser,
+    tokenizer::{Span, Token, TokenWithSpan},
+};
+
+use super::{
+    Flavor, Refusal, gaps, parameters,
+    tokens::{Offsets, depth, significant},
+};
+
+/// A statement's text and its words, whose parameters are numbered and whose gaps are bridged.
+pub(super) struct Words<'a> {
+    pub(super) flavor: Flavor,
+    pub(super) sql: &'a str,
+    pub(super) tokens: Vec<TokenWithSpan>,
+    /// How many arguments the statement needs.
+    pub(super) parameters: usize,
+}
+
+impl<'a> Words<'a> {
+    pub(super) fn new(flavor: Flavor, sql: &'a str, mut tokens: Vec<TokenWithSpan>) -> Result<Self, Refusal> {
+        let parameters = parameters::number(flavor, &mut tokens)?;
+        while tokens.last().is_some_and(|token| token.token == Token::SemiColon) {
+            tokens.pop();
+        }
+        let tokens = gaps::bridge(flavor, tokens);
+        Ok(Self { flavor, sql, tokens, parameters })
+    }
+
+    pub(super) fn read(flavor: Flavor, sql: &'a str) -> Result<Self, Refusal> {
+        Self::new(flavor, sql, significant(flavor, sql)?)
+    }
+
+    pub(super) fn parse(&self) -> Result<ast::Statement, Refusal> {
+        parse(self.flavor, self.tokens.clone())
+    }
+
+    /// These words as they were written, with the numbers of their arguments. (The syntax tree would print
+    /// some of them as others: two quotes in a text as one.)
+    pub(super) fn text(&self, range: Range<usize>) -> String {
+        let mut text = String::new();
+        let mut end = None;
+        let mut offsets = Offsets::new(self.sql);
+        for token in &self.tokens[range] {
+            let start = offsets.of(token.span.start);
+            text.push_str(&self.sql[end.unwrap_or(start)..start]);
+            let after = offsets.of(token.span.end);
+            match &token.token {
+                Token::Placeholder(number) => text.push_str(number),
+                _ => text.push_str(&self.sql[start..after]),
+            }
+            end = Some(after);
+        }
+        text
+    }
+
+    /// The arguments that these words take, in their order.
+    pub(super) fn arguments(&self, range: Range<usize>) -> Vec<usize> {
+        let before = self.placeholders(0..range.start);
+        let placeholders = self.tokens[range].iter().filter_map(|token| match &token.token {
+            Token::Placeholder(text) => Some(text[1..].parse().ok()),
+            _ => None,
+        });
+        placeholders.enumerate().map(|(index, number)| number.unwrap_or(before + index + 1)).collect()
+    }
+
+    pub(super) fn placeholders(&self, range: Range<usize>) -> usize {
+        self.tokens[range].iter().filter(|token| matches!(token.token, Token::Placeholder(_))).count()
+    }
+
+    /// What these words mean as a list of tables.
+    pub(super) fn tables(&self, range: Range<usize>) -> Result<Vec<ast::TableWithJoins>, Refusal> {
+        let nowhere = self.tokens[range.start.min(self.tokens.len() - 1)].span.start;
+        let added = |token| TokenWithSpan { token, span: Span::new(nowhere, nowhere) };
+        let mut tokens: Vec<_> = [
+            Token::make_keyword("SELECT"),
+            Token::Number("1".to_owned(), false),
+            Token::make_keyword("FROM"),
+        ]
+        .map(added)
+        .into();
+        tokens.extend_from_slice(&self.tokens[range]);
+        if let ast::Statement::Query(query) = parse(self.flavor, tokens)?
+            && let ast::SetExpr::Select(select) = *query.body
+        {
+            return Ok(select.from);
+        }
+        Err(Refusal::NotReproducible("the list of tables"))
+    }
+
+    /// The words found must mean what the statement means: a word mistaken for the end of the
+    /// condition would select other rows than the statement changes.
+    pub(super) fn check_condition(
+        &self,
+        range: Range<usize>,
+        condition: Option<&ast::Expr>,
+    ) -> Result<(), Refusal> {
+        let found = &self.tokens[range];
+        let same = match condition {
+            None => found.is_empty(),
+            Some(condition) => {
+                let mut parser =
+                    Parser::new(self.flavor.grammar()).with_tokens_with_locations(found.to_vec());
+                parser.parse_expr().is_ok_and(|found| found == *condition)
+                    && parser.peek_token().token == Token::EOF
+            }
+        };
+        if same { Ok(()) } else { Err(Refusal::NotReproducible("the condition")) }
+    }
+}
+
+pub(super) fn parse(flavor: Flavor, tokens: Vec<TokenWithSpan>) -> Result<ast::Statement, Refusal> {
+    /// SQLite itself takes 1000 levels, but trees are compared and dropped level by level of the stack, and
+    /// an unoptimized build needs some kilobytes for each: two megabytes held 400.
+    const DEPTH: usize = 300;
+    if depth(&tokens) > DEPTH {
+        return Err(Refusal::NotUnderstood(format!(
+            "more than {DEPTH} operators stand in a row, where IN might do"
+        )));
+    }
+    let mut parser = Parser::new(flavor.grammar()).with_tokens_with_locations(tokens);
+    let understood = parser.parse_statement().and_then(|statement| {
+        let rest = parser.peek_token();
+        if rest.token == Token::EOF {
+            Ok(statement)
+        } else {
+            parser.expected("the end of the statement", rest)
+        }
+    });
+    understood.map_err(|error| Refusal::NotUnderstood(error.to_string()))
+}
