@@ -72,7 +72,7 @@ pub(crate) fn row_from<DB: Dialect>(
         if is_key && value == Value::Null {
             return Err(ImageError::UnusableKey(format!("{name} is NULL")));
         }
-        fields.push(Field { name: (*name).to_owned(), is_key, jdbc_type, value });
+        fields.push(Field { name: (*name).to_owned(), is_key, jdbc_type, value, exact: None });
     }
     Ok(Row { fields })
 }

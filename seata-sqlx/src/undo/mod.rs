@@ -1,12 +1,20 @@
 //! Undo logs: what a branch changed, in the document that Java's resource managers read and write.
 
+mod calendar;
+mod decimal;
 mod json;
+mod objects;
 mod record;
+mod same;
+mod text;
 mod value;
+mod zone;
 
 pub use json::{DecodeError, decode, encode};
+pub use objects::{PgObject, SerialArray};
 pub use record::{BranchUndoLog, Field, Row, SqlType, SqlUndoLog, TableRecords};
-pub use value::Value;
+pub use value::{Instant, Value};
+pub use zone::{Civil, CivilDate, Zone, ZoneError};
 
 /// The `context` column of a row written by [`encode`].
 pub(crate) const CONTEXT: &str = "serializer=jackson&compressorType=NONE";

@@ -108,6 +108,8 @@ pub struct Field {
     pub is_key: bool,
     /// The JDBC type number.
     pub jdbc_type: i32,
-    /// The value.
+    /// The value, in the class that Java's driver gives for the column.
     pub value: Value,
+    /// The database's own text, only where `value` cannot say it all. Java's resource managers pass over it.
+    pub exact: Option<String>,
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::{PgObject, SerialArray};
+
 /// A value in an image. Two values are equal when class and content are; nothing is converted.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -40,6 +42,14 @@ pub enum Value {
     LocalDateTime(Instant),
     /// `java.util.UUID`, in its text form.
     Uuid(String),
+    /// `javax.sql.rowset.serial.SerialBlob`.
+    Blob(Vec<u8>),
+    /// `javax.sql.rowset.serial.SerialClob`.
+    Clob(String),
+    /// `org.postgresql.util.PGobject` or a class that extends it.
+    PgObject(PgObject),
+    /// Seata's `SerialArray`: an array of a database.
+    Array(SerialArray),
     /// Anything else, as the JSON text that it was read from.
     Other(String),
 }
@@ -49,7 +59,7 @@ pub enum Value {
 pub struct Instant {
     /// Milliseconds since 1970.
     pub millis: i64,
-    /// The nanoseconds of the second, where they are finer than `millis`.
+    /// The nanoseconds of the second, those that `millis` tells among them; only where they are finer than `millis`.
     pub nanos: Option<u32>,
 }
 
@@ -70,8 +80,11 @@ impl PartialEq for Value {
             | (Self::BigInteger(a), Self::BigInteger(b))
             | (Self::Time(a), Self::Time(b))
             | (Self::Uuid(a), Self::Uuid(b))
+            | (Self::Clob(a), Self::Clob(b))
             | (Self::Other(a), Self::Other(b)) => a == b,
-            (Self::Bytes(a), Self::Bytes(b)) => a == b,
+            (Self::Bytes(a), Self::Bytes(b)) | (Self::Blob(a), Self::Blob(b)) => a == b,
+            (Self::PgObject(a), Self::PgObject(b)) => a == b,
+            (Self::Array(a), Self::Array(b)) => a == b,
             (Self::Date(a), Self::Date(b)) => a == b,
             (Self::Timestamp(a), Self::Timestamp(b)) | (Self::LocalDateTime(a), Self::LocalDateTime(b)) => {
                 a == b
@@ -94,10 +107,27 @@ impl fmt::Display for Value {
             Self::Double(value) => write!(f, "{value:?}"),
             Self::Float(value) => write!(f, "{value:?}"),
             Self::Decimal(digits) | Self::BigInteger(digits) => f.write_str(digits),
-            Self::Text(text) | Self::Time(text) | Self::Uuid(text) => quoted(f, text),
-            Self::Bytes(bytes) => hexadecimal(f, bytes),
+            Self::Text(text) | Self::Clob(text) | Self::Time(text) | Self::Uuid(text) => quoted(f, text),
+            Self::Bytes(bytes) | Self::Blob(bytes) => hexadecimal(f, bytes),
             Self::Date(millis) => write!(f, "date {millis} ms"),
-            Self::Timestamp(at) | Self::LocalDateTime(at) => write!(f, "time {} ms", at.millis),
+            Self::Timestamp(at) | Self::LocalDateTime(at) => match at.nanos {
+                None => write!(f, "time {} ms", at.millis),
+                Some(nanos) => write!(f, "time {} ms, of whose second {nanos} ns", at.millis),
+            },
+            Self::PgObject(object) => match &object.text {
+                Some(text) => {
+                    write!(f, "{} ", object.type_name)?;
+                    quoted(f, text)
+                }
+                None => f.write_str("NULL"),
+            },
+            Self::Array(array) => {
+                write!(f, "{}[", array.base_type_name)?;
+                for (index, element) in array.elements.iter().take(SHOWN).enumerate() {
+                    write!(f, "{}{element}", if index == 0 { "" } else { ", " })?;
+                }
+                f.write_str(if array.elements.len() > SHOWN { ", …]" } else { "]" })
+            }
             Self::Other(json) => f.write_str(json),
         }
     }

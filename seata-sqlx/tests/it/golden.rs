@@ -8,7 +8,7 @@ use seata_sqlx::undo;
 fn javas_undo_logs_are_read_and_written_byte_for_byte() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/undo");
     let mut seen = 0;
-    for database in ["mysql", "mariadb", "postgresql"] {
+    for database in ["mysql", "mariadb", "postgresql", "classes"] {
         for entry in std::fs::read_dir(root.join(database)).unwrap() {
             let path = entry.unwrap().path();
             let bytes = std::fs::read(&path).unwrap();
