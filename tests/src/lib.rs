@@ -10,15 +10,20 @@ pub mod go;
 pub mod java;
 #[cfg(feature = "interop")]
 pub mod line;
-#[cfg(feature = "interop")]
+#[cfg(any(feature = "databases", feature = "interop"))]
 pub mod mariadb;
 pub mod polls;
-#[cfg(feature = "interop")]
+pub mod port;
+#[cfg(feature = "databases")]
+pub mod postgres;
+#[cfg(any(feature = "databases", feature = "interop"))]
 pub mod process;
 pub mod rest;
 pub mod seed;
 #[cfg(feature = "interop")]
 pub mod server;
+#[cfg(any(feature = "databases", feature = "interop"))]
+pub mod sweep;
 pub mod wait;
 
 /// How much of something a test does: `short` by default, `long` with the feature of that name.

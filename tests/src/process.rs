@@ -8,6 +8,8 @@ use std::{
 
 /// How long a start may take on a machine that is busy.
 const START_LIMIT: Duration = Duration::from_secs(120);
+/// How long an ordered end may take.
+const STOP_LIMIT: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(20);
 /// How much of a log is shown.
 const SHOWN_LINES: usize = 80;
@@ -17,6 +19,18 @@ pub fn owned(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]).arg(program);
     command
+}
+
+/// Runs a command to its end.
+///
+/// # Panics
+/// When it cannot be run, naming the package that has it, or fails, with what it said.
+pub fn finish(command: &mut Command, package: &str) {
+    let output = command.output().unwrap_or_else(|error| {
+        panic!("{command:?} cannot be run ({error}); is the package {package} installed?")
+    });
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?} failed:\n{said}{errors}");
 }
 
 /// A process that is killed when this is dropped, and then shows its log if a test fails. Its standard input stays open until then: ours end when
@@ -91,6 +105,17 @@ impl Process {
     pub fn said(&self, texts: &[&str]) -> bool {
         let log = String::from_utf8_lossy(&fs_err::read(&self.log).expect("its log is there")).into_owned();
         log.lines().any(|line| texts.iter().all(|text| line.contains(text)))
+    }
+
+    /// Sends it a signal that ends it, and waits until it is gone. After [`STOP_LIMIT`] it is killed.
+    pub fn stop(&mut self, signal: &str) {
+        // It may have ended already.
+        let _ = Command::new("kill").args(["-s", signal, &self.id().to_string()]).status();
+        let began = Instant::now();
+        while began.elapsed() < STOP_LIMIT && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(PAUSE);
+        }
+        self.kill();
     }
 
     /// Kills it as `kill -9` does, and waits until it is gone.

@@ -1,7 +1,7 @@
 //! The server under test: Java's, or ours.
 
 use std::{
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::{
     java::{SMALL, jvm, workspace},
+    port::free_port,
     process::{self, Process},
 };
 
@@ -184,13 +185,4 @@ fn launch_java(port: u16, options: &[String], directory: &Path) -> Process {
         .arg(format!("-Duser.home={}", directory.display()))
         .args(["interop.Server", "-h", "127.0.0.1", "-p", &port.to_string(), "-m", "file"]);
     Process::start("Java server", &mut command, directory.join("server.log"))
-}
-
-/// A loopback port that was free a moment ago.
-///
-/// # Panics
-/// When there is none.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("it is bound").port()
 }

@@ -27,3 +27,15 @@ where
         tokio::time::sleep(PAUSE).await;
     }
 }
+
+/// Runs a future to its end on a thread of its own, from where another runtime may be at work.
+///
+/// # Panics
+/// When the future does.
+pub fn blocking<T: Send + 'static, F: Future<Output = T>>(future: impl FnOnce() -> F + Send + 'static) -> T {
+    let run = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(future())
+    };
+    std::thread::spawn(run).join().expect("it does not panic")
+}

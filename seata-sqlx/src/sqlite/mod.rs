@@ -97,11 +97,11 @@ impl Dialect for Sqlite {
         }
         let storage_class = value.type_info().name().to_owned();
         let decoded = match storage_class.as_str() {
-            "INTEGER" => i64::decode(value).map(|value| (BIGINT, Value::Long(value))),
-            "REAL" => f64::decode(value).map(|value| (DOUBLE, Value::Double(value))),
-            "BLOB" => Vec::decode(value).map(|value| (LONGVARBINARY, Value::Bytes(value))),
+            "INTEGER" => <i64 as Decode<Self>>::decode(value).map(|value| (BIGINT, Value::Long(value))),
+            "REAL" => <f64 as Decode<Self>>::decode(value).map(|value| (DOUBLE, Value::Double(value))),
+            "BLOB" => <Vec<u8> as Decode<Self>>::decode(value).map(|value| (LONGVARBINARY, Value::Bytes(value))),
             // SQLite takes any bytes for a text; those that are none are kept as bytes.
-            "TEXT" => Vec::decode(value).map(|bytes| {
+            "TEXT" => <Vec<u8> as Decode<Self>>::decode(value).map(|bytes| {
                 let text = String::from_utf8(bytes).map(Value::Text);
                 (VARCHAR, text.unwrap_or_else(|error| Value::Bytes(error.into_bytes())))
             }),

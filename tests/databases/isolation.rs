@@ -1,0 +1,151 @@
+//! Two that want the same row.
+
+use std::time::{Duration, Instant};
+
+use seata::{GlobalStatus, LockRetry, Xid, at::AtError, run_with_global_lock};
+use tokio::sync::oneshot;
+
+use crate::{
+    engine::{Engine, on_each_database},
+    world::{Options, World, xid},
+};
+
+const SCHEMA: &str = "CREATE TABLE t (id BIGINT PRIMARY KEY, n BIGINT NOT NULL);
+    INSERT INTO t VALUES (1, 10), (2, 20)";
+
+/// How long a holder keeps its row: many tries to get it, and few for a test.
+const HELD: Duration = Duration::from_millis(150);
+
+/// A global transaction that has changed row 1, and ends after a while.
+struct Holder {
+    xid: Xid,
+    ended: tokio::task::JoinHandle<GlobalStatus>,
+}
+
+impl Holder {
+    async fn of_the_first_row<E: Engine>(world: &std::sync::Arc<World<E>>, commits: bool) -> Self {
+        let (held, hold) = oneshot::channel();
+        let world = world.clone();
+        let ended = tokio::spawn(async move {
+            let seata = world.seata.clone();
+            let work = async {
+                let mut transaction = world.begin_global().await;
+                world.execute("UPDATE t SET n = n + 100 WHERE id = 1", &[]).await.unwrap();
+                held.send(xid()).unwrap();
+                tokio::time::sleep(HELD).await;
+                let ended = if commits { transaction.commit().await } else { transaction.rollback().await };
+                ended.unwrap()
+            };
+            seata.scope(work).await
+        });
+        Self { xid: hold.await.unwrap(), ended }
+    }
+
+    async fn end(self, commits: bool) {
+        let expected = if commits { GlobalStatus::Committed } else { GlobalStatus::Rollbacked };
+        assert_eq!(self.ended.await.unwrap(), expected);
+    }
+}
+
+async fn world<E: Engine>(options: Options) -> std::sync::Arc<World<E>> {
+    std::sync::Arc::new(World::with(SCHEMA, options).await)
+}
+
+fn assert_locked(error: &sqlx::Error, holder: &Xid) {
+    match AtError::from_sqlx(error) {
+        Some(AtError::LockConflict { row, holder: named, .. }) => {
+            assert!(row.starts_with("t:1 in jdbc:"), "{row}");
+            assert_eq!(*named, holder.to_string());
+        }
+        _ => panic!("expected a lock conflict, found {error:?}"),
+    }
+}
+
+/// A statement by itself waits for the outcome, and works on what that left.
+async fn a_statement_by_itself_waits_and_runs_again<E: Engine>() {
+    for (commits, n) in [(true, 111), (false, 11)] {
+        let world = world::<E>(Options::patient()).await;
+        let holder = Holder::of_the_first_row(&world, commits).await;
+        let update = world.execute("UPDATE t SET n = n + 1 WHERE id = 1", &[]);
+        assert_eq!(world.committed(update).await.unwrap(), 1);
+        holder.end(commits).await;
+        assert_eq!(world.number("SELECT n FROM t WHERE id = 1").await, n);
+        world.assert_clean("in the end").await;
+    }
+}
+
+async fn a_statement_by_itself_gives_up_and_says_who_holds_the_row<E: Engine>() {
+    let world = world::<E>(Options::impatient()).await;
+    let holder = Holder::of_the_first_row(&world, true).await;
+    let error = world.committed(world.execute("UPDATE t SET n = n + 1 WHERE id = 1", &[])).await.unwrap_err();
+    assert_locked(&error, &holder.xid);
+    // Another row is free.
+    world.committed(world.execute("UPDATE t SET n = n + 1 WHERE id = 2", &[])).await.unwrap();
+    holder.end(true).await;
+    assert_eq!(E::raw_numbers(&world.raw, "SELECT n FROM t ORDER BY id").await.unwrap(), [110, 21]);
+    world.assert_clean("in the end").await;
+}
+
+/// A local transaction is rolled back as a whole, and may be begun anew.
+async fn a_local_transaction_gives_up_as_a_whole<E: Engine>() {
+    let world = world::<E>(Options::impatient()).await;
+    let holder = Holder::of_the_first_row(&world, false).await;
+    let tried = world.committed(async {
+        let mut local = world.begin().await?;
+        E::local_execute(&mut local, "UPDATE t SET n = 0 WHERE id = 2", &[]).await?;
+        E::local_execute(&mut local, "UPDATE t SET n = n + 1 WHERE id = 1", &[]).await?;
+        E::commit(local).await
+    });
+    assert_locked(&tried.await.unwrap_err(), &holder.xid);
+    assert_eq!(world.number("SELECT n FROM t WHERE id = 2").await, 20);
+    holder.end(false).await;
+    assert_eq!(E::raw_numbers(&world.raw, "SELECT n FROM t ORDER BY id").await.unwrap(), [10, 20]);
+    world.assert_clean("in the end").await;
+}
+
+/// Outside any global transaction.
+async fn a_writer_under_global_lock_waits<E: Engine>() {
+    for (commits, n) in [(true, 111), (false, 11)] {
+        let world = world::<E>(Options::patient()).await;
+        let holder = Holder::of_the_first_row(&world, commits).await;
+        let update = world.execute("UPDATE t SET n = n + 1 WHERE id = 1", &[]);
+        let begun = Instant::now();
+        world.seata.scope(run_with_global_lock(LockRetry::default(), update)).await.unwrap();
+        assert!(begun.elapsed() > HELD / 3, "it has not waited");
+        holder.end(commits).await;
+        assert_eq!(world.number("SELECT n FROM t WHERE id = 1").await, n);
+        world.assert_clean("in the end").await;
+    }
+}
+
+async fn a_writer_under_global_lock_gives_up<E: Engine>() {
+    let world = world::<E>(Options::impatient()).await;
+    let holder = Holder::of_the_first_row(&world, false).await;
+    let update = world.execute("UPDATE t SET n = n + 1 WHERE id = 1", &[]);
+    let error = world.seata.scope(run_with_global_lock(LockRetry::default(), update)).await.unwrap_err();
+    assert_locked(&error, &holder.xid);
+    holder.end(false).await;
+    assert_eq!(world.number("SELECT n FROM t WHERE id = 1").await, 10);
+    world.assert_clean("in the end").await;
+}
+
+/// It sees the outcome and never what is undecided.
+async fn a_global_committed_read_waits<E: Engine>() {
+    for (commits, n) in [(true, 110), (false, 10)] {
+        let world = world::<E>(Options::patient()).await;
+        let holder = Holder::of_the_first_row(&world, commits).await;
+        let read = E::committed(&world.at, "SELECT n FROM t WHERE id = 1");
+        assert_eq!(world.committed(read).await.unwrap(), [n]);
+        holder.end(commits).await;
+        world.assert_clean("in the end").await;
+    }
+}
+
+on_each_database!(
+    a_statement_by_itself_waits_and_runs_again,
+    a_statement_by_itself_gives_up_and_says_who_holds_the_row,
+    a_local_transaction_gives_up_as_a_whole,
+    a_writer_under_global_lock_waits,
+    a_writer_under_global_lock_gives_up,
+    a_global_committed_read_waits,
+);
