@@ -12,10 +12,10 @@ use sqlx::Error;
 use crate::{
     caller::{Caller, Mode},
     data_source::Core,
-    dialect::{Call, Dialect, execute},
+    dialect::{Argument, Call, Dialect, execute},
     error::AtError,
     session::{CommitError, Session},
-    undo::{self, BranchUndoLog, SqlUndoLog, Value},
+    undo::{self, BranchUndoLog, SqlUndoLog},
 };
 
 /// A lock that another transaction holds. The local transaction is rolled back.
@@ -45,11 +45,42 @@ pub(crate) struct Work {
     pub(crate) locks: Vec<RowLock>,
 }
 
-/// How this try is made, as the coordinator is told.
-pub(crate) struct Attempt {
-    /// The user opened no transaction of his own.
-    pub(crate) is_autocommit: bool,
-    pub(crate) is_first: bool,
+/// How a local transaction ends.
+pub(crate) enum Attempt<'p> {
+    /// A statement by itself: the caller runs it anew after a conflict.
+    Autocommit {
+        /// It is the first try.
+        is_first: bool,
+    },
+    /// The user's own transaction, which cannot be run anew from here. Where rows have locks of their own, it waits
+    /// so long for a row of another global transaction.
+    Transaction(&'p mut Patience),
+}
+
+impl Attempt<'_> {
+    fn is_first(&self) -> bool {
+        match self {
+            Self::Autocommit { is_first } => *is_first,
+            Self::Transaction(patience) => patience.is_first_attempt(),
+        }
+    }
+
+    /// Waits for another try while the local transaction stays open, or tells that there is none.
+    async fn again(&mut self, error: CoordinationError, may_wait: bool) -> Result<(), CoordinationError> {
+        match (self, error) {
+            // Who rolls back may be waiting for what this one holds.
+            (
+                Self::Transaction(patience),
+                CoordinationError::LockConflict { row, holder, holder_is_rolling_back: false },
+            ) if may_wait => {
+                if patience.wait_once().await {
+                    return Ok(());
+                }
+                Err(CoordinationError::LockConflict { row, holder, holder_is_rolling_back: false })
+            }
+            (_, error) => Err(error),
+        }
+    }
 }
 
 /// Registers the branch, writes its undo row, and commits.
@@ -58,28 +89,19 @@ pub(crate) async fn finish<DB: Dialect>(
     session: &mut Session<DB>,
     caller: &Caller,
     work: Work,
-    attempt: Attempt,
+    mut attempt: Attempt<'_>,
 ) -> Result<(), FinishError> {
     let locks: Vec<RowLock> = BTreeSet::from_iter(work.locks).into_iter().collect();
     match &caller.mode {
         Mode::GlobalLock if !locks.is_empty() => {
-            let free = core.client.resource_manager().query_locks(None, &locks).await;
-            if let Err(error) = free {
+            if let Err(error) = look(core, &locks, &mut attempt).await {
                 session.rollback().await;
                 return Err(refused(error, AtError::LockQuery));
             }
             commit(session).await
         }
         Mode::Global(xid) if !work.logs.is_empty() => {
-            let application_data = application_data(caller, &attempt);
-            let registration = BranchRegistration {
-                xid: xid.clone(),
-                branch_type: BranchType::At,
-                resource: core.resource.clone(),
-                locks,
-                application_data,
-            };
-            let branch = match core.client.resource_manager().register_branch(registration).await {
+            let branch = match register(core, caller, xid, locks, &mut attempt).await {
                 Ok(branch) => branch,
                 Err(error) => {
                     session.rollback().await;
@@ -92,6 +114,41 @@ pub(crate) async fn finish<DB: Dialect>(
     }
 }
 
+async fn look<DB: Dialect>(
+    core: &Core<DB>,
+    locks: &[RowLock],
+    attempt: &mut Attempt<'_>,
+) -> Result<(), CoordinationError> {
+    loop {
+        match core.client.resource_manager().query_locks(None, locks).await {
+            Ok(()) => return Ok(()),
+            Err(error) => attempt.again(error, DB::ROW_LOCKS).await?,
+        }
+    }
+}
+
+async fn register<DB: Dialect>(
+    core: &Core<DB>,
+    caller: &Caller,
+    xid: &Xid,
+    locks: Vec<RowLock>,
+    attempt: &mut Attempt<'_>,
+) -> Result<BranchId, CoordinationError> {
+    loop {
+        let registration = BranchRegistration {
+            xid: xid.clone(),
+            branch_type: BranchType::At,
+            resource: core.resource.clone(),
+            locks: locks.clone(),
+            application_data: application_data(caller, attempt),
+        };
+        match core.client.resource_manager().register_branch(registration).await {
+            Ok(branch) => return Ok(branch),
+            Err(error) => attempt.again(error, DB::ROW_LOCKS).await?,
+        }
+    }
+}
+
 fn refused(error: CoordinationError, other: impl FnOnce(CoordinationError) -> AtError) -> FinishError {
     match error {
         CoordinationError::LockConflict { row, holder, .. } => {
@@ -101,14 +158,14 @@ fn refused(error: CoordinationError, other: impl FnOnce(CoordinationError) -> At
     }
 }
 
-fn application_data(caller: &Caller, attempt: &Attempt) -> String {
+fn application_data(caller: &Caller, attempt: &Attempt<'_>) -> String {
     let mut entries = Vec::new();
-    if !attempt.is_autocommit {
+    if matches!(attempt, Attempt::Transaction(_)) {
         entries.push("\"autoCommit\":false".to_owned());
     }
     // Only the first try may go without a look at the lock: after a conflict there is something to see.
     if caller.strategy == LockStrategy::Optimistic {
-        entries.push(format!("\"skipCheckLock\":{}", attempt.is_first));
+        entries.push(format!("\"skipCheckLock\":{}", attempt.is_first()));
     }
     if entries.is_empty() { String::new() } else { format!("{{{}}}", entries.join(",")) }
 }
@@ -174,20 +231,22 @@ pub(crate) fn undo_row<DB: Dialect>(
     status: i64,
 ) -> Result<Call<DB>, Error> {
     let values = [
-        Value::Long(branch.0),
-        Value::Text(xid.to_string()),
-        Value::Text(undo::CONTEXT.to_owned()),
-        Value::Bytes(content),
-        Value::Long(status),
+        Argument::Integer(branch.0),
+        Argument::Text(xid.to_string()),
+        Argument::Text(undo::CONTEXT.to_owned()),
+        Argument::Bytes(content),
+        Argument::Integer(status),
     ];
+    let parameters: Vec<String> = (1..=values.len()).map(DB::placeholder).collect();
     let sql = format!(
         "INSERT INTO {} (branch_id, xid, context, rollback_info, log_status, log_created, log_modified) \
-         VALUES (?1, ?2, ?3, ?4, ?5, {created}, {now})",
+         VALUES ({}, {}, {})",
         DB::quote(table),
-        created = DB::undo_created(table),
-        now = DB::NOW,
+        parameters.join(", "),
+        DB::undo_created(table, 2),
+        DB::NOW,
     );
-    Call::new(sql, &values.each_ref())
+    Call::new(sql, &values)
 }
 
 /// Tells the coordinator that nothing of the branch is left, so that its locks are freed early. If it
@@ -229,22 +288,23 @@ impl Patience {
         self.attempts == 0
     }
 
-    /// Waits for the next attempt. The caller must hold nothing of the database meanwhile.
+    /// Waits for the next attempt. Where the database has one lock for all, the caller must not hold it meanwhile.
     pub(crate) async fn wait(&mut self, conflict: Conflict) -> Result<(), AtError> {
+        if self.wait_once().await { Ok(()) } else { Err(self.give_up(conflict)) }
+    }
+
+    /// Whether there is another attempt; it may be made when this returns.
+    async fn wait_once(&mut self) -> bool {
         self.attempts += 1;
         if self.attempts > self.times {
-            return Err(self.give_up(conflict));
+            return false;
         }
         tokio::time::sleep(self.interval).await;
-        Ok(())
+        true
     }
 
-    fn give_up(&self, Conflict { row, holder }: Conflict) -> AtError {
-        AtError::LockConflict { row, holder, attempts: self.attempts, waited: self.began.elapsed() }
-    }
-
-    /// The conflict of one who may not wait.
-    pub(crate) fn none(Conflict { row, holder }: Conflict) -> AtError {
-        AtError::LockConflict { row, holder, attempts: 1, waited: Duration::ZERO }
+    pub(crate) fn give_up(&self, Conflict { row, holder }: Conflict) -> AtError {
+        let attempts = self.attempts.max(1);
+        AtError::LockConflict { row, holder, attempts, waited: self.began.elapsed() }
     }
 }

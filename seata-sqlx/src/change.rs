@@ -6,13 +6,20 @@ use seata_protocol::{ResourceId, RowLock};
 use sqlx::Error;
 
 use crate::{
-    dialect::{Call, Dialect, Output, collect, execute, rows_affected},
+    data_source::Options,
+    dialect::{
+        Argument, Call, Capabilities, ColumnOf, Dialect, Output, Returned, collect, execute, rows_affected,
+    },
     error::{AtError, shorten},
-    image::{self, ImageError},
-    sql::{Kind, Refusal, Write},
+    image::{self, ImageError, Reading},
+    sql::{Flavor, Kind, Refusal, Write},
     structure::{StructureCache, Table},
     undo::{Row, SqlType, SqlUndoLog, TableRecords},
 };
+
+mod upsert;
+
+pub(crate) use upsert::Marked;
 
 /// What a statement did, with all that is needed to undo it.
 pub(crate) struct Changed<DB: Dialect> {
@@ -39,16 +46,16 @@ impl From<ChangeError> for Error {
 }
 
 /// What stays the same for every statement of a data source.
-pub(crate) struct Surroundings<'a> {
+pub(crate) struct Surroundings<'a, DB: Dialect> {
     pub(crate) resource: &'a ResourceId,
-    pub(crate) structures: &'a StructureCache,
-    pub(crate) undo_table: &'a str,
-    pub(crate) max_rows: usize,
+    pub(crate) structures: &'a StructureCache<DB>,
+    pub(crate) capabilities: &'a Capabilities,
+    pub(crate) options: &'a Options,
 }
 
 /// Runs `call`, which `write` describes. The local transaction is open already.
 pub(crate) async fn run<DB: Dialect>(
-    surroundings: &Surroundings<'_>,
+    surroundings: &Surroundings<'_, DB>,
     connection: &mut DB::Connection,
     call: &Call<DB>,
     write: &Write,
@@ -56,18 +63,31 @@ pub(crate) async fn run<DB: Dialect>(
     let statement = call.sql.as_str();
     let refused = |reason| ChangeError::Unchanged(AtError::refused(reason, statement).into());
     check_arguments(call, write.rows.parameters).map_err(|error| ChangeError::Unchanged(error.into()))?;
-    if write.rows.table.eq_ignore_ascii_case(surroundings.undo_table) {
+    if write.rows.table.eq_ignore_ascii_case(&surroundings.options.undo_table) {
         return Err(refused(Refusal::UndoTable(write.rows.table.clone())));
     }
-    let structure = DB::structure(connection, surroundings.structures, &write.rows).await;
+    let structure = DB::structure(connection, surroundings.structures, &write.rows.name()).await;
     let structure = structure.map_err(ChangeError::Doubtful)?.map_err(refused)?;
-    structure.table.admit(write, structure.foreign_keys).map_err(refused)?;
-    let columns = structure.table.image_columns(&write.kind);
-    let mut change = Change { surroundings, connection, call, write, table: &structure.table, columns };
-    match write.kind {
-        Kind::Insert if !write.has_returning => change.insert().await,
-        Kind::Insert | Kind::Upsert { .. } => change.rehearsed().await,
-        Kind::Update { .. } | Kind::Delete => change.selected().await,
+    let table = &*structure.table;
+    table.admit(write, structure.foreign_keys).map_err(refused)?;
+    let columns = table.image_columns(&write.kind);
+    let zone = &surroundings.options.zone;
+    let reading = Reading { table, columns: &columns, zone };
+    let returned = match write.kind {
+        Kind::Insert | Kind::Upsert { .. } => surroundings.capabilities.insert,
+        Kind::Update { .. } => surroundings.capabilities.update,
+        Kind::Delete => surroundings.capabilities.delete,
+    };
+    let returned = if write.returning_at.is_none() { Returned::Nothing } else { returned };
+    let mut change = Change { surroundings, connection, call, write, reading, returned };
+    match (&write.kind, returned) {
+        (Kind::Insert, Returned::Image) => change.insert_returning().await,
+        (Kind::Insert, Returned::Keys) if !write.has_returning => change.insert().await,
+        (Kind::Upsert { .. }, Returned::Image) => change.upsert().await,
+        (Kind::Insert | Kind::Upsert { .. }, Returned::Keys) => change.rehearsed().await,
+        (Kind::Insert | Kind::Upsert { .. }, Returned::Nothing) => Err(refused(Refusal::NoReturning)),
+        (Kind::Delete, Returned::Image) => change.delete_returning().await,
+        (Kind::Update { .. } | Kind::Delete, _) => change.selected().await,
     }
 }
 
@@ -81,26 +101,33 @@ pub(crate) fn check_arguments<DB: Dialect>(call: &Call<DB>, expected: usize) -> 
 }
 
 struct Change<'a, DB: Dialect> {
-    surroundings: &'a Surroundings<'a>,
+    surroundings: &'a Surroundings<'a, DB>,
     connection: &'a mut DB::Connection,
     call: &'a Call<DB>,
     write: &'a Write,
-    table: &'a Table,
-    columns: Vec<&'a str>,
+    reading: Reading<'a, DB>,
+    /// What can be had of the rows from the statement itself.
+    returned: Returned,
 }
+
+const SAVEPOINT: &str = "SAVEPOINT seata_rehearsal";
+const ROLLBACK: &str = "ROLLBACK TO SAVEPOINT seata_rehearsal";
+const RELEASE: &str = "RELEASE SAVEPOINT seata_rehearsal";
 
 impl<DB: Dialect> Change<'_, DB> {
     /// UPDATE and DELETE: the rows are known beforehand by the statement's own condition.
     async fn selected(&mut self) -> Result<Changed<DB>, ChangeError> {
-        let sql = image::selecting::<DB>(&self.write.rows, self.table, &self.columns);
-        let call = self.call.with_sql(sql);
-        let limit = self.surroundings.max_rows;
-        let before = image::read(self.connection, call, self.table, &self.columns, limit).await;
+        let Reading { table, columns, .. } = self.reading;
+        let call = self.call.with_sql(image::selecting::<DB>(&self.write.rows, table, columns));
+        let limit = self.surroundings.options.max_image_rows;
+        let before = self.reading.run(self.connection, call, limit).await;
         let before = before.map_err(|error| self.unchanged(error))?;
         let locks = self.locks(&before).map_err(|error| self.unchanged(error))?;
-        let (outputs, touched) = self.run_statement().await?;
-        self.check_touched(&before, &outputs, touched)?;
-        let table = &self.table.name;
+        let (outputs, touched) = match self.returned {
+            Returned::Image => self.run_with(columns).await.map(|(outputs, rows)| (outputs, Some(rows)))?,
+            _ => self.run_statement().await?,
+        };
+        self.check_touched(&before, &outputs, touched.as_deref())?;
         if before.is_empty() {
             return Ok(Changed { outputs, logs: Vec::new(), locks: Vec::new() });
         }
@@ -111,13 +138,42 @@ impl<DB: Dialect> Change<'_, DB> {
             }
             log(SqlType::Delete, table, before, Vec::new())
         } else {
-            let after = self.read_by_keys(&before).await?;
+            let after = match touched {
+                // Where rows may be passed over, it gives fewer.
+                Some(after) if self.returned == Returned::Image && after.len() == before.len() => after,
+                _ => self.read_by_keys(&before).await?,
+            };
             if after.len() != before.len() {
                 return Err(self.mismatch("some of them are gone"));
             }
             log(SqlType::Update, table, before, after)
         };
         Ok(Changed { outputs, logs: vec![log], locks })
+    }
+
+    /// DELETE that gives back what it removes.
+    async fn delete_returning(&mut self) -> Result<Changed<DB>, ChangeError> {
+        let (outputs, before) = self.run_with(self.reading.columns).await?;
+        if rows_affected::<DB>(&outputs) != before.len() as u64 {
+            return Err(self.mismatch("it gave back other rows than it removed"));
+        }
+        let locks = self.locks(&before).map_err(|error| self.doubtful(error))?;
+        let logs = match before.is_empty() {
+            true => Vec::new(),
+            false => vec![log(SqlType::Delete, self.reading.table, before, Vec::new())],
+        };
+        Ok(Changed { outputs, logs, locks })
+    }
+
+    /// INSERT that adds rows only and gives them back.
+    async fn insert_returning(&mut self) -> Result<Changed<DB>, ChangeError> {
+        let (outputs, after) = self.run_with(self.reading.columns).await?;
+        let locks = self.locks(&after).map_err(|error| self.doubtful(error))?;
+        let logs = match after.is_empty() {
+            true => Vec::new(),
+            false => vec![log(SqlType::Insert, self.reading.table, Vec::new(), after)],
+        };
+        Ok(Changed { outputs, logs, locks })
     }
 
     /// INSERT that adds rows only: their keys come back from the statement itself.
@@ -131,11 +187,8 @@ impl<DB: Dialect> Change<'_, DB> {
     /// INSERT that may change rows too, or that the user reads back: it is run once to see which rows
     /// it touches, taken back, and run again between two images of them.
     async fn rehearsed(&mut self) -> Result<Changed<DB>, ChangeError> {
-        const SAVEPOINT: &str = "SAVEPOINT seata_rehearsal";
-        const ROLLBACK: &str = "ROLLBACK TO seata_rehearsal";
-        const RELEASE: &str = "RELEASE seata_rehearsal";
         self.text(SAVEPOINT).await?;
-        let keys = self.run_with_keys().await;
+        let keys = self.run_with(&self.reading.table.key_columns()).await;
         let harmless = matches!(&keys, Ok(_) | Err(ChangeError::Unchanged(_)));
         if harmless {
             self.text(ROLLBACK).await?;
@@ -188,47 +241,76 @@ impl<DB: Dialect> Change<'_, DB> {
         }
         let mut logs = Vec::new();
         if !updated.is_empty() {
-            logs.push(log(SqlType::Update, &self.table.name, before, updated));
+            logs.push(log(SqlType::Update, self.reading.table, before, updated));
         }
         if !inserted.is_empty() {
-            logs.push(log(SqlType::Insert, &self.table.name, Vec::new(), inserted));
+            logs.push(log(SqlType::Insert, self.reading.table, Vec::new(), inserted));
         }
         Ok(Changed { outputs, logs, locks })
     }
 
     /// The statement, and the keys of the rows it touched unless the user reads rows of their own.
     async fn run_statement(&mut self) -> Result<(Vec<Output<DB>>, Option<Vec<Row>>), ChangeError> {
-        if self.write.has_returning || self.write.returning_at.is_none() {
+        if self.write.has_returning || self.returned == Returned::Nothing {
             let outputs = collect(self.connection, self.call.clone()).await;
             return Ok((outputs.map_err(|error| self.failed(error))?, None));
         }
-        let (outputs, keys) = self.run_with_keys().await?;
-        // The user asked for no rows.
-        Ok((outputs.into_iter().filter(|output| output.is_left()).collect(), Some(keys)))
+        let (outputs, keys) = self.run_with(&self.reading.table.key_columns()).await?;
+        Ok((outputs, Some(keys)))
     }
 
-    async fn run_with_keys(&mut self) -> Result<(Vec<Output<DB>>, Vec<Row>), ChangeError> {
-        let key: Vec<&str> = self.table.key.iter().map(String::as_str).collect();
-        let quoted: Vec<String> = key.iter().map(|column| DB::quote(column)).collect();
-        let sql = self.call.sql.as_str();
-        let end = self.write.returning_at.unwrap_or(sql.len());
+    /// The statement, and these columns of the rows it touched.
+    async fn run_with(
+        &mut self,
+        columns: &[&ColumnOf<DB>],
+    ) -> Result<(Vec<Output<DB>>, Vec<Row>), ChangeError> {
+        let sql = self.call.sql.clone();
+        let end = self.write.returning_at.unwrap_or(sql.as_str().len());
+        let (outputs, rows) = self.run_returning(&sql.as_str()[..end], columns, None).await?;
+        Ok((outputs, rows.into_iter().map(|(row, _)| row).collect()))
+    }
+
+    /// A form of the statement that ends where a RETURNING clause does, with these columns and a truth value in it. A
+    /// user who reads rows back finds them behind his own columns.
+    async fn run_returning(
+        &mut self,
+        sql: &str,
+        columns: &[&ColumnOf<DB>],
+        truth: Option<&str>,
+    ) -> Result<(Vec<Output<DB>>, Vec<(Row, bool)>), ChangeError> {
+        // Where other tables may be joined, a name alone may mean a column of theirs.
+        let qualifier = (DB::FLAVOR == Flavor::Postgres).then(|| self.write.rows.qualifier(DB::FLAVOR));
+        let listed = columns.iter().map(|column| DB::selected(column, qualifier.as_deref()));
+        let listed = listed.chain(truth.map(str::to_owned)).enumerate();
+        let listed: Vec<String> =
+            listed.map(|(index, expression)| format!("{expression} AS seata_{index}")).collect();
         let clause = if self.write.has_returning { "," } else { " RETURNING" };
-        let call = self.call.with_sql(format!("{}{clause} {}", &sql[..end], quoted.join(", ")));
+        let call = self.call.with_sql(format!("{sql}{clause} {}", listed.join(", ")));
         let outputs = collect(self.connection, call).await.map_err(|error| self.failed(error))?;
-        let mut keys = Vec::new();
+        let reading = Reading { columns, ..self.reading };
+        let limit = self.surroundings.options.max_image_rows;
+        let mut rows = Vec::new();
         for row in outputs.iter().filter_map(|output| output.as_ref().right()) {
-            if keys.len() == self.surroundings.max_rows {
+            if rows.len() == limit {
                 return Err(self.doubtful(ImageError::TooManyRows));
             }
-            let first = sqlx::Row::len(row) - key.len();
-            let key = image::row_from::<DB>(row, first, self.table, &key);
-            keys.push(key.map_err(|error| self.doubtful(error))?);
+            let first = sqlx::Row::len(row) - listed.len();
+            let image = reading.row(row, first).map_err(|error| self.doubtful(error))?;
+            let is_true = match truth {
+                Some(_) => is_true::<DB>(row, first + columns.len()).map_err(ChangeError::Doubtful)?,
+                None => false,
+            };
+            rows.push((image, is_true));
         }
-        Ok((outputs, keys))
+        if self.write.has_returning {
+            return Ok((outputs, rows));
+        }
+        // The user asked for no rows.
+        Ok((outputs.into_iter().filter(|output| output.is_left()).collect(), rows))
     }
 
     async fn read_by_keys(&mut self, keys: &[Row]) -> Result<Vec<Row>, ChangeError> {
-        let found = image::read_by_keys::<DB>(self.connection, keys, self.table, &self.columns).await;
+        let found = self.reading.by_keys(self.connection, keys).await;
         found.map_err(|error| self.doubtful(error))
     }
 
@@ -238,7 +320,8 @@ impl<DB: Dialect> Change<'_, DB> {
     }
 
     fn locks(&self, rows: &[Row]) -> Result<Vec<RowLock>, ImageError> {
-        rows.iter().map(|row| image::lock::<DB>(self.surroundings.resource, self.table, row)).collect()
+        let Reading { table, zone, .. } = self.reading;
+        rows.iter().map(|row| image::lock(self.surroundings.resource, table, row, zone)).collect()
     }
 
     /// The statement must have changed exactly the rows of its image; where rows may be passed over, no others.
@@ -246,7 +329,7 @@ impl<DB: Dialect> Change<'_, DB> {
         &self,
         before: &[Row],
         outputs: &[Output<DB>],
-        touched: Option<Vec<Row>>,
+        touched: Option<&[Row]>,
     ) -> Result<(), ChangeError> {
         let affected = rows_affected::<DB>(outputs);
         let expected = before.len() as u64;
@@ -291,11 +374,12 @@ impl<DB: Dialect> Change<'_, DB> {
         match error {
             ImageError::Database(error) => error,
             ImageError::TooManyRows => {
-                AtError::TooManyRows { limit: self.surroundings.max_rows, statement }.into()
+                AtError::TooManyRows { limit: self.surroundings.options.max_image_rows, statement }.into()
             }
             ImageError::UnusableKey(detail) => {
-                AtError::UnusableKey { table: self.table.name.clone(), detail, statement }.into()
+                AtError::UnusableKey { table: self.reading.table.name.clone(), detail, statement }.into()
             }
+            ImageError::Unwritable(detail) => AtError::ImageMismatch { detail, statement }.into(),
         }
     }
 }
@@ -307,11 +391,19 @@ fn sorted_identities(rows: &[Row]) -> Vec<String> {
     identities
 }
 
-fn log(sql_type: SqlType, table: &str, before: Vec<Row>, after: Vec<Row>) -> SqlUndoLog {
-    let records = |rows| Some(TableRecords { table_name: table.to_owned(), rows });
+fn is_true<DB: Dialect>(row: &DB::Row, index: usize) -> Result<bool, Error> {
+    Ok(match DB::argument_at(row, index)? {
+        Argument::Boolean(value) => value,
+        Argument::Integer(value) => value != 0,
+        _ => false,
+    })
+}
+
+fn log<DB: Dialect>(sql_type: SqlType, table: &Table<DB>, before: Vec<Row>, after: Vec<Row>) -> SqlUndoLog {
+    let records = |rows| Some(TableRecords { table_name: table.name.clone(), rows });
     SqlUndoLog {
         sql_type,
-        table_name: table.to_owned(),
+        table_name: table.reference.clone(),
         before_image: records(before),
         after_image: records(after),
     }

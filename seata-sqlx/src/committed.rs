@@ -16,7 +16,7 @@ use crate::{
     data_source::Core,
     dialect::{Call, Dialect, Output, collect},
     error::{AtError, shorten},
-    image::{self, ImageError},
+    image::{self, ImageError, Reading},
     session::Session,
     sql::{Refusal, Rows, committed_read},
 };
@@ -26,7 +26,7 @@ use crate::{
 pub struct GlobalCommitted<'c, DB: Dialect> {
     pub(crate) core: Arc<Core<DB>>,
     /// Without one, a connection of the pool for each try.
-    connection: Option<&'c mut AtConnection<DB>>,
+    pub(crate) connection: Option<&'c mut AtConnection<DB>>,
 }
 
 impl<DB: Dialect> AtPool<DB> {
@@ -65,7 +65,7 @@ impl<DB: Dialect> AtConnection<DB> {
         GlobalCommitted { core: self.core.clone(), connection: Some(self) }
     }
 
-    async fn read_in_transaction(
+    pub(crate) async fn read_in_transaction(
         &mut self,
         caller: &Caller,
         call: &Call<DB>,
@@ -78,15 +78,42 @@ impl<DB: Dialect> AtConnection<DB> {
             );
             return Err(AtError::refused(reason, call.sql.as_str()).into());
         }
-        match look(&self.core, caller, &mut self.session, call, rows).await {
-            Ok(outputs) => Ok(outputs),
-            Err(FinishError::Other(error)) => Err(error),
-            Err(FinishError::Conflict(conflict)) => {
-                let error = Patience::none(conflict);
+        let mut patience = Patience::new(&self.core, caller);
+        loop {
+            let conflict = match self.try_in_transaction(caller, call, rows).await {
+                Ok(outputs) => return Ok(outputs),
+                Err(FinishError::Other(error)) => return Err(error),
+                Err(FinishError::Conflict(conflict)) => conflict,
+            };
+            let again =
+                if DB::ROW_LOCKS { patience.wait(conflict).await } else { Err(patience.give_up(conflict)) };
+            if let Err(error) = again {
                 self.end_transaction(&error.to_string()).await;
-                Err(error.into())
+                return Err(error.into());
             }
         }
+    }
+
+    /// After a conflict the rows are free again for whoever has to undo them.
+    async fn try_in_transaction(
+        &mut self,
+        caller: &Caller,
+        call: &Call<DB>,
+        rows: &Rows,
+    ) -> Result<Vec<Output<DB>>, FinishError> {
+        const SAVEPOINT: &[&str] = &["SAVEPOINT seata_read"];
+        const KEEP: &[&str] = &["RELEASE SAVEPOINT seata_read"];
+        const TAKE_BACK: &[&str] = &["ROLLBACK TO SAVEPOINT seata_read", "RELEASE SAVEPOINT seata_read"];
+        if !DB::ROW_LOCKS {
+            return look(&self.core, caller, &mut self.session, call, rows).await;
+        }
+        self.set_changing(true);
+        self.all_or_end(SAVEPOINT).await.map_err(FinishError::Other)?;
+        let looked = look(&self.core, caller, &mut self.session, call, rows).await;
+        let end = if looked.is_ok() { KEEP } else { TAKE_BACK };
+        self.all_or_end(end).await.map_err(FinishError::Other)?;
+        self.set_changing(false);
+        looked
     }
 }
 
@@ -103,25 +130,35 @@ impl<'c, DB: Dialect> GlobalCommitted<'c, DB> {
         stream::once(outputs).try_flatten().boxed()
     }
 
-    async fn read(mut self, caller: &Caller, call: Call<DB>) -> Result<Vec<Output<DB>>, Error> {
+    async fn read(self, caller: &Caller, call: Call<DB>) -> Result<Vec<Output<DB>>, Error> {
         self.core.check_known(&caller.mode)?;
         let statement = call.sql.as_str();
         let rows = committed_read(DB::FLAVOR, statement);
         let rows = rows.map_err(|reason| AtError::refused(reason, statement))?;
+        self.read_rows(caller, call, &rows).await
+    }
+
+    /// A statement that is known to read these rows.
+    pub(crate) async fn read_rows(
+        mut self,
+        caller: &Caller,
+        call: Call<DB>,
+        rows: &Rows,
+    ) -> Result<Vec<Output<DB>>, Error> {
         check_arguments(&call, rows.parameters)?;
         if let Some(connection) = &mut self.connection
             && connection.transaction.is_some()
         {
-            return connection.read_in_transaction(caller, &call, &rows).await;
+            return connection.read_in_transaction(caller, &call, rows).await;
         }
         let mut patience = Patience::new(&self.core, caller);
         loop {
             let tried = match &mut self.connection {
-                Some(connection) => try_read(&self.core, caller, &mut connection.session, &call, &rows).await,
+                Some(connection) => try_read(&self.core, caller, &mut connection.session, &call, rows).await,
                 // Given back before the wait.
                 None => {
                     let mut session = Session::new(self.core.pool.clone());
-                    try_read(&self.core, caller, &mut session, &call, &rows).await
+                    try_read(&self.core, caller, &mut session, &call, rows).await
                 }
             };
             match tried {
@@ -158,21 +195,20 @@ async fn look<DB: Dialect>(
 ) -> Result<Vec<Output<DB>>, FinishError> {
     let connection = session.connection().await.map_err(FinishError::Other)?;
     let locks = locks(core, connection, call, rows).await.map_err(FinishError::Other)?;
-    let outputs = collect(connection, call.clone()).await.map_err(FinishError::Other)?;
-    if locks.is_empty() {
-        return Ok(outputs);
-    }
-    let xid = match &caller.mode {
-        Mode::Global(xid) => Some(xid),
-        _ => None,
-    };
-    match core.client.resource_manager().query_locks(xid, &locks).await {
-        Ok(()) => Ok(outputs),
-        Err(CoordinationError::LockConflict { row, holder, .. }) => {
-            Err(FinishError::Conflict(Conflict { row, holder }))
+    if !locks.is_empty() {
+        let xid = match &caller.mode {
+            Mode::Global(xid) => Some(xid),
+            _ => None,
+        };
+        match core.client.resource_manager().query_locks(xid, &locks).await {
+            Ok(()) => {}
+            Err(CoordinationError::LockConflict { row, holder, .. }) => {
+                return Err(FinishError::Conflict(Conflict { row, holder }));
+            }
+            Err(error) => return Err(AtError::LockQuery(error).into()),
         }
-        Err(error) => Err(AtError::LockQuery(error).into()),
     }
+    collect(connection, call.clone()).await.map_err(FinishError::Other)
 }
 
 async fn locks<DB: Dialect>(
@@ -183,20 +219,20 @@ async fn locks<DB: Dialect>(
 ) -> Result<Vec<RowLock>, Error> {
     let statement = call.sql.as_str();
     let refused = |reason: Refusal| Error::from(AtError::refused(reason, statement));
-    let structure = DB::structure(connection, &core.structures, rows).await?.map_err(refused)?;
-    let table = &structure.table;
-    let key: Vec<&str> = table.key.iter().map(String::as_str).collect();
-    let keys = call.with_sql(image::selecting::<DB>(rows, table, &key));
-    let limit = core.options.max_image_rows;
-    let found = image::read::<DB>(connection, keys, table, &key, limit).await;
+    let structure = DB::structure(connection, &core.structures, &rows.name()).await?.map_err(refused)?;
+    let table = &*structure.table;
+    let columns = table.key_columns();
+    let keys = call.with_sql(image::selecting::<DB>(rows, table, &columns));
+    let (limit, zone) = (core.options.max_image_rows, &core.options.zone);
+    let found = Reading { table, columns: &columns, zone }.run(connection, keys, limit).await;
     let locks =
-        found.and_then(|rows| rows.iter().map(|row| image::lock::<DB>(&core.resource, table, row)).collect());
+        found.and_then(|rows| rows.iter().map(|row| image::lock(&core.resource, table, row, zone)).collect());
     locks.map_err(|error| {
         let statement = shorten(statement);
         match error {
             ImageError::Database(error) => error,
             ImageError::TooManyRows => AtError::TooManyRows { limit, statement }.into(),
-            ImageError::UnusableKey(detail) => {
+            ImageError::UnusableKey(detail) | ImageError::Unwritable(detail) => {
                 AtError::UnusableKey { table: table.name.clone(), detail, statement }.into()
             }
         }

@@ -10,6 +10,7 @@ use crate::{
     branch::{self, Attempt, FinishError, Patience, Work},
     caller::{Caller, Mode},
     change::{self, ChangeError, Surroundings},
+    committed::GlobalCommitted,
     data_source::Core,
     dialect::{Call, Dialect, Output},
     error::AtError,
@@ -78,12 +79,15 @@ impl<DB: Dialect> AtConnection<DB> {
         self.core.check_known(&caller.mode)?;
         let analysis = self.core.analysis(call.sql.as_str());
         match &analysis.statement {
-            // SQLite has no locks on rows.
-            Ok(Statement::Read | Statement::Lock(_)) => self.pass(call).await,
+            Ok(Statement::Read) => self.pass(call).await,
             Ok(Statement::Write(write)) if self.transaction.is_some() => {
                 self.change_in_transaction(&call, write).await.map(Answer::Complete)
             }
             Ok(Statement::Write(write)) => self.autocommit(caller, &call, write).await.map(Answer::Complete),
+            Ok(Statement::Lock(rows)) => {
+                let read = GlobalCommitted { core: self.core.clone(), connection: Some(self) };
+                read.read_rows(caller, call, rows).await.map(Answer::Complete)
+            }
             Err(refusal) => Err(AtError::refused(refusal.clone(), call.sql.as_str()).into()),
         }
     }
@@ -118,13 +122,16 @@ impl<DB: Dialect> AtConnection<DB> {
         /// Of our own: when `INSERT OR IGNORE` fails on a type of a STRICT table, SQLite leaves the
         /// rows before that one behind.
         const BEGIN: &[&str] = &["SAVEPOINT seata_statement"];
-        const KEEP: &[&str] = &["RELEASE seata_statement"];
-        const TAKE_BACK: &[&str] = &["ROLLBACK TO seata_statement", "RELEASE seata_statement"];
+        const KEEP: &[&str] = &["RELEASE SAVEPOINT seata_statement"];
+        const TAKE_BACK: &[&str] =
+            &["ROLLBACK TO SAVEPOINT seata_statement", "RELEASE SAVEPOINT seata_statement"];
+        let [begin, keep, take_back] =
+            if DB::STATEMENT_SAVEPOINT { [BEGIN, KEEP, TAKE_BACK] } else { [&[] as &[&str]; 3] };
         self.set_changing(true);
-        self.all_or_end(BEGIN).await?;
+        self.all_or_end(begin).await?;
         match change(&self.core, &mut self.session, call, write).await {
             Ok((outputs, mut work)) => {
-                self.all_or_end(KEEP).await?;
+                self.all_or_end(keep).await?;
                 if let Some(transaction) = &mut self.transaction {
                     transaction.work.logs.append(&mut work.logs);
                     transaction.work.locks.append(&mut work.locks);
@@ -133,7 +140,7 @@ impl<DB: Dialect> AtConnection<DB> {
                 Ok(outputs)
             }
             Err(ChangeError::Unchanged(error)) => {
-                self.all_or_end(TAKE_BACK).await?;
+                self.all_or_end(take_back).await?;
                 self.set_changing(false);
                 Err(error)
             }
@@ -145,7 +152,7 @@ impl<DB: Dialect> AtConnection<DB> {
     }
 
     /// Runs all of these, or rolls back the local transaction.
-    async fn all_or_end(&mut self, statements: &[&str]) -> Result<(), Error> {
+    pub(crate) async fn all_or_end(&mut self, statements: &[&str]) -> Result<(), Error> {
         for statement in statements {
             if let Err(error) = self.text((*statement).to_owned()).await {
                 self.end_transaction(&error.to_string()).await;
@@ -155,7 +162,7 @@ impl<DB: Dialect> AtConnection<DB> {
         Ok(())
     }
 
-    fn set_changing(&mut self, is_changing: bool) {
+    pub(crate) fn set_changing(&mut self, is_changing: bool) {
         if let Some(transaction) = &mut self.transaction {
             transaction.is_changing = is_changing;
         }
@@ -204,7 +211,7 @@ impl<DB: Dialect> AtConnection<DB> {
                 return Err(FinishError::Other(error.into()));
             }
         };
-        let attempt = Attempt { is_autocommit: true, is_first };
+        let attempt = Attempt::Autocommit { is_first };
         branch::finish(core, &mut session, caller, work, attempt).await?;
         Ok(outputs)
     }
@@ -219,8 +226,8 @@ async fn change<DB: Dialect>(
     let surroundings = Surroundings {
         resource: &core.resource,
         structures: &core.structures,
-        undo_table: &core.options.undo_table,
-        max_rows: core.options.max_image_rows,
+        capabilities: &core.capabilities,
+        options: &core.options,
     };
     let connection = session.connection().await.map_err(ChangeError::Doubtful)?;
     let changed = change::run::<DB>(&surroundings, connection, call, write).await?;
@@ -250,10 +257,12 @@ async fn answer_on_pool<DB: Dialect>(
     core.check_known(&caller.mode)?;
     let analysis = core.analysis(call.sql.as_str());
     let write = match &analysis.statement {
-        Ok(Statement::Read | Statement::Lock(_)) => {
-            return Ok(Answer::Running(DB::stream_from_pool(&core.pool, call)));
-        }
+        Ok(Statement::Read) => return Ok(Answer::Running(DB::stream_from_pool(&core.pool, call))),
         Ok(Statement::Write(write)) => write,
+        Ok(Statement::Lock(rows)) => {
+            let read = GlobalCommitted { core: core.clone(), connection: None };
+            return read.read_rows(caller, call, rows).await.map(Answer::Complete);
+        }
         Err(refusal) => return Err(AtError::refused(refusal.clone(), call.sql.as_str()).into()),
     };
     let mut patience = Patience::new(&core, caller);

@@ -14,12 +14,13 @@ use sqlx::{Error, Pool};
 use crate::{
     caller::{Caller, Mode},
     connection::AtConnection,
-    dialect::{Call, Dialect, execute},
+    dialect::{Call, Capabilities, Dialect, execute},
     error::{AtError, AtOpenError, shorten},
     phase_two::AtResource,
     sql::{Analysis, StatementCache},
     structure::StructureCache,
     transaction::AtTransaction,
+    undo::Zone,
 };
 
 /// A data source in AT mode: a [`sqlx::Pool`] whose changes inside a global transaction are logged,
@@ -65,6 +66,7 @@ pub(crate) struct Options {
     pub(crate) data_validation: bool,
     pub(crate) undo_table: String,
     pub(crate) max_image_rows: usize,
+    pub(crate) zone: Zone,
 }
 
 impl Default for Options {
@@ -76,6 +78,7 @@ impl Default for Options {
             data_validation: true,
             undo_table: "undo_log".to_owned(),
             max_image_rows: 100_000,
+            zone: Zone::system(),
         }
     }
 }
@@ -86,7 +89,8 @@ pub(crate) struct Core<DB: Dialect> {
     pub(crate) client: Client,
     pub(crate) resource: ResourceId,
     pub(crate) options: Options,
-    pub(crate) structures: StructureCache,
+    pub(crate) structures: StructureCache<DB>,
+    pub(crate) capabilities: Capabilities,
     phase_two: Arc<AtResource<DB>>,
     statements: StatementCache,
     warned: Mutex<HashSet<String>>,
@@ -196,7 +200,7 @@ impl<DB: Dialect> AtPoolBuilder<DB> {
     /// # Errors
     /// As [`AtPool::new`].
     pub async fn open(self) -> Result<AtPool<DB>, AtOpenError> {
-        let resource = self.prepare().await?;
+        let (resource, capabilities) = self.prepare().await?;
         let phase_two = Arc::new(AtResource::new(&self.pool, resource.clone(), self.options.clone()));
         let registered = self.client.resource_manager().register_resource(phase_two.clone()).await;
         registered.map_err(AtOpenError::Registration)?;
@@ -207,6 +211,7 @@ impl<DB: Dialect> AtPoolBuilder<DB> {
                 resource,
                 options: self.options,
                 structures: StructureCache::default(),
+                capabilities,
                 phase_two,
                 statements: StatementCache::default(),
                 warned: Mutex::default(),
@@ -215,7 +220,7 @@ impl<DB: Dialect> AtPoolBuilder<DB> {
     }
 
     /// Finds the resource's name and makes the undo table.
-    async fn prepare(&self) -> Result<ResourceId, AtOpenError> {
+    async fn prepare(&self) -> Result<(ResourceId, Capabilities), AtOpenError> {
         if let Some(resource) = &self.resource
             && (resource.as_str().is_empty() || resource.as_str().contains(','))
         {
@@ -226,7 +231,7 @@ impl<DB: Dialect> AtPoolBuilder<DB> {
         let resource = match &self.resource {
             Some(resource) => resource.clone(),
             None => {
-                let name = DB::resource_name(&location);
+                let name = DB::resource_name(&location, &self.pool.connect_options());
                 name.map_err(|source| AtOpenError::Path { path: location.into(), source })?.into()
             }
         };
@@ -239,7 +244,7 @@ impl<DB: Dialect> AtPoolBuilder<DB> {
             let done = execute::<DB>(&mut connection, Call::text(statement)).await;
             done.map_err(|source| AtOpenError::UndoTable { table: table.clone(), source })?;
         }
-        Ok(resource)
+        Ok((resource, DB::capabilities(&mut connection).await?))
     }
 }
 

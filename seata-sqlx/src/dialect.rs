@@ -1,28 +1,96 @@
 //! What differs between databases, behind one trait, and how statements reach them.
 
-use std::borrow::Cow;
+use std::fmt;
 
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use futures_util::TryStreamExt;
-use sqlx::{AssertSqlSafe, Database, Either, Error, Execute, Pool, SqlSafeStr, SqlStr, error::BoxDynError};
+use sqlx::{
+    AssertSqlSafe, Connection, Database, Either, Error, Execute, Pool, SqlSafeStr, SqlStr, error::BoxDynError,
+};
 
 use crate::{
-    sql::{Flavor, Refusal, Rows},
-    structure::{Structure, StructureCache},
-    undo::{Field, Value},
+    change::Marked,
+    image::Key,
+    sql::{Flavor, Refusal, Write},
+    structure::{Column, Structure, StructureCache, Table, TableName},
+    undo::{Field, Zone},
 };
+
+/// How a pool reaches the database.
+pub(crate) type ConnectOptionsOf<DB> = <<DB as Database>::Connection as Connection>::Options;
 
 /// What a statement answers: results and rows, as sqlx mixes them.
 pub(crate) type Output<DB> = Either<<DB as Database>::QueryResult, <DB as Database>::Row>;
 
-/// A database that AT mode works on. Everything specific to one stands in its implementation.
+/// A value that our own statements bind or read, as a driver knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Argument {
+    /// SQL's NULL.
+    Null,
+    /// A truth value.
+    Boolean(bool),
+    /// A whole number.
+    Integer(i64),
+    /// A whole number beyond those.
+    Unsigned(u64),
+    /// A floating-point number.
+    Real(f64),
+    /// A text.
+    Text(String),
+    /// Bytes.
+    Bytes(Vec<u8>),
+}
+
+/// What a statement can give back of the rows that it touches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Returned {
+    /// Nothing.
+    Nothing,
+    /// The keys of the rows.
+    Keys,
+    /// Whole rows: as they are afterwards, or were before a DELETE.
+    Image,
+}
+
+/// What this server can do, asked once when the data source is opened.
+#[derive(Clone, Debug)]
+pub struct Capabilities {
+    pub(crate) insert: Returned,
+    pub(crate) update: Returned,
+    pub(crate) delete: Returned,
+    /// The longest statement in bytes, if there is a limit that an undo log may meet.
+    pub(crate) max_packet: Option<u64>,
+}
+
+/// A column of this database.
+pub(crate) type ColumnOf<DB> = Column<<DB as Dialect>::ColumnType>;
+
+/// A database that AT mode works on: [`sqlx::MySql`], [`sqlx::Postgres`] and [`sqlx::Sqlite`], by the features of these
+/// names. It is for naming in bounds; what it is made of is this crate's own.
+// Everything that is specific to one database stands in its implementation.
 pub trait Dialect: Database<Arguments: Clone + Sync> {
-    /// How statements are read.
+    /// What has to be known of a column's type to read a value, to document it and to write it back.
+    type ColumnType: fmt::Debug + Send + Sync + 'static;
+
+    /// The language of its statements.
     const FLAVOR: Flavor;
     /// Begins a local transaction that is going to write.
     const BEGIN_WRITING: &'static str;
     /// Begins a local transaction of a user outside any global one.
     const BEGIN: &'static str;
+    /// What a SELECT ends with that locks its rows until the local transaction ends; empty where one that is
+    /// going to write keeps everybody else out.
+    const FOR_UPDATE: &'static str;
+    /// Others work on other rows meanwhile. A local transaction may wait for a row of another global transaction.
+    const ROW_LOCKS: bool;
+    /// A statement that fails may leave something behind, unless it stands in a savepoint of its own.
+    const STATEMENT_SAVEPOINT: bool;
+    /// After an error the local transaction takes nothing but a ROLLBACK, of all or to a savepoint.
+    const ERROR_ENDS_TRANSACTION: bool;
+    /// The schema of a table that an undo log names without one; `None` for that of the connection.
+    const DEFAULT_SCHEMA: Option<&'static str>;
+    /// What stands before VALUES in an INSERT that also writes keys which the database would give out itself.
+    const OVERRIDING: &'static str;
     /// The current time in the columns of the undo table.
     const NOW: &'static str;
     /// The order of the undo rows of one transaction, the newest first; at least for any two branches that
@@ -30,14 +98,14 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
     /// committed, so an order of insertion will do. That of the branches' ids will not by itself: coordinators that share a
     /// store give them out from ranges of their own.
     const NEWEST_UNDO_FIRST: &'static str;
-    /// The time so many days ago, with the number of days as the first parameter.
+    /// The time so many days ago, with the number of days as the only parameter.
     const DAYS_AGO: &'static str;
 
     /// An identifier in quotes.
     fn quote(name: &str) -> String;
 
-    /// The text of the parameter with this number, counted from 1, that takes the field's value.
-    fn parameter(number: usize, field: &Field) -> String;
+    /// The text of the parameter with this number, counted from 1. Our own statements name each one once, in order.
+    fn placeholder(number: usize) -> String;
 
     /// Runs a statement on a connection. The stream may be dropped at any time.
     fn stream<'c>(
@@ -52,24 +120,59 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
     ) -> BoxStream<'static, Result<Output<Self>, Error>>;
 
     /// Adds a value to the arguments.
-    fn bind(arguments: &mut Self::Arguments, value: &Value) -> Result<(), Error>;
+    fn bind(arguments: &mut Self::Arguments, argument: &Argument) -> Result<(), Error>;
 
-    /// The one value that stands in row locks for all those that a key with this collation takes for
-    /// equal. With two of them a row that was deleted could come back under another lock.
-    fn key_value<'v>(collation: &str, value: &'v Value) -> Cow<'v, Value>;
+    /// A value in a column whose type is not looked up: one of the undo table, or one that is computed.
+    fn argument_at(row: &Self::Row, index: usize) -> Result<Argument, Error>;
 
-    /// The value of a column and its JDBC type number.
-    fn value(row: &Self::Row, column: usize) -> Result<(i32, Value), Error>;
+    /// What an image query selects for a column, behind this qualifier if it needs one.
+    fn selected(column: &ColumnOf<Self>, qualifier: Option<&str>) -> String;
+
+    /// The column of an image, from what such a query gave.
+    fn field(
+        row: &Self::Row,
+        index: usize,
+        column: &ColumnOf<Self>,
+        is_key: bool,
+        zone: &Zone,
+    ) -> Result<Field, Error>;
+
+    /// The value to bind so that the column becomes what the field says, whoever wrote it.
+    ///
+    /// # Errors
+    /// Why it cannot be written back.
+    fn argument(column: &ColumnOf<Self>, field: &Field, zone: &Zone) -> Result<Argument, String>;
+
+    /// The text of a parameter that takes the value of [`argument`](Self::argument).
+    fn parameter(number: usize, column: &ColumnOf<Self>, field: &Field) -> String;
+
+    /// A row's part in lock keys: the same for all values that a key with this collation takes for equal. With
+    /// two of them a row that was deleted could come back under another lock.
+    ///
+    /// # Errors
+    /// What the value is, if it can be no part of one.
+    fn key_part<'v>(
+        column: &ColumnOf<Self>,
+        collation: &str,
+        field: &'v Field,
+        zone: &Zone,
+    ) -> Result<Key<'v>, String>;
+
+    /// A form of this upsert that tells which rows it changed, where the database gives whole rows back.
+    fn mark_updates(sql: &str, write: &Write, table: &Table<Self>) -> Marked;
 
     /// How many rows a statement changed.
     fn rows_affected(result: &Self::QueryResult) -> u64;
 
-    /// The structure of the table that these rows are in, as it is inside the open transaction.
+    /// What this server can do.
+    fn capabilities<'c>(connection: &'c mut Self::Connection) -> BoxFuture<'c, Result<Capabilities, Error>>;
+
+    /// The structure of a table as it is inside the open transaction.
     fn structure<'c>(
         connection: &'c mut Self::Connection,
-        cache: &'c StructureCache,
-        rows: &'c Rows,
-    ) -> BoxFuture<'c, Result<Result<Structure, Refusal>, Error>>;
+        cache: &'c StructureCache<Self>,
+        name: &'c TableName,
+    ) -> BoxFuture<'c, Result<Result<Structure<Self>, Refusal>, Error>>;
 
     /// Whether the statement that failed so left the transaction open and itself without effect.
     fn keeps_transaction(error: &Error) -> bool;
@@ -77,15 +180,18 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
     /// What identifies the database, or `None` if it lives inside its connection.
     fn location<'c>(connection: &'c mut Self::Connection) -> BoxFuture<'c, Result<Option<String>, Error>>;
 
-    /// The name of the resource at this place.
-    fn resource_name(location: &str) -> Result<String, std::io::Error>;
+    /// The name of the resource at this place, on a pool with these options.
+    fn resource_name(location: &str, options: &ConnectOptionsOf<Self>) -> Result<String, std::io::Error>;
 
-    /// The expression for `log_created` in the INSERT of an undo row whose second parameter is the XID. It has
-    /// to go with [`NEWEST_UNDO_FIRST`](Self::NEWEST_UNDO_FIRST).
-    fn undo_created(table: &str) -> String;
+    /// The expression for `log_created` in an undo row of the transaction whose XID is the parameter with this number.
+    /// It has to go with [`NEWEST_UNDO_FIRST`](Self::NEWEST_UNDO_FIRST).
+    fn undo_created(table: &str, xid: usize) -> String;
 
     /// Statements that make the undo table if it is missing.
     fn undo_table(name: &str) -> Vec<String>;
+
+    /// Statements for phase two's own connection, right after it is opened.
+    fn prepare_phase_two() -> &'static [&'static str];
 
     /// Statements that let phase two restore rows in any order until its COMMIT.
     fn relax_constraints() -> &'static [&'static str];
@@ -107,7 +213,7 @@ impl<DB: Dialect> Call<DB> {
     }
 
     /// A statement of our own.
-    pub(crate) fn new(sql: impl Into<String>, values: &[&Value]) -> Result<Self, Error> {
+    pub(crate) fn new(sql: impl Into<String>, values: &[Argument]) -> Result<Self, Error> {
         let mut arguments = DB::Arguments::default();
         for value in values {
             DB::bind(&mut arguments, value)?;

@@ -3,7 +3,7 @@
 
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use futures_util::TryStreamExt;
-use sqlx::{Describe, Either, Error, Execute, Executor, SqlStr, Sqlite};
+use sqlx::{Describe, Either, Error, Execute, Executor, SqlStr};
 
 use crate::{
     AtConnection, AtPool, AtTransaction,
@@ -102,4 +102,9 @@ macro_rules! executors {
     };
 }
 
-executors!(Sqlite);
+#[cfg(feature = "mysql")]
+executors!(sqlx::MySql);
+#[cfg(feature = "postgres")]
+executors!(sqlx::Postgres);
+#[cfg(feature = "sqlite")]
+executors!(sqlx::Sqlite);

@@ -1,14 +1,16 @@
 //! Images: rows of one table as they stand at one moment, with typed values.
 
+use std::borrow::Cow;
+
 use futures_util::TryStreamExt;
 use seata_protocol::{KeyPart, ResourceId, RowKey, RowLock};
 use sqlx::{Either, Error};
 
 use crate::{
-    dialect::{Call, Dialect},
+    dialect::{Argument, Call, ColumnOf, Dialect},
     sql::{Rows, image_query},
     structure::Table,
-    undo::{Field, Row, Value},
+    undo::{Field, Row, Value, Zone},
 };
 
 /// How many rows one query by key asks for, well below every database's limit on parameters and on
@@ -22,6 +24,8 @@ pub(crate) enum ImageError {
     TooManyRows,
     /// The key of a row is NULL or empty.
     UnusableKey(String),
+    /// A value cannot be given to the database.
+    Unwritable(String),
 }
 
 impl From<Error> for ImageError {
@@ -31,88 +35,116 @@ impl From<Error> for ImageError {
 }
 
 /// The query for the rows that a statement selects, with the statement's own arguments.
-pub(crate) fn selecting<DB: Dialect>(rows: &Rows, table: &Table, columns: &[&str]) -> String {
+pub(crate) fn selecting<DB: Dialect>(rows: &Rows, table: &Table<DB>, columns: &[&ColumnOf<DB>]) -> String {
     let qualifier = rows.qualifier(DB::FLAVOR);
-    let columns: Vec<String> =
-        columns.iter().map(|column| format!("{qualifier}.{}", DB::quote(column))).collect();
-    image_query(DB::FLAVOR, rows, &columns.join(", "), &table.reference, "")
+    let columns: Vec<String> = columns.iter().map(|column| DB::selected(column, Some(&qualifier))).collect();
+    image_query(DB::FLAVOR, rows, &columns.join(", "), &table.reference, DB::FOR_UPDATE)
 }
 
-/// The rows that a query of [`selecting`] or the like gives.
-pub(crate) async fn read<DB: Dialect>(
-    connection: &mut DB::Connection,
-    call: Call<DB>,
-    table: &Table,
-    columns: &[&str],
-    limit: usize,
-) -> Result<Vec<Row>, ImageError> {
-    let mut rows = Vec::new();
-    let mut stream = DB::stream(connection, call);
-    while let Some(output) = stream.try_next().await? {
-        let Either::Right(row) = output else { continue };
-        if rows.len() == limit {
-            return Err(ImageError::TooManyRows);
+/// How rows of a table are read.
+pub(crate) struct Reading<'a, DB: Dialect> {
+    pub(crate) table: &'a Table<DB>,
+    pub(crate) columns: &'a [&'a ColumnOf<DB>],
+    pub(crate) zone: &'a Zone,
+}
+
+impl<DB: Dialect> Reading<'_, DB> {
+    /// The rows that a query of [`selecting`] or the like gives.
+    pub(crate) async fn run(
+        &self,
+        connection: &mut DB::Connection,
+        call: Call<DB>,
+        limit: usize,
+    ) -> Result<Vec<Row>, ImageError> {
+        let mut rows = Vec::new();
+        let mut stream = DB::stream(connection, call);
+        while let Some(output) = stream.try_next().await? {
+            let Either::Right(row) = output else { continue };
+            if rows.len() == limit {
+                return Err(ImageError::TooManyRows);
+            }
+            rows.push(self.row(&row, 0)?);
         }
-        rows.push(row_from::<DB>(&row, 0, table, columns)?);
+        Ok(rows)
     }
-    Ok(rows)
-}
 
-/// An image row from the columns of `row` that begin at `first`.
-pub(crate) fn row_from<DB: Dialect>(
-    row: &DB::Row,
-    first: usize,
-    table: &Table,
-    columns: &[&str],
-) -> Result<Row, ImageError> {
-    let mut fields = Vec::with_capacity(columns.len());
-    for (index, name) in columns.iter().enumerate() {
-        let (jdbc_type, value) = DB::value(row, first + index)?;
-        let is_key = table.is_key(name);
-        if is_key && value == Value::Null {
-            return Err(ImageError::UnusableKey(format!("{name} is NULL")));
+    /// An image row from the columns of `row` that begin at `first`.
+    pub(crate) fn row(&self, row: &DB::Row, first: usize) -> Result<Row, ImageError> {
+        let mut fields = Vec::with_capacity(self.columns.len());
+        for (index, column) in self.columns.iter().enumerate() {
+            let is_key = self.table.is_key(&column.name);
+            let field = DB::field(row, first + index, column, is_key, self.zone)?;
+            if is_key && field.value == Value::Null {
+                return Err(ImageError::UnusableKey(format!("{} is NULL", column.name)));
+            }
+            fields.push(field);
         }
-        fields.push(Field { name: (*name).to_owned(), is_key, jdbc_type, value, exact: None });
+        Ok(Row { fields })
     }
-    Ok(Row { fields })
+
+    /// The rows with the keys of these, in no certain order; those that are gone are left out. They stay as they
+    /// are until the local transaction ends.
+    pub(crate) async fn by_keys(
+        &self,
+        connection: &mut DB::Connection,
+        keys: &[Row],
+    ) -> Result<Vec<Row>, ImageError> {
+        let mut found = Vec::with_capacity(keys.len());
+        let listed: Vec<String> = self.columns.iter().map(|column| DB::selected(column, None)).collect();
+        for keys in keys.chunks(KEYS_PER_QUERY) {
+            let mut arguments = Arguments::new(self.table, self.zone);
+            let conditions: Result<Vec<String>, ImageError> =
+                keys.iter().map(|row| Ok(format!("({})", arguments.key_condition(row)?))).collect();
+            let sql = format!(
+                "SELECT {} FROM {} WHERE {}{}",
+                listed.join(", "),
+                self.table.reference,
+                conditions?.join(" OR "),
+                DB::FOR_UPDATE
+            );
+            let mut call = arguments.call(sql)?;
+            call.persistent = keys.len() == 1;
+            let mut rows = self.run(connection, call, usize::MAX).await?;
+            // A column's collation may find more than the row itself.
+            rows.retain(|row| keys.iter().any(|key| same_key(row, key)));
+            found.append(&mut rows);
+        }
+        Ok(found)
+    }
 }
 
-/// The rows with the keys of these, in no certain order; those that are gone are left out.
-pub(crate) async fn read_by_keys<DB: Dialect>(
-    connection: &mut DB::Connection,
-    keys: &[Row],
-    table: &Table,
-    columns: &[&str],
-) -> Result<Vec<Row>, ImageError> {
-    let mut found = Vec::with_capacity(keys.len());
-    let listed: Vec<String> = columns.iter().map(|column| DB::quote(column)).collect();
-    for keys in keys.chunks(KEYS_PER_QUERY) {
-        let mut values = Vec::new();
-        let conditions: Vec<String> =
-            keys.iter().map(|row| format!("({})", key_condition::<DB>(row, &mut values))).collect();
-        let sql = format!(
-            "SELECT {} FROM {} WHERE {}",
-            listed.join(", "),
-            table.reference,
-            conditions.join(" OR ")
-        );
-        let mut call = Call::<DB>::new(sql, &values)?;
-        call.persistent = keys.len() == 1;
-        let mut rows = read(connection, call, table, columns, usize::MAX).await?;
-        // A column's collation may find more than the row itself.
-        rows.retain(|row| keys.iter().any(|key| same_key(row, key)));
-        found.append(&mut rows);
-    }
-    Ok(found)
+/// The arguments of a statement of ours on one table, as its text is written.
+pub(crate) struct Arguments<'a, DB: Dialect> {
+    table: &'a Table<DB>,
+    zone: &'a Zone,
+    values: Vec<Argument>,
 }
 
-/// `"k1" = ?1 AND "k2" = ?2`, whose values are added to `values`.
-pub(crate) fn key_condition<'v, DB: Dialect>(row: &'v Row, values: &mut Vec<&'v Value>) -> String {
-    let terms = row.key().map(|field| {
-        values.push(&field.value);
-        format!("{} = {}", DB::quote(&field.name), DB::parameter(values.len(), field))
-    });
-    terms.collect::<Vec<_>>().join(" AND ")
+impl<'a, DB: Dialect> Arguments<'a, DB> {
+    pub(crate) fn new(table: &'a Table<DB>, zone: &'a Zone) -> Self {
+        Self { table, zone, values: Vec::new() }
+    }
+
+    /// The text of a parameter that takes the value of this field.
+    pub(crate) fn parameter(&mut self, field: &Field) -> Result<String, ImageError> {
+        let unusable = |reason: String| ImageError::Unwritable(format!("column {}: {reason}", field.name));
+        let column = self.table.column(&field.name);
+        let column = column.ok_or_else(|| unusable(format!("table {} has it no more", self.table.name)))?;
+        self.values.push(DB::argument(column, field, self.zone).map_err(unusable)?);
+        Ok(DB::parameter(self.values.len(), column, field))
+    }
+
+    /// `"k1" = ?1 AND "k2" = ?2`.
+    pub(crate) fn key_condition(&mut self, row: &Row) -> Result<String, ImageError> {
+        let terms =
+            row.key().map(|field| Ok(format!("{} = {}", DB::quote(&field.name), self.parameter(field)?)));
+        Ok(terms.collect::<Result<Vec<_>, ImageError>>()?.join(" AND "))
+    }
+
+    /// The statement with these arguments.
+    pub(crate) fn call(self, sql: String) -> Result<Call<DB>, Error> {
+        Call::new(sql, &self.values)
+    }
 }
 
 /// Whether both are the same row, at whatever moment.
@@ -145,31 +177,41 @@ fn full(value: &Value) -> String {
     }
 }
 
+/// One column's part in the key of a row lock.
+pub enum Key<'v> {
+    Integer(i64),
+    Real(f64),
+    Text(Cow<'v, str>),
+    Bytes(Cow<'v, [u8]>),
+}
+
 /// The lock on a row.
 pub(crate) fn lock<DB: Dialect>(
     resource: &ResourceId,
-    table: &Table,
+    table: &Table<DB>,
     row: &Row,
+    zone: &Zone,
 ) -> Result<RowLock, ImageError> {
-    let key = key_of::<DB>(table, row)?;
+    let key = key_of(table, row, zone)?;
     Ok(RowLock { resource: resource.clone(), table: table.name.as_str().into(), key })
 }
 
 /// The key of a row in the key's own order, as locks have it.
-fn key_of<DB: Dialect>(table: &Table, row: &Row) -> Result<RowKey, ImageError> {
+fn key_of<DB: Dialect>(table: &Table<DB>, row: &Row, zone: &Zone) -> Result<RowKey, ImageError> {
     let mut values = Vec::with_capacity(table.key.len());
-    for (column, collation) in table.key.iter().zip(&table.key_collations) {
-        let missing = || ImageError::UnusableKey(format!("{column} is missing"));
-        values.push((column, DB::key_value(collation, row.value(column).ok_or_else(missing)?)));
+    for (name, collation) in table.key.iter().zip(&table.key_collations) {
+        let unusable = |detail: &str| ImageError::UnusableKey(format!("{name} is {detail}"));
+        let field = row.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+        let (Some(field), Some(column)) = (field, table.column(name)) else {
+            return Err(unusable("missing"));
+        };
+        values.push(DB::key_part(column, collation, field, zone).map_err(|found| unusable(&found))?);
     }
-    let parts = values.iter().map(|(column, value)| match value.as_ref() {
-        Value::Long(value) => Ok(KeyPart::Integer(*value)),
-        Value::Integer(value) => Ok(KeyPart::Integer(i64::from(*value))),
-        Value::Double(value) => Ok(KeyPart::Real(*value)),
-        Value::Text(text) => Ok(KeyPart::Text(text)),
-        Value::Bytes(bytes) => Ok(KeyPart::Bytes(bytes)),
-        other => Err(ImageError::UnusableKey(format!("{column} is {other}"))),
+    let parts = values.iter().map(|part| match part {
+        Key::Integer(value) => KeyPart::Integer(*value),
+        Key::Real(value) => KeyPart::Real(*value),
+        Key::Text(text) => KeyPart::Text(text),
+        Key::Bytes(bytes) => KeyPart::Bytes(bytes),
     });
-    let parts = parts.collect::<Result<Vec<_>, _>>()?;
     RowKey::new(parts).map_err(|error| ImageError::UnusableKey(error.to_string()))
 }

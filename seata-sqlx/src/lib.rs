@@ -80,6 +80,7 @@ mod image;
 mod phase_two;
 mod session;
 mod sql;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 mod structure;
 mod transaction;
@@ -88,9 +89,11 @@ pub mod undo;
 pub use committed::GlobalCommitted;
 pub use connection::AtConnection;
 pub use data_source::{AtPool, AtPoolBuilder, Outside};
+pub use dialect::Dialect;
 pub use error::{AtError, AtOpenError};
 pub use sql::{Flavor, Refusal};
 pub use transaction::AtTransaction;
 
 /// A data source on SQLite, as [`sqlx::SqlitePool`] is the pool.
+#[cfg(feature = "sqlite")]
 pub type AtSqlitePool = AtPool<sqlx::Sqlite>;

@@ -3,27 +3,40 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
-use crate::sql::{Kind, Refusal, Write};
+use sqlx::Error;
+
+use crate::{
+    dialect::{ColumnOf, Dialect},
+    sql::{Kind, Refusal, Write},
+};
+
+/// A table's name, as a statement or an undo log gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableName {
+    pub(crate) schema: Option<String>,
+    pub(crate) name: String,
+}
 
 /// A table as it stands in the open transaction.
 #[derive(Debug)]
-pub struct Structure {
-    pub(crate) table: Arc<Table>,
+pub struct Structure<DB: Dialect> {
+    pub(crate) table: Arc<Table<DB>>,
     /// The connection enforces foreign keys.
     pub(crate) foreign_keys: bool,
 }
 
 /// A table's structure.
 #[derive(Debug)]
-pub(crate) struct Table {
-    /// Its one canonical name.
+pub struct Table<DB: Dialect> {
+    /// Its one canonical name, as row locks and images have it.
     pub(crate) name: String,
-    /// How our own statements name it, quoted and beyond the reach of other tables of that name.
+    /// How statements of our own, and undo logs, name it: quoted, and beyond the reach of other tables of that name.
     pub(crate) reference: String,
-    pub(crate) columns: Vec<Column>,
-    /// The columns of the primary key, in the key's order.
+    pub(crate) columns: Vec<ColumnOf<DB>>,
+    /// The columns of the primary key, in the order in which row locks have them.
     pub(crate) key: Vec<String>,
     /// By which collation each of them is unique, as the database calls it.
     pub(crate) key_collations: Vec<String>,
@@ -34,11 +47,15 @@ pub(crate) struct Table {
     pub(crate) declared_conflict: Option<String>,
 }
 
+/// A column, whose type is told as its database needs it.
 #[derive(Debug)]
-pub(crate) struct Column {
+pub struct Column<T> {
     pub(crate) name: String,
     /// Computed by the database; never written.
     pub(crate) is_generated: bool,
+    /// The database sets it anew in each UPDATE.
+    pub(crate) is_updated_by_database: bool,
+    pub(crate) column_type: T,
 }
 
 #[derive(Debug)]
@@ -51,6 +68,8 @@ pub(crate) struct Trigger {
 #[derive(Debug)]
 pub(crate) struct Reference {
     pub(crate) child: String,
+    /// How statements of our own name it.
+    pub(crate) child_reference: String,
     /// (column of the child, column of this table)
     pub(crate) columns: Vec<(String, String)>,
     /// The action, if it changes rows.
@@ -59,7 +78,7 @@ pub(crate) struct Reference {
     pub(crate) on_update: Option<String>,
 }
 
-impl Table {
+impl<DB: Dialect> Table<DB> {
     /// Checks that this change can be undone exactly.
     pub(crate) fn admit(&self, write: &Write, foreign_keys: bool) -> Result<(), Refusal> {
         if let Some(action) = &self.declared_conflict
@@ -127,14 +146,26 @@ impl Table {
         contains(&self.key, column)
     }
 
+    /// The column of this name, whose case is as free as SQL's.
+    pub(crate) fn column(&self, name: &str) -> Option<&ColumnOf<DB>> {
+        let exactly = self.columns.iter().find(|column| column.name == name);
+        exactly.or_else(|| self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)))
+    }
+
+    /// The columns of the primary key.
+    pub(crate) fn key_columns(&self) -> Vec<&ColumnOf<DB>> {
+        self.key.iter().filter_map(|name| self.column(name)).collect()
+    }
+
     /// The columns that images of this change hold: for an UPDATE the key and what is set, else all.
-    pub(crate) fn image_columns(&self, kind: &Kind) -> Vec<&str> {
-        let needed = |column: &&Column| match kind {
-            Kind::Update { columns } => self.is_key(&column.name) || contains(columns, &column.name),
+    pub(crate) fn image_columns(&self, kind: &Kind) -> Vec<&ColumnOf<DB>> {
+        let needed = |column: &&ColumnOf<DB>| match kind {
+            Kind::Update { columns } => {
+                column.is_updated_by_database || self.is_key(&column.name) || contains(columns, &column.name)
+            }
             _ => true,
         };
-        let stored = self.columns.iter().filter(|column| !column.is_generated);
-        stored.filter(needed).map(|column| column.name.as_str()).collect()
+        self.columns.iter().filter(|column| !column.is_generated).filter(needed).collect()
     }
 }
 
@@ -142,32 +173,89 @@ fn contains(columns: &[String], column: &str) -> bool {
     columns.iter().any(|known| known.eq_ignore_ascii_case(column))
 }
 
-/// Structures of one version of the database's schema.
-#[derive(Default)]
-pub struct StructureCache(Mutex<Versioned>);
+/// Structures that were loaded before, by the name under which their dialect keeps them.
+pub struct StructureCache<DB: Dialect>(Mutex<HashMap<String, Arc<Place<DB>>>>);
 
-#[derive(Default)]
-struct Versioned {
-    version: i64,
-    tables: HashMap<String, Arc<Table>>,
+/// Where one table's structure is kept.
+struct Place<DB: Dialect> {
+    known: Mutex<Option<Known<DB>>>,
+    /// Whoever loads it. The others wait, instead of asking the same.
+    loading: tokio::sync::Mutex<()>,
 }
 
-impl StructureCache {
-    /// The structure of this table, if it was loaded at this version of the schema.
-    pub(crate) fn find(&self, version: i64, table: &str) -> Option<Arc<Table>> {
-        let cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if cached.version != version {
-            return None;
+/// A structure, and how it can be told from a later one.
+pub(crate) struct Known<DB: Dialect> {
+    pub(crate) table: Arc<Table<DB>>,
+    pub(crate) version: i64,
+    loaded: Instant,
+}
+
+impl<DB: Dialect> Known<DB> {
+    /// How long ago it was loaded.
+    pub(crate) fn age(&self) -> Duration {
+        self.loaded.elapsed()
+    }
+}
+
+impl<DB: Dialect> StructureCache<DB> {
+    /// The structure kept under this name if it is still the right one, or the one that `load` gives, which is then
+    /// kept as of `version`.
+    pub(crate) async fn find_or_load(
+        &self,
+        name: &str,
+        is_right: impl Fn(&Known<DB>) -> bool,
+        version: i64,
+        load: impl Future<Output = Result<Result<Table<DB>, Refusal>, Error>>,
+    ) -> Result<Result<Arc<Table<DB>>, Refusal>, Error> {
+        let place = self.place(name);
+        if let Some(table) = place.find(&is_right) {
+            return Ok(Ok(table));
         }
-        cached.tables.get(&table.to_ascii_lowercase()).cloned()
+        let _loading = place.loading.lock().await;
+        if let Some(table) = place.find(&is_right) {
+            return Ok(Ok(table));
+        }
+        let table = match load.await? {
+            Ok(table) => Arc::new(table),
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let known = Known { table: table.clone(), version, loaded: Instant::now() };
+        *place.known() = Some(known);
+        Ok(Ok(table))
     }
 
-    /// Keeps a structure. The first of a new version drops all others.
-    pub(crate) fn insert(&self, version: i64, table: Arc<Table>) {
-        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if cached.version != version {
-            *cached = Versioned { version, tables: HashMap::new() };
+    /// Drops what is kept under this name: it has turned out to be wrong.
+    #[cfg_attr(
+        not(any(feature = "mysql", feature = "postgres")),
+        expect(dead_code, reason = "SQLite tells its version")
+    )]
+    pub(crate) fn forget(&self, name: &str) {
+        *self.place(name).known() = None;
+    }
+
+    fn place(&self, name: &str) -> Arc<Place<DB>> {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = places.get(name) {
+            return place.clone();
         }
-        cached.tables.insert(table.name.to_ascii_lowercase(), table);
+        let place = Arc::new(Place { known: Mutex::new(None), loading: tokio::sync::Mutex::default() });
+        places.insert(name.to_owned(), place.clone());
+        place
+    }
+}
+
+impl<DB: Dialect> Place<DB> {
+    fn find(&self, is_right: impl Fn(&Known<DB>) -> bool) -> Option<Arc<Table<DB>>> {
+        self.known().as_ref().filter(|known| is_right(known)).map(|known| known.table.clone())
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Option<Known<DB>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<DB: Dialect> Default for StructureCache<DB> {
+    fn default() -> Self {
+        Self(Mutex::default())
     }
 }

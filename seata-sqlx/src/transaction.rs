@@ -89,8 +89,8 @@ impl<'c, DB: Dialect> AtTransaction<'c, DB> {
     /// row, and commits locally. A savepoint is released.
     ///
     /// # Errors
-    /// [`AtError::LockConflict`] at once when another global transaction holds a row: SQLite has one writer, and
-    /// nobody waits for a row while holding the file. Except for [`AtError::OutcomeUnknown`], the local transaction
+    /// [`AtError::LockConflict`] when another global transaction holds a row: on SQLite, which has one writer, at once;
+    /// elsewhere after the tries that the data source is set to, unless the holder is rolling back. Except for [`AtError::OutcomeUnknown`], the local transaction
     /// is then rolled back.
     pub fn commit(self) -> impl Future<Output = Result<(), Error>> + Send + use<'c, DB> {
         self.commit_as(Caller::now())
@@ -154,10 +154,11 @@ impl<DB: Dialect> AtConnection<DB> {
 
     async fn commit_local(&mut self, caller: &Caller) -> Result<(), Error> {
         let work = self.transaction.take().map(|transaction| transaction.work).unwrap_or_default();
-        let attempt = Attempt { is_autocommit: false, is_first: true };
+        let mut patience = Patience::new(&self.core, caller);
+        let attempt = Attempt::Transaction(&mut patience);
         let finished = branch::finish(&self.core, &mut self.session, caller, work, attempt).await;
         finished.map_err(|error| match error {
-            FinishError::Conflict(conflict) => Patience::none(conflict).into(),
+            FinishError::Conflict(conflict) => patience.give_up(conflict).into(),
             FinishError::Other(error) => error,
         })
     }
@@ -177,7 +178,7 @@ impl<DB: Dialect> AtConnection<DB> {
     }
 
     async fn release_savepoint(&mut self, depth: usize) -> Result<(), Error> {
-        self.text(format!("RELEASE {}", savepoint(depth))).await?;
+        self.text(format!("RELEASE SAVEPOINT {}", savepoint(depth))).await?;
         if let Some(transaction) = &mut self.transaction {
             transaction.savepoints.truncate(depth - 1);
         }
@@ -199,8 +200,8 @@ impl<DB: Dialect> AtConnection<DB> {
         }
         let Some(depth) = transaction.dropped_from else { return Ok(()) };
         let left = async {
-            self.text(format!("ROLLBACK TO {}", savepoint(depth))).await?;
-            self.text(format!("RELEASE {}", savepoint(depth))).await
+            self.text(format!("ROLLBACK TO SAVEPOINT {}", savepoint(depth))).await?;
+            self.text(format!("RELEASE SAVEPOINT {}", savepoint(depth))).await
         };
         if let Err(error) = left.await {
             self.end_transaction(&error.to_string()).await;

@@ -115,11 +115,11 @@ impl Seata {
     ///
     /// # Errors
     /// A database that cannot take part, with the reason, such as one that lives in memory only.
-    #[cfg(feature = "sqlite")]
-    pub async fn at(
+    #[cfg(feature = "at")]
+    pub async fn at<DB: seata_sqlx::Dialect>(
         &self,
-        pool: sqlx::SqlitePool,
-    ) -> Result<seata_sqlx::AtSqlitePool, seata_sqlx::AtOpenError> {
+        pool: sqlx::Pool<DB>,
+    ) -> Result<seata_sqlx::AtPool<DB>, seata_sqlx::AtOpenError> {
         seata_sqlx::AtPool::new(pool, self).await
     }
 

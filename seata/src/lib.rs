@@ -50,7 +50,7 @@
 //! | `remote` (default) | `.server("127.0.0.1:8091")`: a coordinator on a server of its own, in the module `remote` |
 //! | `config` | `.config(Config::read(path)?)`: its settings from TOML and the environment |
 //! | `compressors`, `protobuf` | further forms of its messages |
-//! | `sqlite` | `seata.at(pool)`: AT mode for sqlx on SQLite, in the module `at` |
+//! | `mysql`, `postgres`, `sqlite` | `seata.at(pool)`: AT mode for sqlx on these databases, in the module `at` |
 //! | `tower` | the HTTP layers, in the module `tower` |
 //! | `tonic` | the gRPC layers, in the module `tonic` |
 //! | `reqwest-middleware` | the same for reqwest |
@@ -111,7 +111,7 @@ pub mod coordinator {
 
 #[cfg(feature = "remote")]
 pub use seata_client as remote;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "at")]
 pub use seata_sqlx as at;
 #[cfg(feature = "tonic")]
 pub use seata_tonic as tonic;

@@ -4,13 +4,13 @@ use seata_context::BranchTask;
 use sqlx::Error;
 
 use crate::{
-    dialect::{Call, Dialect, execute},
+    dialect::{Argument, Call, Dialect, execute},
     phase_two::AtResource,
-    undo::Value,
 };
 
-/// How many undo rows go in one DELETE: two parameters each, well below what any database takes.
-const BATCH: usize = 500;
+/// How many undo rows go in one DELETE: well below every database's limit on parameters and on the depth of an
+/// expression.
+const BATCH: usize = 200;
 
 impl<DB: Dialect> AtResource<DB> {
     /// Returns when the rows are gone. Each DELETE stands for itself: a branch without a row is done.
@@ -24,18 +24,15 @@ impl<DB: Dialect> AtResource<DB> {
     }
 
     fn delete(&self, tasks: &[BranchTask]) -> Result<Call<DB>, Error> {
-        let values: Vec<Value> = tasks
-            .iter()
-            .flat_map(|task| [Value::Text(task.xid.to_string()), Value::Long(task.branch.0)])
-            .collect();
-        let rows: Vec<String> =
-            (0..tasks.len()).map(|row| format!("(?{}, ?{})", 2 * row + 1, 2 * row + 2)).collect();
-        let sql = format!(
-            "DELETE FROM {} WHERE (xid, branch_id) IN (VALUES {})",
-            DB::quote(&self.options.undo_table),
-            rows.join(", ")
-        );
-        let mut call = Call::new(sql, &values.iter().collect::<Vec<_>>())?;
+        let mut values = Vec::with_capacity(2 * tasks.len());
+        let mut conditions = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            values.extend([Argument::Text(task.xid.to_string()), Argument::Integer(task.branch.0)]);
+            let (xid, branch) = (DB::placeholder(values.len() - 1), DB::placeholder(values.len()));
+            conditions.push(format!("xid = {xid} AND branch_id = {branch}"));
+        }
+        let table = DB::quote(&self.options.undo_table);
+        let mut call = Call::new(format!("DELETE FROM {table} WHERE {}", conditions.join(" OR ")), &values)?;
         // Batches differ in length: their statements are not worth a place in the cache.
         call.persistent = tasks.len() == 1;
         Ok(call)

@@ -8,22 +8,19 @@ mod undone;
 use futures_core::future::BoxFuture;
 use seata_context::{BranchAnswer, BranchTask, Resource};
 use seata_protocol::{BranchStatus, BranchType, ResourceId};
-use sqlx::{ConnectOptions, Connection, Database, Error, Pool};
+use sqlx::{ConnectOptions, Connection, Error, Pool};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
     data_source::Options,
-    dialect::{Call, Dialect, execute, rows},
+    dialect::{Argument, Call, ConnectOptionsOf, Dialect, execute, rows},
     phase_two::{
         rollback::{FINISHED, Rollback, integer},
         undo::UndoError,
         undone::Undone,
     },
     structure::StructureCache,
-    undo::Value,
 };
-
-type ConnectOptionsOf<DB> = <<DB as Database>::Connection as Connection>::Options;
 
 /// The side of a data source that its coordinator calls.
 pub(crate) struct AtResource<DB: Dialect> {
@@ -31,7 +28,7 @@ pub(crate) struct AtResource<DB: Dialect> {
     options: Options,
     connect: std::sync::Arc<ConnectOptionsOf<DB>>,
     slot: Mutex<Slot<DB>>,
-    structures: StructureCache,
+    structures: StructureCache<DB>,
 }
 
 /// What phase two works with: one request at a time.
@@ -66,7 +63,7 @@ impl<DB: Dialect> AtResource<DB> {
             DB::quote(&self.options.undo_table),
             DB::DAYS_AGO
         );
-        let left = rows::<DB>(lease.connection(), Call::new(sql, &[&Value::Long(days.into())])?).await?;
+        let left = rows::<DB>(lease.connection(), Call::new(sql, &[Argument::Integer(days.into())])?).await?;
         lease.give_back();
         let left = left.first().map_or(Ok(0), |row| integer::<DB>(row, 0))?;
         if left > 0 {
@@ -83,15 +80,16 @@ impl<DB: Dialect> AtResource<DB> {
         const PORTION: u64 = 1000;
         let table = DB::quote(&self.options.undo_table);
         let sql = format!(
-            "DELETE FROM {table} WHERE (xid, branch_id) IN (SELECT xid, branch_id FROM {table} \
-             WHERE log_created <= {} AND {condition} LIMIT {PORTION})",
+            // Not straight from the table itself, which MySQL refuses.
+            "DELETE FROM {table} WHERE (xid, branch_id) IN (SELECT xid, branch_id FROM \
+             (SELECT xid, branch_id FROM {table} WHERE log_created <= {} AND {condition} LIMIT {PORTION}) AS aged)",
             DB::DAYS_AGO
         );
         let mut deleted = 0;
         loop {
             let mut lease = self.lease().await?;
-            let portion =
-                execute(lease.connection(), Call::<DB>::new(&sql, &[&Value::Long(days.into())])?).await?;
+            let call = Call::<DB>::new(&sql, &[Argument::Integer(days.into())])?;
+            let portion = execute(lease.connection(), call).await?;
             lease.give_back();
             deleted += portion;
             if portion < PORTION {
@@ -117,7 +115,13 @@ impl<DB: Dialect> AtResource<DB> {
     async fn connect<'r>(&self, mut slot: MutexGuard<'r, Slot<DB>>) -> Result<Lease<'r, DB>, Error> {
         let connection = match slot.connection.take() {
             Some(connection) => connection,
-            None => self.connect.connect().await?,
+            None => {
+                let mut connection = self.connect.connect().await?;
+                for statement in DB::prepare_phase_two() {
+                    execute::<DB>(&mut connection, Call::text(*statement)).await?;
+                }
+                connection
+            }
         };
         Ok(Lease { slot, connection: Some(connection) })
     }
@@ -129,27 +133,34 @@ impl<DB: Dialect> AtResource<DB> {
             return Ok(());
         }
         let mut lease = self.connect(slot).await?;
-        let rollback = Rollback::<DB> {
-            connection: lease.connection(),
-            options: &self.options,
-            structures: &self.structures,
-            task,
-        };
-        match rollback.run().await {
-            Ok(branches) => {
-                for branch in branches {
+        let mut seen = None;
+        loop {
+            let rollback = Rollback::<DB> {
+                connection: lease.connection(),
+                options: &self.options,
+                structures: &self.structures,
+                task,
+                found: Vec::new(),
+            };
+            let (found, done) = rollback.run().await;
+            let Err(error) = done else {
+                for branch in found {
                     lease.slot.undone.insert(&task.xid, branch);
                 }
                 lease.give_back();
-                Ok(())
+                return Ok(());
+            };
+            // An answer that is followed by a confirmed ROLLBACK leaves nothing open.
+            if execute::<DB>(lease.connection(), Call::text("ROLLBACK")).await.is_err() {
+                return Err(error);
             }
-            Err(error) => {
-                // An answer that is followed by a confirmed ROLLBACK leaves nothing open.
-                if execute::<DB>(lease.connection(), Call::text("ROLLBACK")).await.is_ok() {
-                    lease.give_back();
-                }
-                Err(error)
+            // A branch that was still under way when the undo rows were listed may have committed since, with
+            // a row that had to be waited for.
+            if !DB::ROW_LOCKS || !error.may_be_overtaken() || seen.as_ref() == Some(&found) {
+                lease.give_back();
+                return Err(error);
             }
+            seen = Some(found);
         }
     }
 }

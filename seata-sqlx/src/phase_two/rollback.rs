@@ -7,10 +7,10 @@ use sqlx::Error;
 use crate::{
     branch::undo_row,
     data_source::Options,
-    dialect::{Call, Dialect, execute, rows},
+    dialect::{Argument, Call, Dialect, execute, rows},
     phase_two::undo::{UndoError, undo},
     structure::StructureCache,
-    undo::{self, BranchUndoLog, Value},
+    undo::{self, BranchUndoLog},
 };
 
 /// An undo row of a transaction that is not finished.
@@ -22,49 +22,56 @@ pub(super) const FINISHED: i64 = 1;
 pub(super) struct Rollback<'a, DB: Dialect> {
     pub(super) connection: &'a mut DB::Connection,
     pub(super) options: &'a Options,
-    pub(super) structures: &'a StructureCache,
+    pub(super) structures: &'a StructureCache<DB>,
     pub(super) task: &'a BranchTask,
+    /// The branches that are to be undone, as the undo table told.
+    pub(super) found: Vec<BranchId>,
 }
 
 impl<DB: Dialect> Rollback<'_, DB> {
-    /// Undoes the branch and deletes its undo row, or leaves a mark if there is none. Returns the branches
-    /// that it undid. On an error the caller rolls back, and nothing of it was done.
+    /// Undoes the branch and deletes its undo row, or leaves a mark if there is none. Returns the branches that are
+    /// undone now, or that were about to be. On an error the caller rolls back, and nothing of it was done.
     ///
     /// Not every coordinator asks for the newest branch first, and a row that a newer one changed again is
     /// not what this one left. So the newer ones, if their undo rows are still here, go before it. The older ones stay:
     /// nothing of this branch depends on them, and whatever is wrong with them is not its concern.
-    pub(super) async fn run(mut self) -> Result<Vec<BranchId>, UndoError> {
+    pub(super) async fn run(mut self) -> (Vec<BranchId>, Result<(), UndoError>) {
+        let done = self.steps().await;
+        (self.found, done)
+    }
+
+    async fn steps(&mut self) -> Result<(), UndoError> {
         execute::<DB>(self.connection, Call::text(DB::BEGIN_WRITING)).await?;
-        let undone = match self.look().await? {
-            Found::Nothing => {
-                self.leave_mark().await?;
-                Vec::new()
-            }
-            Found::Mark => Vec::new(),
+        match self.look().await? {
+            Found::Nothing => self.leave_mark().await?,
+            Found::Mark => {}
             Found::Logs(branches) => {
+                self.found.clone_from(&branches);
                 for statement in DB::relax_constraints() {
                     execute::<DB>(self.connection, Call::text(*statement)).await?;
                 }
-                for &branch in &branches {
+                for branch in branches {
                     self.undo(branch).await.map_err(|error| self.name(branch, error))?;
                 }
-                branches
             }
-        };
+        }
         execute::<DB>(self.connection, Call::text("COMMIT")).await?;
-        Ok(undone)
+        Ok(())
     }
 
     async fn look(&mut self) -> Result<Found, Error> {
         // Java cuts a long log into several rows; those after the first have no branch of their own.
         let sql = format!(
-            "SELECT branch_id, log_status FROM {} WHERE xid = ?1 AND context NOT LIKE 'branchId=%' ORDER BY {}",
+            "SELECT branch_id, log_status FROM {} WHERE xid = {} AND context NOT LIKE 'branchId=%' \
+             ORDER BY {}{}",
             self.table(),
-            DB::NEWEST_UNDO_FIRST
+            DB::placeholder(1),
+            DB::NEWEST_UNDO_FIRST,
+            DB::FOR_UPDATE
         );
-        let xid = Value::Text(self.task.xid.to_string());
+        let xid = Argument::Text(self.task.xid.to_string());
         let mut logs = Vec::new();
-        for row in rows::<DB>(self.connection, Call::new(sql, &[&xid])?).await? {
+        for row in rows::<DB>(self.connection, Call::new(sql, &[xid])?).await? {
             let branch = BranchId(integer::<DB>(&row, 0)?);
             let is_mark = integer::<DB>(&row, 1)? == FINISHED;
             let is_asked_for = branch == self.task.branch;
@@ -90,15 +97,16 @@ impl<DB: Dialect> Rollback<'_, DB> {
         for statement in log.sql_undo_logs.iter().rev() {
             undo::<DB>(self.connection, self.options, self.structures, statement).await?;
         }
-        let delete = format!("DELETE FROM {} WHERE xid = ?1 AND branch_id = ?2", self.table());
+        let delete = format!("DELETE FROM {} WHERE {}", self.table(), of_branch::<DB>());
         execute(self.connection, self.of_branch(delete, branch)?).await?;
         Ok(())
     }
 
     async fn log(&mut self, branch: BranchId) -> Result<BranchUndoLog, UndoError> {
         let query = format!(
-            "SELECT context, rollback_info, log_status FROM {} WHERE xid = ?1 AND branch_id = ?2",
-            self.table()
+            "SELECT context, rollback_info, log_status FROM {} WHERE {}",
+            self.table(),
+            of_branch::<DB>()
         );
         let query = self.of_branch(query, branch)?;
         let found = rows::<DB>(self.connection, query).await?;
@@ -107,19 +115,19 @@ impl<DB: Dialect> Rollback<'_, DB> {
         if status != NORMAL {
             return Err(UndoError::Image(format!("the undo row's log_status is {status}, not 0 or 1")));
         }
-        if let (_, Value::Text(context)) = DB::value(row, 0)? {
+        if let Argument::Text(context) = DB::argument_at(row, 0)? {
             undo::check_context(&context)?;
         }
-        let content = match DB::value(row, 1)?.1 {
-            Value::Bytes(bytes) => bytes,
-            Value::Text(text) => text.into_bytes(),
-            other => return Err(UndoError::Image(format!("rollback_info holds {other}"))),
+        let content = match DB::argument_at(row, 1)? {
+            Argument::Bytes(bytes) => bytes,
+            Argument::Text(text) => text.into_bytes(),
+            other => return Err(UndoError::Image(format!("rollback_info holds {other:?}"))),
         };
         Ok(undo::decode(&content)?)
     }
 
     fn of_branch(&self, sql: String, branch: BranchId) -> Result<Call<DB>, Error> {
-        Call::new(sql, &[&Value::Text(self.task.xid.to_string()), &Value::Long(branch.0)])
+        Call::new(sql, &[Argument::Text(self.task.xid.to_string()), Argument::Integer(branch.0)])
     }
 
     fn table(&self) -> String {
@@ -143,13 +151,17 @@ enum Found {
     Logs(Vec<BranchId>),
 }
 
+/// The row of one branch, whose XID and id are the first two arguments.
+fn of_branch<DB: Dialect>() -> String {
+    format!("xid = {} AND branch_id = {}", DB::placeholder(1), DB::placeholder(2))
+}
+
 pub(super) fn integer<DB: Dialect>(row: &DB::Row, column: usize) -> Result<i64, Error> {
-    match DB::value(row, column)?.1 {
-        Value::Long(value) => Ok(value),
-        Value::Integer(value) => Ok(value.into()),
+    match DB::argument_at(row, column)? {
+        Argument::Integer(value) => Ok(value),
         other => Err(Error::ColumnDecode {
             index: column.to_string(),
-            source: format!("a number was expected in the undo table, not {other}").into(),
+            source: format!("a number was expected in the undo table, not {other:?}").into(),
         }),
     }
 }

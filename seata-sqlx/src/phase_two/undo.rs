@@ -8,10 +8,10 @@ use sqlx::Error;
 use crate::{
     data_source::Options,
     dialect::{Call, Dialect, execute, rows},
-    image::{self, ImageError, identity, key_condition},
-    sql::{Refusal, Rows},
-    structure::{Structure, StructureCache, Table},
-    undo::{DecodeError, Row, SqlType, SqlUndoLog, TableRecords, Value},
+    image::{Arguments, ImageError, Reading, identity},
+    sql::{Refusal, table_name},
+    structure::{Structure, StructureCache, Table, TableName},
+    undo::{DecodeError, Field, Row, SqlType, SqlUndoLog, TableRecords},
 };
 
 /// Why a branch is not rolled back.
@@ -47,6 +47,18 @@ impl UndoError {
         }
     }
 
+    /// What another branch of the transaction did may be the cause.
+    pub(super) fn may_be_overtaken(&self) -> bool {
+        match self {
+            Self::Dirty(_) => true,
+            Self::Database(error) => {
+                error.as_database_error().is_some_and(|error| error.is_unique_violation())
+            }
+            Self::Newer { source, .. } => source.may_be_overtaken(),
+            _ => false,
+        }
+    }
+
     /// Another row stands in the way, and may be gone when the others are done.
     fn may_pass(&self) -> bool {
         match self {
@@ -59,11 +71,21 @@ impl UndoError {
     }
 }
 
+impl From<ImageError> for UndoError {
+    fn from(error: ImageError) -> Self {
+        match error {
+            ImageError::Database(error) => Self::Database(error),
+            ImageError::TooManyRows => Self::Image("too many rows".to_owned()),
+            ImageError::UnusableKey(detail) | ImageError::Unwritable(detail) => Self::Image(detail),
+        }
+    }
+}
+
 /// Undoes one statement inside the open local transaction. On an error nothing may be committed.
 pub(super) async fn undo<DB: Dialect>(
     connection: &mut DB::Connection,
     options: &Options,
-    structures: &StructureCache,
+    structures: &StructureCache<DB>,
     statement: &SqlUndoLog,
 ) -> Result<(), UndoError> {
     let undo: Undo<'_, DB> = Undo { connection, options, structures, statement };
@@ -72,21 +94,21 @@ pub(super) async fn undo<DB: Dialect>(
 
 /// What is done with each row of an image.
 #[derive(Clone, Copy)]
-enum Step<'a> {
-    Remove(&'a Structure),
-    Add(&'a str),
-    Restore(&'a str),
+enum Step {
+    Remove,
+    Add,
+    Restore,
 }
 
 /// One statement on its way back.
 struct Undo<'a, DB: Dialect> {
     connection: &'a mut DB::Connection,
     options: &'a Options,
-    structures: &'a StructureCache,
+    structures: &'a StructureCache<DB>,
     statement: &'a SqlUndoLog,
 }
 
-impl<DB: Dialect> Undo<'_, DB> {
+impl<'a, DB: Dialect> Undo<'a, DB> {
     async fn run(mut self) -> Result<(), UndoError> {
         let statement = self.statement;
         let empty = TableRecords::empty(&statement.table_name);
@@ -100,7 +122,7 @@ impl<DB: Dialect> Undo<'_, DB> {
         if wanted.rows.is_empty() || same_rows(&before.rows, &after.rows) {
             return Ok(());
         }
-        let structure = self.structure(&changed.table_name).await?;
+        let structure = self.structure(changed).await?;
         check_image(&structure.table, &before.rows)?;
         check_image(&structure.table, &after.rows)?;
         if self.options.data_validation {
@@ -112,45 +134,44 @@ impl<DB: Dialect> Undo<'_, DB> {
                 return Err(UndoError::Dirty(difference(&structure, &before.rows, &after.rows, &current)));
             }
         }
-        let table = &structure.table.reference;
         let step = match statement.sql_type {
-            SqlType::Insert => Step::Remove(&structure),
-            SqlType::Delete => Step::Add(table),
-            _ => Step::Restore(table),
+            SqlType::Insert => Step::Remove,
+            SqlType::Delete => Step::Add,
+            _ => Step::Restore,
         };
-        self.each(step, &wanted.rows).await
+        self.each(step, &structure, &wanted.rows).await
     }
 
-    async fn structure(&mut self, table: &str) -> Result<Structure, UndoError> {
-        let rows = Rows::of(Some("main".to_owned()), table.to_owned());
-        Ok(DB::structure(self.connection, self.structures, &rows).await??)
+    /// The statement's own words name the table; where they name no schema, Java's name of the image may.
+    async fn structure(&mut self, image: &TableRecords) -> Result<Structure<DB>, UndoError> {
+        let found = table_name(DB::FLAVOR, &self.statement.table_name);
+        let mut name = found.unwrap_or_else(|| TableName { schema: None, name: image.table_name.clone() });
+        if name.schema.is_none() {
+            let before = image.table_name.strip_suffix(name.name.as_str());
+            let schema = before.and_then(|before| before.strip_suffix('.'));
+            name.schema = schema.or(DB::DEFAULT_SCHEMA).map(str::to_owned);
+        }
+        Ok(DB::structure(self.connection, self.structures, &name).await??)
     }
 
     /// The rows as they are now, in the columns of the image.
-    async fn current(&mut self, wanted: &[Row], structure: &Structure) -> Result<Vec<Row>, UndoError> {
-        let columns: Vec<&str> = wanted[0].fields.iter().map(|field| field.name.as_str()).collect();
-        let found = image::read_by_keys::<DB>(self.connection, wanted, &structure.table, &columns).await;
-        found.map_err(|error| match error {
-            ImageError::Database(error) => UndoError::Database(error),
-            ImageError::TooManyRows => UndoError::Image("too many rows".to_owned()),
-            ImageError::UnusableKey(detail) => UndoError::Image(detail),
-        })
+    async fn current(&mut self, wanted: &[Row], structure: &Structure<DB>) -> Result<Vec<Row>, UndoError> {
+        let table = &*structure.table;
+        let columns = wanted[0].fields.iter().filter_map(|field| table.column(&field.name));
+        let columns: Vec<_> = columns.collect();
+        let reading = Reading { table, columns: &columns, zone: &self.options.zone };
+        Ok(reading.by_keys(self.connection, wanted).await?)
     }
 
     /// Row by row. Unique columns and references between the rows may let them go one order only: what
     /// clashes is tried again after the others.
-    async fn each(&mut self, step: Step<'_>, rows: &[Row]) -> Result<(), UndoError> {
+    async fn each(&mut self, step: Step, structure: &Structure<DB>, rows: &[Row]) -> Result<(), UndoError> {
         let mut left: Vec<&Row> = rows.iter().rev().collect();
         while !left.is_empty() {
             let mut clashed = Vec::new();
             let mut clash = None;
             for row in &left {
-                let done = match step {
-                    Step::Remove(structure) => self.remove(structure, row).await,
-                    Step::Add(table) => self.add(table, row).await,
-                    Step::Restore(table) => self.restore(table, row).await,
-                };
-                match done {
+                match self.one(step, structure, row).await {
                     Ok(()) => {}
                     Err(error) if error.may_pass() => {
                         clashed.push(*row);
@@ -167,37 +188,67 @@ impl<DB: Dialect> Undo<'_, DB> {
         Ok(())
     }
 
-    async fn remove(&mut self, structure: &Structure, row: &Row) -> Result<(), UndoError> {
+    /// A row that clashes leaves the local transaction as it was.
+    async fn one(&mut self, step: Step, structure: &Structure<DB>, row: &Row) -> Result<(), UndoError> {
+        const SAVEPOINT: &str = "SAVEPOINT seata_row";
+        const ROLLBACK: &str = "ROLLBACK TO SAVEPOINT seata_row";
+        const RELEASE: &str = "RELEASE SAVEPOINT seata_row";
+        if DB::ERROR_ENDS_TRANSACTION {
+            self.text(SAVEPOINT).await?;
+        }
+        let done = match step {
+            Step::Remove => self.remove(structure, row).await,
+            Step::Add => self.add(&structure.table, row).await,
+            Step::Restore => self.restore(&structure.table, row).await,
+        };
+        if DB::ERROR_ENDS_TRANSACTION {
+            match &done {
+                Err(error) if error.may_pass() => {
+                    self.text(ROLLBACK).await?;
+                    self.text(RELEASE).await?;
+                }
+                Ok(()) => self.text(RELEASE).await?,
+                Err(_) => {}
+            }
+        }
+        done
+    }
+
+    async fn text(&mut self, statement: &str) -> Result<(), UndoError> {
+        execute::<DB>(self.connection, Call::text(statement)).await?;
+        Ok(())
+    }
+
+    async fn remove(&mut self, structure: &Structure<DB>, row: &Row) -> Result<(), UndoError> {
         self.check_not_referred(row, structure).await?;
-        let mut values = Vec::new();
-        let condition = key_condition::<DB>(row, &mut values);
+        let mut arguments = self.arguments(&structure.table);
+        let condition = arguments.key_condition(row)?;
         let sql = format!("DELETE FROM {} WHERE {condition}", structure.table.reference);
-        let removed = execute(self.connection, Call::<DB>::new(sql, &values)?).await?;
+        let removed = execute(self.connection, arguments.call(sql)?).await?;
         self.expect_one(removed, row)
     }
 
     /// Rows of others that refer to this one would go with it, and no image holds them.
-    async fn check_not_referred(&mut self, row: &Row, structure: &Structure) -> Result<(), UndoError> {
+    async fn check_not_referred(&mut self, row: &Row, structure: &Structure<DB>) -> Result<(), UndoError> {
         if !structure.foreign_keys {
             return Ok(());
         }
         for reference in structure.table.references.iter().filter(|reference| reference.on_delete.is_some()) {
-            let mut values = Vec::new();
+            let mut arguments = self.arguments(&structure.table);
             let mut conditions = Vec::new();
             for (child, own) in &reference.columns {
                 let Some(field) = row.fields.iter().find(|field| field.name.eq_ignore_ascii_case(own)) else {
                     continue;
                 };
-                values.push(&field.value);
-                conditions.push(format!("{} = {}", DB::quote(child), DB::parameter(values.len(), field)));
+                conditions.push(format!("{} = {}", DB::quote(child), arguments.parameter(field)?));
             }
             // A row may refer to itself, and goes as a whole.
-            if reference.child.eq_ignore_ascii_case(&structure.table.name) {
-                conditions.push(format!("NOT ({})", key_condition::<DB>(row, &mut values)));
+            if reference.child_reference == structure.table.reference {
+                conditions.push(format!("NOT ({})", arguments.key_condition(row)?));
             }
-            let child = DB::quote(&reference.child);
+            let child = &reference.child_reference;
             let sql = format!("SELECT 1 FROM {child} WHERE {} LIMIT 1", conditions.join(" AND "));
-            let referring = rows::<DB>(self.connection, Call::new(sql, &values)?).await?;
+            let referring = rows::<DB>(self.connection, arguments.call(sql)?).await?;
             if !referring.is_empty() {
                 return Err(UndoError::Referred(format!(
                     "rows of {} refer to the inserted row {} of {} and would be changed with it",
@@ -210,30 +261,45 @@ impl<DB: Dialect> Undo<'_, DB> {
         Ok(())
     }
 
-    async fn add(&mut self, table: &str, row: &Row) -> Result<(), UndoError> {
-        let columns: Vec<String> = row.fields.iter().map(|field| DB::quote(&field.name)).collect();
-        let values: Vec<&Value> = row.fields.iter().map(|field| &field.value).collect();
-        let parameters: Vec<String> =
-            row.fields.iter().enumerate().map(|(index, field)| DB::parameter(index + 1, field)).collect();
-        let sql = format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), parameters.join(", "));
-        let added = execute(self.connection, Call::<DB>::new(sql, &values)?).await?;
+    async fn add(&mut self, table: &Table<DB>, row: &Row) -> Result<(), UndoError> {
+        let mut arguments = self.arguments(table);
+        let (mut columns, mut parameters) = (Vec::new(), Vec::new());
+        for field in writable(table, row) {
+            columns.push(DB::quote(&field.name));
+            parameters.push(arguments.parameter(field)?);
+        }
+        let sql = format!(
+            "INSERT INTO {} ({}) {}VALUES ({})",
+            table.reference,
+            columns.join(", "),
+            DB::OVERRIDING,
+            parameters.join(", ")
+        );
+        let added = execute(self.connection, arguments.call(sql)?).await?;
         self.expect_one(added, row)
     }
 
-    async fn restore(&mut self, table: &str, row: &Row) -> Result<(), UndoError> {
-        let mut values = Vec::new();
+    async fn restore(&mut self, table: &Table<DB>, row: &Row) -> Result<(), UndoError> {
+        let mut arguments = self.arguments(table);
         let mut assignments = Vec::new();
-        for field in row.fields.iter().filter(|field| !field.is_key) {
-            values.push(&field.value);
-            assignments.push(format!("{} = {}", DB::quote(&field.name), DB::parameter(values.len(), field)));
+        for field in writable(table, row).filter(|field| !field.is_key) {
+            assignments.push(format!("{} = {}", DB::quote(&field.name), arguments.parameter(field)?));
         }
         if assignments.is_empty() {
             return Ok(());
         }
-        let condition = key_condition::<DB>(row, &mut values);
-        let sql = format!("UPDATE {table} SET {} WHERE {condition}", assignments.join(", "));
-        let restored = execute(self.connection, Call::<DB>::new(sql, &values)?).await?;
+        let condition = arguments.key_condition(row)?;
+        let sql = format!("UPDATE {} SET {} WHERE {condition}", table.reference, assignments.join(", "));
+        let restored = execute(self.connection, arguments.call(sql)?).await?;
         self.expect_one(restored, row)
+    }
+
+    fn arguments<'t>(&self, table: &'t Table<DB>) -> Arguments<'t, DB>
+    where
+        'a: 't,
+    {
+        let options: &'a Options = self.options;
+        Arguments::new(table, &options.zone)
     }
 
     /// Without validation a row may be gone, and nothing is said of it; more than one is never right.
@@ -249,9 +315,15 @@ impl<DB: Dialect> Undo<'_, DB> {
     }
 }
 
+/// The fields that can be written: a peer's image may hold what the database computes.
+fn writable<'r, DB: Dialect>(table: &Table<DB>, row: &'r Row) -> impl Iterator<Item = &'r Field> {
+    let is_written = |field: &&Field| table.column(&field.name).is_none_or(|column| !column.is_generated);
+    row.fields.iter().filter(is_written)
+}
+
 /// Checks that the image fits the table as it is now: the document may be a peer's, and the table altered. (SQLite
 /// would take the quoted name of a missing column for a text.)
-fn check_image(table: &Table, rows: &[Row]) -> Result<(), UndoError> {
+fn check_image<DB: Dialect>(table: &Table<DB>, rows: &[Row]) -> Result<(), UndoError> {
     for row in rows {
         let unknown = |name: &str| !table.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));
         if let Some(field) = row.fields.iter().find(|field| unknown(&field.name)) {
@@ -293,7 +365,12 @@ fn by_key(rows: &[Row]) -> HashMap<String, &Row> {
 }
 
 /// The first row and column that is neither as it was left nor as it was found.
-fn difference(structure: &Structure, before: &[Row], after: &[Row], current: &[Row]) -> String {
+fn difference<DB: Dialect>(
+    structure: &Structure<DB>,
+    before: &[Row],
+    after: &[Row],
+    current: &[Row],
+) -> String {
     let table = &structure.table.name;
     let (befores, afters, currents) = (by_key(before), by_key(after), by_key(current));
     let keys = before.iter().chain(after).chain(current).map(identity);

@@ -160,6 +160,9 @@ pub enum Refusal {
     /// A locking or global-committed read over something else than one table.
     #[error("a read that looks at row locks takes a SELECT from one table; {0}")]
     NotLockable(&'static str),
+    /// The server does not tell which rows such a statement touched.
+    #[error("this server does not give back the rows that an INSERT adds, as MariaDB does since 10.5")]
+    NoReturning,
     /// The undo table itself.
     #[error("{0} is the undo table of this data source and belongs to it")]
     UndoTable(String),

@@ -1,6 +1,7 @@
 //! What AT mode has to know of a statement.
 
 use super::{Flavor, Refusal};
+use crate::structure::TableName;
 
 /// What a statement is.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub(crate) enum Statement {
 
 /// A statement that changes rows of one table.
 #[derive(Debug)]
-pub(crate) struct Write {
+pub struct Write {
     pub(crate) kind: Kind,
     /// The rows it starts from; for an INSERT only the table.
     pub(crate) rows: Rows,
@@ -84,7 +85,7 @@ pub(crate) enum Given {
 /// Rows of one table, as a statement selects them. All texts are the user's own words; names are the names
 /// meant, without quotes and folded as the database folds them.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Rows {
+pub(crate) struct Rows {
     /// `WITH …` before the statement, or nothing.
     pub(crate) with: String,
     pub(crate) schema: Option<String>,
@@ -119,6 +120,11 @@ impl Rows {
     /// All rows of a table.
     pub(crate) fn of(schema: Option<String>, table: String) -> Self {
         Self { schema, table, ..Self::default() }
+    }
+
+    /// The name of the table.
+    pub(crate) fn name(&self) -> TableName {
+        TableName { schema: self.schema.clone(), name: self.table.clone() }
     }
 
     /// By what name the columns of the table are qualified in an image query, in quotes.

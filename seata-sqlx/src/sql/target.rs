@@ -1,8 +1,13 @@
 //! The one table whose rows a statement changes or locks, among those it names.
 
-use sqlparser::ast::{Assignment, AssignmentTarget, Ident, ObjectName, TableFactor, TableWithJoins};
+use sqlparser::{
+    ast::{Assignment, AssignmentTarget, Ident, ObjectName, TableFactor, TableWithJoins},
+    parser::Parser,
+    tokenizer::Token,
+};
 
 use super::{Flavor, Refusal};
+use crate::structure::TableName;
 
 /// A table as a statement names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +76,18 @@ fn collect(flavor: Flavor, table: &TableWithJoins, tables: &mut Vec<Option<Targe
             factor => tables.push(Target::of(flavor, factor).ok()),
         }
     }
+}
+
+/// The table that a name of an undo log means; `None` for what is none in this flavor.
+pub(crate) fn table_name(flavor: Flavor, text: &str) -> Option<TableName> {
+    let mut parser = Parser::new(flavor.grammar()).try_with_sql(text).ok()?;
+    let name = parser.parse_object_name(false).ok()?;
+    if parser.peek_token().token != Token::EOF {
+        return None;
+    }
+    let mut parts = parts(flavor, &name).ok()?;
+    let name = parts.pop()?;
+    Some(TableName { schema: parts.pop(), name })
 }
 
 /// The columns that are set, each with the table it is qualified by.

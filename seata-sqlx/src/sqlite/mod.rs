@@ -2,20 +2,20 @@
 
 mod structure;
 
-use std::borrow::Cow;
-
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use sqlx::{
     Arguments as _, Decode, Error, Executor as _, Pool, Row as _, Sqlite, SqliteConnection, TypeInfo as _,
     ValueRef as _,
-    sqlite::{SqliteArguments, SqliteQueryResult, SqliteRow},
+    sqlite::{SqliteArguments, SqliteConnectOptions, SqliteQueryResult, SqliteRow},
 };
 
 use crate::{
-    dialect::{Call, Dialect, Output, rows},
-    sql::{Flavor, Refusal, Rows},
-    structure::{Structure, StructureCache},
-    undo::{Field, Value},
+    change::Marked,
+    dialect::{Argument, Call, Capabilities, Dialect, Output, Returned, rows},
+    image::Key,
+    sql::{Flavor, Refusal, Write},
+    structure::{Column, Structure, StructureCache, Table, TableName},
+    undo::{Field, Value, Zone},
 };
 
 const NULL: i32 = 0;
@@ -25,10 +25,20 @@ const VARCHAR: i32 = 12;
 const LONGVARBINARY: i32 = -4;
 
 impl Dialect for Sqlite {
+    // A value has a type, a column hardly.
+    type ColumnType = ();
+
     const FLAVOR: Flavor = Flavor::Sqlite;
     // A deferred BEGIN that reads first fails with BUSY_SNAPSHOT when it comes to write.
     const BEGIN_WRITING: &'static str = "BEGIN IMMEDIATE";
     const BEGIN: &'static str = "BEGIN";
+    const FOR_UPDATE: &'static str = "";
+    const ROW_LOCKS: bool = false;
+    // When `INSERT OR IGNORE` fails on a type of a STRICT table, the rows before that one stay.
+    const STATEMENT_SAVEPOINT: bool = true;
+    const ERROR_ENDS_TRANSACTION: bool = false;
+    const DEFAULT_SCHEMA: Option<&'static str> = Some("main");
+    const OVERRIDING: &'static str = "";
     const NOW: &'static str = "strftime('%Y-%m-%d %H:%M:%f', 'now')";
     // Where `undo_created` could not keep two apart, as in rows of earlier versions, the ids tell.
     const NEWEST_UNDO_FIRST: &'static str = "log_created DESC, branch_id DESC";
@@ -38,11 +48,8 @@ impl Dialect for Sqlite {
         format!("\"{}\"", name.replace('"', "\"\""))
     }
 
-    fn parameter(number: usize, field: &Field) -> String {
-        match (field.jdbc_type, &field.value) {
-            (VARCHAR, Value::Bytes(_)) => format!("CAST(?{number} AS TEXT)"),
-            _ => format!("?{number}"),
-        }
+    fn placeholder(number: usize) -> String {
+        format!("?{number}")
     }
 
     fn stream<'c>(
@@ -59,67 +66,116 @@ impl Dialect for Sqlite {
         pool.fetch_many(call)
     }
 
-    fn bind(arguments: &mut SqliteArguments, value: &Value) -> Result<(), Error> {
-        let bound = match value {
-            Value::Null => arguments.add(None::<i64>),
-            Value::Boolean(value) => arguments.add(*value),
-            Value::Integer(value) => arguments.add(*value),
-            Value::Long(value) => arguments.add(*value),
-            Value::Double(value) => arguments.add(*value),
-            Value::Text(text) => arguments.add(text.clone()),
-            Value::Bytes(bytes) => arguments.add(bytes.clone()),
-            other => Err(format!("SQLite stores no value like {other}").into()),
+    fn bind(arguments: &mut SqliteArguments, argument: &Argument) -> Result<(), Error> {
+        let bound = match argument {
+            Argument::Null => arguments.add(None::<i64>),
+            Argument::Boolean(value) => arguments.add(*value),
+            Argument::Integer(value) => arguments.add(*value),
+            Argument::Unsigned(value) => Err(format!("SQLite has no whole number {value}").into()),
+            Argument::Real(value) => arguments.add(*value),
+            Argument::Text(text) => arguments.add(text.clone()),
+            Argument::Bytes(bytes) => arguments.add(bytes.clone()),
         };
         bound.map_err(Error::Encode)
     }
 
-    fn key_value<'v>(collation: &str, value: &'v Value) -> Cow<'v, Value> {
-        /// Beyond it no REAL equals any INTEGER.
-        const INTEGERS: std::ops::Range<f64> = -9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0;
-        match value {
-            Value::Text(text) if collation.eq_ignore_ascii_case("NOCASE") => {
-                Cow::Owned(Value::Text(text.to_ascii_lowercase()))
-            }
-            Value::Text(text) if collation.eq_ignore_ascii_case("RTRIM") => {
-                Cow::Owned(Value::Text(text.trim_end_matches(' ').to_owned()))
-            }
-            Value::Double(real) if real.trunc() == *real && INTEGERS.contains(real) => {
-                Cow::Owned(Value::Long(*real as i64))
-            }
-            other => Cow::Borrowed(other),
-        }
-    }
-
-    fn value(row: &SqliteRow, column: usize) -> Result<(i32, Value), Error> {
-        let value = row.try_get_raw(column)?;
+    fn argument_at(row: &SqliteRow, index: usize) -> Result<Argument, Error> {
+        let value = row.try_get_raw(index)?;
         if value.is_null() {
-            return Ok((NULL, Value::Null));
+            return Ok(Argument::Null);
         }
         let storage_class = value.type_info().name().to_owned();
         let decoded = match storage_class.as_str() {
-            "INTEGER" => <i64 as Decode<Self>>::decode(value).map(|value| (BIGINT, Value::Long(value))),
-            "REAL" => <f64 as Decode<Self>>::decode(value).map(|value| (DOUBLE, Value::Double(value))),
-            "BLOB" => <Vec<u8> as Decode<Self>>::decode(value).map(|value| (LONGVARBINARY, Value::Bytes(value))),
-            // SQLite takes any bytes for a text; those that are none are kept as bytes.
-            "TEXT" => <Vec<u8> as Decode<Self>>::decode(value).map(|bytes| {
-                let text = String::from_utf8(bytes).map(Value::Text);
-                (VARCHAR, text.unwrap_or_else(|error| Value::Bytes(error.into_bytes())))
-            }),
+            "INTEGER" => <i64 as Decode<Self>>::decode(value).map(Argument::Integer),
+            "REAL" => <f64 as Decode<Self>>::decode(value).map(Argument::Real),
+            "BLOB" => <Vec<u8> as Decode<Self>>::decode(value).map(Argument::Bytes),
+            "TEXT" => <String as Decode<Self>>::decode(value).map(Argument::Text),
             other => Err(format!("SQLite has no storage class {other}").into()),
         };
-        decoded.map_err(|source| Error::ColumnDecode { index: column.to_string(), source })
+        decoded.map_err(|source| Error::ColumnDecode { index: index.to_string(), source })
+    }
+
+    fn selected(column: &Column<()>, qualifier: Option<&str>) -> String {
+        let name = Self::quote(&column.name);
+        qualifier.map_or_else(|| name.clone(), |qualifier| format!("{qualifier}.{name}"))
+    }
+
+    fn field(
+        row: &SqliteRow,
+        index: usize,
+        column: &Column<()>,
+        is_key: bool,
+        _: &Zone,
+    ) -> Result<Field, Error> {
+        let (jdbc_type, value) = value(row, index)?;
+        Ok(Field { name: column.name.clone(), is_key, jdbc_type, value, exact: None })
+    }
+
+    fn argument(_: &Column<()>, field: &Field, _: &Zone) -> Result<Argument, String> {
+        Ok(match &field.value {
+            Value::Null => Argument::Null,
+            Value::Boolean(value) => Argument::Boolean(*value),
+            Value::Integer(value) => Argument::Integer((*value).into()),
+            Value::Long(value) => Argument::Integer(*value),
+            Value::Double(value) => Argument::Real(*value),
+            Value::Text(text) => Argument::Text(text.clone()),
+            Value::Bytes(bytes) => Argument::Bytes(bytes.clone()),
+            other => return Err(format!("SQLite stores no value like {other}")),
+        })
+    }
+
+    fn parameter(number: usize, _: &Column<()>, field: &Field) -> String {
+        match (field.jdbc_type, &field.value) {
+            (VARCHAR, Value::Bytes(_)) => format!("CAST(?{number} AS TEXT)"),
+            _ => format!("?{number}"),
+        }
+    }
+
+    fn key_part<'v>(_: &Column<()>, collation: &str, field: &'v Field, _: &Zone) -> Result<Key<'v>, String> {
+        /// Beyond it no REAL equals any INTEGER.
+        const INTEGERS: std::ops::Range<f64> = -9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0;
+        Ok(match &field.value {
+            Value::Text(text) if collation.eq_ignore_ascii_case("NOCASE") => {
+                Key::Text(text.to_ascii_lowercase().into())
+            }
+            Value::Text(text) if collation.eq_ignore_ascii_case("RTRIM") => {
+                Key::Text(text.trim_end_matches(' ').into())
+            }
+            Value::Text(text) => Key::Text(text.into()),
+            Value::Double(real) if real.trunc() == *real && INTEGERS.contains(real) => {
+                Key::Integer(*real as i64)
+            }
+            Value::Double(real) => Key::Real(*real),
+            Value::Long(value) => Key::Integer(*value),
+            Value::Integer(value) => Key::Integer((*value).into()),
+            Value::Bytes(bytes) => Key::Bytes(bytes.into()),
+            other => return Err(other.to_string()),
+        })
+    }
+
+    fn mark_updates(sql: &str, _: &Write, _: &Table<Self>) -> Marked {
+        // Not called: a RETURNING clause is asked for keys alone.
+        Marked { prepare: None, statement: sql.to_owned(), expression: "NULL" }
     }
 
     fn rows_affected(result: &SqliteQueryResult) -> u64 {
         result.rows_affected()
     }
 
+    fn capabilities<'c>(_: &'c mut SqliteConnection) -> BoxFuture<'c, Result<Capabilities, Error>> {
+        // What a RETURNING clause gives may differ from what is stored, as in a REAL column that holds whole numbers.
+        let keys = Returned::Keys;
+        Box::pin(
+            async move { Ok(Capabilities { insert: keys, update: keys, delete: keys, max_packet: None }) },
+        )
+    }
+
     fn structure<'c>(
         connection: &'c mut SqliteConnection,
-        cache: &'c StructureCache,
-        rows: &'c Rows,
-    ) -> BoxFuture<'c, Result<Result<Structure, Refusal>, Error>> {
-        Box::pin(structure::structure(connection, cache, rows))
+        cache: &'c StructureCache<Self>,
+        name: &'c TableName,
+    ) -> BoxFuture<'c, Result<Result<Structure<Self>, Refusal>, Error>> {
+        Box::pin(structure::structure(connection, cache, name))
     }
 
     fn keeps_transaction(error: &Error) -> bool {
@@ -140,7 +196,7 @@ impl Dialect for Sqlite {
         })
     }
 
-    fn resource_name(location: &str) -> Result<String, std::io::Error> {
+    fn resource_name(location: &str, _: &SqliteConnectOptions) -> Result<String, std::io::Error> {
         let path = std::fs::canonicalize(location)?.into_os_string().into_string();
         let path = path.map_err(|path| {
             let reason = format!("{path:?} is not UTF-8: set `resource_id`, a name for it that is");
@@ -152,11 +208,11 @@ impl Dialect for Sqlite {
         Ok(format!("jdbc:sqlite:{path}"))
     }
 
-    fn undo_created(table: &str) -> String {
+    fn undo_created(table: &str, xid: usize) -> String {
         // Two branches may fall on one millisecond, and the clock may be set back between them.
         format!(
             "max({now}, coalesce(strftime('%Y-%m-%d %H:%M:%f', (SELECT max(log_created) FROM {table} \
-             WHERE xid = ?2), '+0.001 seconds'), ''))",
+             WHERE xid = ?{xid}), '+0.001 seconds'), ''))",
             now = Self::NOW,
             table = Self::quote(table),
         )
@@ -177,9 +233,31 @@ impl Dialect for Sqlite {
         ]
     }
 
+    fn prepare_phase_two() -> &'static [&'static str] {
+        &[]
+    }
+
     fn relax_constraints() -> &'static [&'static str] {
         &["PRAGMA defer_foreign_keys = ON"]
     }
+}
+
+/// A value with its storage class as a JDBC type.
+fn value(row: &SqliteRow, index: usize) -> Result<(i32, Value), Error> {
+    let value = row.try_get_raw(index)?;
+    // SQLite takes any bytes for a text; those that are none are kept as bytes.
+    if !value.is_null() && value.type_info().name() == "TEXT" {
+        let bytes = <Vec<u8> as Decode<Sqlite>>::decode(value);
+        let bytes = bytes.map_err(|source| Error::ColumnDecode { index: index.to_string(), source })?;
+        let text = String::from_utf8(bytes).map(Value::Text);
+        return Ok((VARCHAR, text.unwrap_or_else(|error| Value::Bytes(error.into_bytes()))));
+    }
+    Ok(match Sqlite::argument_at(row, index)? {
+        Argument::Integer(value) => (BIGINT, Value::Long(value)),
+        Argument::Real(value) => (DOUBLE, Value::Double(value)),
+        Argument::Bytes(bytes) => (LONGVARBINARY, Value::Bytes(bytes)),
+        _ => (NULL, Value::Null),
+    })
 }
 
 #[cfg(test)]
@@ -193,7 +271,7 @@ mod tests {
         let names = ["stock.db", "a,b.db", "a%2Cb.db", "a?b.db"].map(|file| {
             let path = directory.join(file);
             std::fs::write(&path, "").unwrap();
-            let name = Sqlite::resource_name(path.to_str().unwrap()).unwrap();
+            let name = Sqlite::resource_name(path.to_str().unwrap(), &SqliteConnectOptions::new()).unwrap();
             name.strip_prefix(&format!("jdbc:sqlite:{}/", directory.display())).unwrap().to_owned()
         });
         assert_eq!(names, ["stock.db", "a%2Cb.db", "a%252Cb.db", "a%3Fb.db"]);

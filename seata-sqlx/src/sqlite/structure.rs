@@ -1,14 +1,13 @@
 //! Table structures from SQLite's pragmas.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use sqlx::{Error, Row as _, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
 use crate::{
-    dialect::{Call, Dialect, rows},
-    sql::{Refusal, Rows, conflict_clause, trigger_events},
-    structure::{Column, Reference, Structure, StructureCache, Table, Trigger},
-    undo::Value,
+    dialect::{Argument, Call, Dialect, rows},
+    sql::{Refusal, conflict_clause, trigger_events},
+    structure::{Column, Known, Reference, Structure, StructureCache, Table, TableName, Trigger},
 };
 
 /// One question for all that may change between two statements. A temporary table or trigger
@@ -20,10 +19,10 @@ const SURROUNDINGS: &str = "SELECT (SELECT schema_version FROM pragma_schema_ver
 
 pub(super) async fn structure(
     connection: &mut SqliteConnection,
-    cache: &StructureCache,
-    wanted: &Rows,
-) -> Result<Result<Structure, Refusal>, Error> {
-    let surroundings = query(connection, SURROUNDINGS, &[&wanted.table]).await?;
+    cache: &StructureCache<Sqlite>,
+    wanted: &TableName,
+) -> Result<Result<Structure<Sqlite>, Refusal>, Error> {
+    let surroundings = query(connection, SURROUNDINGS, &[&wanted.name]).await?;
     let Some(surroundings) = surroundings.first() else { return Err(Error::RowNotFound) };
     let version: i64 = surroundings.try_get(0)?;
     let foreign_keys: bool = surroundings.try_get(1)?;
@@ -35,24 +34,22 @@ pub(super) async fn structure(
         None => temporary.iter().all(|found| found.starts_with("trigger ")),
     };
     if !is_main {
-        return Ok(Err(Refusal::NotInMain(wanted.table.clone())));
+        return Ok(Err(Refusal::NotInMain(wanted.name.clone())));
     }
     if let Some(trigger) = trigger {
         let trigger = format!("temporary {trigger}");
-        return Ok(Err(Refusal::Trigger { table: wanted.table.clone(), trigger }));
+        return Ok(Err(Refusal::Trigger { table: wanted.name.clone(), trigger }));
     }
-    if let Some(table) = cache.find(version, &wanted.table) {
-        return Ok(Ok(Structure { table, foreign_keys }));
-    }
-    let table = match load(connection, &wanted.table).await? {
-        Ok(table) => Arc::new(table),
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    cache.insert(version, table.clone());
-    Ok(Ok(Structure { table, foreign_keys }))
+    let name = wanted.name.to_ascii_lowercase();
+    let is_right = |known: &Known<Sqlite>| known.version == version;
+    let table = cache.find_or_load(&name, is_right, version, load(connection, &wanted.name)).await?;
+    Ok(table.map(|table| Structure { table, foreign_keys }))
 }
 
-async fn load(connection: &mut SqliteConnection, wanted: &str) -> Result<Result<Table, Refusal>, Error> {
+async fn load(
+    connection: &mut SqliteConnection,
+    wanted: &str,
+) -> Result<Result<Table<Sqlite>, Refusal>, Error> {
     const LIST: &str = "SELECT l.name, l.type, s.sql FROM pragma_table_list l \
          LEFT JOIN main.sqlite_schema s ON s.type = 'table' AND s.name = l.name \
          WHERE l.schema = 'main' AND l.name = ?1 COLLATE NOCASE";
@@ -91,7 +88,7 @@ async fn load(connection: &mut SqliteConnection, wanted: &str) -> Result<Result<
 async fn columns(
     connection: &mut SqliteConnection,
     table: &str,
-) -> Result<(Vec<Column>, Vec<String>), Error> {
+) -> Result<(Vec<Column<()>>, Vec<String>), Error> {
     const COLUMNS: &str = "SELECT name, pk, hidden FROM pragma_table_xinfo(?1, 'main') ORDER BY cid";
     let mut columns = Vec::new();
     let mut key = BTreeMap::new();
@@ -102,7 +99,8 @@ async fn columns(
         if place_in_key > 0 {
             key.insert(place_in_key, name.clone());
         }
-        columns.push(Column { name, is_generated: hidden != 0 });
+        let is_generated = hidden != 0;
+        columns.push(Column { name, is_generated, is_updated_by_database: false, column_type: () });
     }
     Ok((columns, key.into_values().collect()))
 }
@@ -153,6 +151,7 @@ async fn references(
         let on_delete = changing(row.try_get(5)?);
         let on_update = changing(row.try_get(6)?);
         let reference = references.entry((child.clone(), row.try_get(1)?)).or_insert(Reference {
+            child_reference: format!("main.{}", Sqlite::quote(&child)),
             child,
             columns: Vec::new(),
             on_delete,
@@ -173,7 +172,7 @@ async fn query(
     sql: &str,
     arguments: &[&str],
 ) -> Result<Vec<SqliteRow>, Error> {
-    let values: Vec<Value> = arguments.iter().map(|text| Value::Text((*text).to_owned())).collect();
-    let call = Call::<Sqlite>::new(sql, &values.iter().collect::<Vec<_>>())?;
+    let values: Vec<Argument> = arguments.iter().map(|text| Argument::Text((*text).to_owned())).collect();
+    let call = Call::<Sqlite>::new(sql, &values)?;
     rows::<Sqlite>(connection, call).await
 }

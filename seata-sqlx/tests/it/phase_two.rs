@@ -294,7 +294,7 @@ async fn an_undo_row_that_makes_no_sense_is_named() {
             "key",
         ),
         (
-            "UPDATE undo_log SET rollback_info = replace(CAST(rollback_info AS TEXT), '\"t\"', '\"nowhere\"')",
+            "UPDATE undo_log SET rollback_info = replace(CAST(rollback_info AS TEXT), 'main.\\\"t', 'main.\\\"nowhere')",
             "nowhere",
         ),
         (
