@@ -116,7 +116,7 @@ impl<DB: Dialect> Rollback<'_, DB> {
             return Err(UndoError::Image(format!("the undo row's log_status is {status}, not 0 or 1")));
         }
         if let Argument::Text(context) = DB::argument_at(row, 0)? {
-            undo::check_context(&context)?;
+            undo::Context::parse(&context).map_err(|error| UndoError::Image(error.to_string()))?;
         }
         let content = match DB::argument_at(row, 1)? {
             Argument::Bytes(bytes) => bytes,

@@ -44,9 +44,15 @@ fn bytes_text(bytes: &[u8]) -> String {
 
 fn date_text(millis: i64, zone: &Zone) -> String {
     match zone.civil_of_date(millis) {
-        Some(date) => format!("{:04}-{:02}-{:02}", date.year, date.month, date.day),
+        // Java has room for four digits here, and shows the last four.
+        Some(date) => format!("{:04}-{:02}-{:02}", year_of_era(date.year) % 10_000, date.month, date.day),
         None => millis.to_string(),
     }
+}
+
+/// The older classes do not tell years before Christ from those after.
+fn year_of_era(year: i32) -> i32 {
+    if year > 0 { year } else { 1 - year }
 }
 
 fn timestamp_text(at: Instant, zone: &Zone) -> String {
@@ -58,7 +64,12 @@ fn timestamp_text(at: Instant, zone: &Zone) -> String {
     };
     format!(
         "{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{fraction}",
-        civil.year, civil.month, civil.day, civil.hour, civil.minute, civil.second
+        year_of_era(civil.year),
+        civil.month,
+        civil.day,
+        civil.hour,
+        civil.minute,
+        civil.second
     )
 }
 

@@ -100,9 +100,10 @@ impl Zone {
     }
 
     fn new(rules: TimeZone) -> Self {
-        // Of summer and winter the one that is further behind: what Java calls the standard time, wherever the sun stands.
-        let [winter, summer] = [2_114_380_800, 2_130_019_200].map(|second| offset_in(&rules, second));
-        Self { standard: winter.min(summer), rules }
+        // What Java calls the standard time: the one that is furthest behind, wherever the sun and the moon stand.
+        const YEAR_2037: std::ops::Range<i64> = 2_114_380_800..2_145_916_800;
+        let offsets = YEAR_2037.step_by(20 * DAY as usize).map(|second| offset_in(&rules, second));
+        Self { standard: offsets.min().unwrap_or_default(), rules }
     }
 
     /// The moment that a `java.time.LocalDateTime` with this reading is written as. `None` if it does not come back as
@@ -188,14 +189,13 @@ impl Zone {
 
     /// Where a reading stands for two moments, the older classes take the second, in standard time.
     fn older_seconds(&self, local: i64) -> i64 {
-        if local - self.standard < START_OF_OFFSETS {
-            return local - self.standard;
-        }
-        match self.offsets_at(local) {
-            AmbiguousOffset::Unambiguous { offset } => local - i64::from(offset.seconds()),
-            AmbiguousOffset::Gap { before, .. } => local - i64::from(before.seconds()),
-            AmbiguousOffset::Fold { after, .. } => local - i64::from(after.seconds()),
-        }
+        let offset = match self.offsets_at(local) {
+            AmbiguousOffset::Unambiguous { offset } => offset,
+            AmbiguousOffset::Gap { before, .. } => before,
+            AmbiguousOffset::Fold { after, .. } => after,
+        };
+        let seconds = local - i64::from(offset.seconds());
+        if seconds < START_OF_OFFSETS { local - self.standard } else { seconds }
     }
 }
 
@@ -263,6 +263,58 @@ impl Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::undo::Value;
+
+    /// Readings in many zones as Java 17 turned them into milliseconds, and those into texts: as a `java.sql.Date`, a
+    /// `java.sql.Timestamp` and a `java.time.LocalDateTime`.
+    #[test]
+    fn readings_become_the_moments_that_java_makes_of_them() {
+        let lines = include_str!("../../tests/golden/undo/timezone/readings.txt").lines();
+        let mut seen = 0;
+        let mut wrong = Vec::new();
+        for line in lines {
+            let parts: Vec<&str> = line.split('|').collect();
+            let (name, reading) = parts[0].split_once(' ').unwrap();
+            let zone = Zone::named(name).unwrap();
+            let civil = reading_of(reading);
+            let (date, timestamp, local): (i64, i64, i64) =
+                (parts[1].parse().unwrap(), parts[3].parse().unwrap(), parts[5].parse().unwrap());
+            let nanos = (!civil.nanos.is_multiple_of(1_000_000)).then_some(civil.nanos);
+            let at = |millis| Instant { millis, nanos };
+            let found = [
+                // A day that was left out there is not written.
+                zone.date_of(civil.date()).map_or(parts[1].into(), |millis| millis.to_string()),
+                Value::Date(date).java_text(&zone),
+                zone.timestamp_near(civil).map_or("none".into(), |at| at.millis.to_string()),
+                Value::Timestamp(at(timestamp)).java_text(&zone),
+                zone.instant_near(civil).map_or("none".into(), |at| at.millis.to_string()),
+                Value::LocalDateTime(at(local)).java_text(&zone),
+            ];
+            if found != parts[1..] {
+                wrong.push(format!("{line} and not {found:?}"));
+            }
+            seen += 1;
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        assert!(seen > 500, "only {seen} readings");
+    }
+
+    fn reading_of(text: &str) -> Civil {
+        let (sign, text) = match text.strip_prefix('-') {
+            Some(text) => (-1, text),
+            None => (1, text),
+        };
+        let numbers: Vec<u32> = text.split('-').map(|number| number.parse().unwrap()).collect();
+        Civil {
+            year: sign * numbers[0] as i32,
+            month: numbers[1] as u8,
+            day: numbers[2] as u8,
+            hour: numbers[3] as u8,
+            minute: numbers[4] as u8,
+            second: numbers[5] as u8,
+            nanos: numbers[6],
+        }
+    }
 
     #[test]
     fn a_reading_in_a_gap_does_not_come_back() {

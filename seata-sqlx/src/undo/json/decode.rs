@@ -1,6 +1,6 @@
 //! Reading.
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::{
@@ -24,14 +24,12 @@ pub enum DecodeError {
         /// The class that should.
         expected: &'static str,
     },
-    /// The row's `context` names a form that this version does not read.
-    #[error("the undo log's context says {key}={value}, which cannot be read here")]
-    Context {
-        /// The key.
-        key: String,
-        /// Its value.
-        value: String,
-    },
+    /// It is JSON, but does not tell Java's classes.
+    #[error(
+        "the undo log does not name Java's classes, as those of seata-go do not: only the resource manager that wrote \
+         it can undo it"
+    )]
+    NoClasses,
 }
 
 /// Reads a document. Order of properties, unknown properties and white space are free, as in Java.
@@ -39,13 +37,27 @@ pub enum DecodeError {
 /// # Errors
 /// [`DecodeError`] when it is another document, or holds an object of a class that is not Seata's 2.x.
 pub fn decode(bytes: &[u8]) -> Result<BranchUndoLog, DecodeError> {
-    let log: WireBranch = serde_json::from_slice(bytes)?;
+    let log: WireBranch = serde_json::from_slice(bytes).map_err(|error| reason(bytes, error))?;
     expect_class(&log.class, &[BRANCH_UNDO_LOG])?;
     Ok(BranchUndoLog {
         xid: log.xid,
         branch_id: log.branch_id,
         sql_undo_logs: log.sql_undo_logs.items(WireStatement::read)?,
     })
+}
+
+/// Why it is no document of Seata, told by the beginning.
+fn reason(bytes: &[u8], error: serde_json::Error) -> DecodeError {
+    match serde_json::from_slice(bytes) {
+        Ok(Class { class: None }) => DecodeError::NoClasses,
+        _ => DecodeError::Json(error),
+    }
+}
+
+#[derive(Deserialize)]
+struct Class {
+    #[serde(rename = "@class")]
+    class: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
