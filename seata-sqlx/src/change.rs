@@ -13,7 +13,7 @@ use crate::{
     error::{AtError, shorten},
     image::{self, ImageError, Reading},
     sql::{Flavor, Kind, Refusal, Write},
-    structure::{StructureCache, Table},
+    structure::{Structure, StructureCache, Table},
     undo::{Row, SqlType, SqlUndoLog, TableRecords},
 };
 
@@ -66,10 +66,51 @@ pub(crate) async fn run<DB: Dialect>(
     if write.rows.table.eq_ignore_ascii_case(&surroundings.options.undo_table) {
         return Err(refused(Refusal::UndoTable(write.rows.table.clone())));
     }
-    let structure = DB::structure(connection, surroundings.structures, &write.rows.name()).await;
+    let structure = admitted(surroundings, connection, write).await;
     let structure = structure.map_err(ChangeError::Doubtful)?.map_err(refused)?;
     let table = &*structure.table;
-    table.admit(write, structure.foreign_keys).map_err(refused)?;
+    let changed = run_on(surroundings, connection, call, write, table).await;
+    if let Err(ChangeError::Unchanged(error) | ChangeError::Doubtful(error)) = &changed
+        && DB::tells_of_alteration(error)
+    {
+        surroundings.structures.forget(table);
+    }
+    changed
+}
+
+/// The structure of the table, if this change of it can be undone. One that is known from before may lack a column.
+async fn admitted<DB: Dialect>(
+    surroundings: &Surroundings<'_, DB>,
+    connection: &mut DB::Connection,
+    write: &Write,
+) -> Result<Result<Structure<DB>, Refusal>, Error> {
+    let name = write.rows.name();
+    let load = async |connection: &mut DB::Connection| {
+        let structure = DB::structure(connection, surroundings.structures, &name).await?;
+        Ok::<_, Error>(structure.map(|structure| {
+            let admitted = structure.table.admit(write, structure.foreign_keys);
+            (structure, admitted)
+        }))
+    };
+    let found = load(connection).await?;
+    let found = match found {
+        Ok((structure, Err(Refusal::UnknownColumn { .. }))) => {
+            surroundings.structures.forget(&structure.table);
+            load(connection).await?
+        }
+        found => found,
+    };
+    Ok(found.and_then(|(structure, admitted)| admitted.map(|()| structure)))
+}
+
+async fn run_on<DB: Dialect>(
+    surroundings: &Surroundings<'_, DB>,
+    connection: &mut DB::Connection,
+    call: &Call<DB>,
+    write: &Write,
+    table: &Table<DB>,
+) -> Result<Changed<DB>, ChangeError> {
+    let refused = |reason| ChangeError::Unchanged(AtError::refused(reason, call.sql.as_str()).into());
     let columns = table.image_columns(&write.kind);
     let zone = &surroundings.options.zone;
     let reading = Reading { table, columns: &columns, zone };

@@ -177,6 +177,11 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
     /// Whether the statement that failed so left the transaction open and itself without effect.
     fn keeps_transaction(error: &Error) -> bool;
 
+    /// Whether the error says that a table is not what its structure was thought to be.
+    fn tells_of_alteration(_error: &Error) -> bool {
+        false
+    }
+
     /// What identifies the database, or `None` if it lives inside its connection.
     fn location<'c>(connection: &'c mut Self::Connection) -> BoxFuture<'c, Result<Option<String>, Error>>;
 

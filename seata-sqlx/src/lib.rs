@@ -77,6 +77,10 @@ mod dialect;
 mod error;
 mod executor;
 mod image;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod key_order;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod phase_two;
 mod session;
 mod sql;
@@ -97,3 +101,7 @@ pub use transaction::AtTransaction;
 /// A data source on SQLite, as [`sqlx::SqlitePool`] is the pool.
 #[cfg(feature = "sqlite")]
 pub type AtSqlitePool = AtPool<sqlx::Sqlite>;
+
+/// A data source on MySQL or MariaDB, as [`sqlx::MySqlPool`] is the pool.
+#[cfg(feature = "mysql")]
+pub type AtMySqlPool = AtPool<sqlx::MySql>;

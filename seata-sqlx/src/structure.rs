@@ -224,13 +224,13 @@ impl<DB: Dialect> StructureCache<DB> {
         Ok(Ok(table))
     }
 
-    /// Drops what is kept under this name: it has turned out to be wrong.
-    #[cfg_attr(
-        not(any(feature = "mysql", feature = "postgres")),
-        expect(dead_code, reason = "SQLite tells its version")
-    )]
-    pub(crate) fn forget(&self, name: &str) {
-        *self.place(name).known() = None;
+    /// Drops this structure: it has turned out to be wrong.
+    pub(crate) fn forget(&self, table: &Table<DB>) {
+        let places: Vec<Arc<Place<DB>>> =
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        for place in places {
+            place.known().take_if(|known| std::ptr::eq(&*known.table, table));
+        }
     }
 
     fn place(&self, name: &str) -> Arc<Place<DB>> {
