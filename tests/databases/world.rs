@@ -226,16 +226,20 @@ impl<E: Engine> World<E> {
 
     /// Each connection of the pool can be had, and is in no transaction.
     pub(crate) async fn assert_serves(&self, when: &str) {
-        let mut held = Vec::new();
-        for _ in 0..self.options.connections {
-            let mut local = self.begin().await.unwrap_or_else(|error| panic!("{when}: {error}"));
-            let answer = E::local_numbers(&mut local, "SELECT count(*) FROM undo_log").await;
-            answer.unwrap_or_else(|error| panic!("{when}: {error}"));
-            held.push(local);
-        }
-        for local in held {
-            E::rollback(local).await.unwrap_or_else(|error| panic!("{when}: {error}"));
-        }
+        // Outside any transaction: SQLite has only one that writes.
+        let served = self.seata.scope(async {
+            let mut held = Vec::new();
+            for _ in 0..self.options.connections {
+                let mut local = self.begin().await?;
+                E::local_numbers(&mut local, "SELECT count(*) FROM undo_log").await?;
+                held.push(local);
+            }
+            for local in held {
+                E::rollback(local).await?;
+            }
+            Ok::<_, Error>(())
+        });
+        served.await.unwrap_or_else(|error| panic!("{when}: {error}"));
     }
 }
 
