@@ -16,7 +16,7 @@ use crate::{
     connection::AtConnection,
     dialect::{Call, Capabilities, Dialect, execute},
     error::{AtError, AtOpenError, shorten},
-    phase_two::AtResource,
+    phase_two::{AtResource, DirtyChoice, DirtyRow, Resolver},
     sql::{Analysis, StatementCache},
     structure::StructureCache,
     transaction::AtTransaction,
@@ -67,6 +67,7 @@ pub(crate) struct Options {
     pub(crate) undo_table: String,
     pub(crate) max_image_rows: usize,
     pub(crate) zone: Zone,
+    pub(crate) on_dirty_row: Option<Resolver>,
 }
 
 impl Default for Options {
@@ -79,6 +80,7 @@ impl Default for Options {
             undo_table: "undo_log".to_owned(),
             max_image_rows: 100_000,
             zone: Zone::system(),
+            on_dirty_row: None,
         }
     }
 }
@@ -179,6 +181,31 @@ impl<DB: Dialect> AtPoolBuilder<DB> {
     /// rollback overwrites what others have written since.
     pub fn data_validation(mut self, validate: bool) -> Self {
         self.options.data_validation = validate;
+        self
+    }
+
+    /// Who decides about a row that is neither as a transaction left it nor as it found it, when that transaction is
+    /// rolled back. It is asked on each try, inside the database's local transaction, and should not take long.
+    /// Default: such a transaction is parked.
+    ///
+    /// ```
+    /// # use seata_sqlx::{AtPoolBuilder, DirtyChoice};
+    /// # fn configure(builder: AtPoolBuilder<sqlx::Sqlite>) -> AtPoolBuilder<sqlx::Sqlite> {
+    /// builder.on_dirty_row(|row| match row.table.as_str() {
+    ///     "visit_counter" => DirtyChoice::Skip,
+    ///     _ => DirtyChoice::Park,
+    /// })
+    /// # }
+    /// ```
+    pub fn on_dirty_row(mut self, decide: impl Fn(&DirtyRow) -> DirtyChoice + Send + Sync + 'static) -> Self {
+        self.options.on_dirty_row = Some(Arc::new(decide));
+        self
+    }
+
+    /// The time zone of the undo logs: Java writes dates and times as moments, as seen from its own zone. All who
+    /// work on the same undo table must use the same. Default: the system's.
+    pub fn time_zone(mut self, zone: Zone) -> Self {
+        self.options.zone = zone;
         self
     }
 

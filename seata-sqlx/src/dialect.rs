@@ -87,6 +87,8 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
     const STATEMENT_SAVEPOINT: bool;
     /// After an error the local transaction takes nothing but a ROLLBACK, of all or to a savepoint.
     const ERROR_ENDS_TRANSACTION: bool;
+    /// A column's values have a type each, which is part of what they are.
+    const VALUES_HAVE_TYPES: bool;
     /// The schema of a table that an undo log names without one; `None` for that of the connection.
     const DEFAULT_SCHEMA: Option<&'static str>;
     /// What stands before VALUES in an INSERT that also writes keys which the database would give out itself.

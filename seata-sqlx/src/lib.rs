@@ -95,6 +95,7 @@ pub use connection::AtConnection;
 pub use data_source::{AtPool, AtPoolBuilder, Outside};
 pub use dialect::Dialect;
 pub use error::{AtError, AtOpenError};
+pub use phase_two::{DirtyChoice, DirtyRow};
 pub use sql::{Flavor, Refusal};
 pub use transaction::AtTransaction;
 

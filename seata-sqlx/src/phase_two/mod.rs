@@ -1,10 +1,14 @@
 //! Phase two: what the coordinator decided, on a connection of its own for each data source.
 
 mod commit;
+mod dirty;
 mod rollback;
+mod steps;
 mod undo;
 mod undone;
 
+pub(crate) use dirty::Resolver;
+pub use dirty::{DirtyChoice, DirtyRow};
 use futures_core::future::BoxFuture;
 use seata_context::{BranchAnswer, BranchTask, Resource};
 use seata_protocol::{BranchStatus, BranchType, ResourceId};

@@ -95,7 +95,7 @@ impl<DB: Dialect> Rollback<'_, DB> {
     async fn undo(&mut self, branch: BranchId) -> Result<(), UndoError> {
         let log = self.log(branch).await?;
         for statement in log.sql_undo_logs.iter().rev() {
-            undo::<DB>(self.connection, self.options, self.structures, statement).await?;
+            undo::<DB>(self.connection, self.options, self.structures, self.task, statement).await?;
         }
         let delete = format!("DELETE FROM {} WHERE {}", self.table(), of_branch::<DB>());
         execute(self.connection, self.of_branch(delete, branch)?).await?;

@@ -2,16 +2,21 @@
 
 use std::collections::HashMap;
 
+use seata_context::BranchTask;
 use seata_protocol::BranchId;
 use sqlx::Error;
 
 use crate::{
     data_source::Options,
-    dialect::{Call, Dialect, execute, rows},
-    image::{Arguments, ImageError, Reading, identity},
+    dialect::Dialect,
+    image::{ImageError, Reading, identity},
+    phase_two::{
+        dirty::{self, DirtyChoice, DirtyRow},
+        steps::{Step, Steps},
+    },
     sql::{Refusal, table_name},
     structure::{Structure, StructureCache, Table, TableName},
-    undo::{DecodeError, Field, Row, SqlType, SqlUndoLog, TableRecords},
+    undo::{DecodeError, Row, SqlType, SqlUndoLog, TableRecords},
 };
 
 /// Why a branch is not rolled back.
@@ -25,8 +30,8 @@ pub(super) enum UndoError {
     Refused(#[from] Refusal),
     #[error("{0}")]
     Image(String),
-    #[error("dirty: {0}")]
-    Dirty(String),
+    #[error("dirty: {}", dirty::listed(.0))]
+    Dirty(Vec<DirtyRow>),
     #[error("undoing a statement on {table} changed {changed} rows where one was expected: {row}")]
     Unexpected { table: String, changed: u64, row: String },
     #[error("{0}; it will be tried again")]
@@ -60,7 +65,7 @@ impl UndoError {
     }
 
     /// Another row stands in the way, and may be gone when the others are done.
-    fn may_pass(&self) -> bool {
+    pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Referred(_) => true,
             Self::Database(error) => error
@@ -86,18 +91,11 @@ pub(super) async fn undo<DB: Dialect>(
     connection: &mut DB::Connection,
     options: &Options,
     structures: &StructureCache<DB>,
+    task: &BranchTask,
     statement: &SqlUndoLog,
 ) -> Result<(), UndoError> {
-    let undo: Undo<'_, DB> = Undo { connection, options, structures, statement };
+    let undo: Undo<'_, DB> = Undo { connection, options, structures, task, statement };
     undo.run().await
-}
-
-/// What is done with each row of an image.
-#[derive(Clone, Copy)]
-enum Step {
-    Remove,
-    Add,
-    Restore,
 }
 
 /// One statement on its way back.
@@ -105,41 +103,65 @@ struct Undo<'a, DB: Dialect> {
     connection: &'a mut DB::Connection,
     options: &'a Options,
     structures: &'a StructureCache<DB>,
+    task: &'a BranchTask,
     statement: &'a SqlUndoLog,
 }
 
-impl<'a, DB: Dialect> Undo<'a, DB> {
+impl<DB: Dialect> Undo<'_, DB> {
     async fn run(mut self) -> Result<(), UndoError> {
         let statement = self.statement;
-        let empty = TableRecords::empty(&statement.table_name);
-        let before = statement.before_image.as_ref().unwrap_or(&empty);
-        let after = statement.after_image.as_ref().unwrap_or(&empty);
-        let (wanted, changed) = match statement.sql_type {
-            SqlType::Insert => (after, after),
-            SqlType::Update | SqlType::UpdateJoin | SqlType::Delete => (before, before),
-            SqlType::Other(ref kind) => return Err(UndoError::Kind(kind.clone())),
+        if let SqlType::Other(kind) = &statement.sql_type {
+            return Err(UndoError::Kind(kind.clone()));
+        }
+        let (before, after) = (rows(&statement.before_image), rows(&statement.after_image));
+        let changes = changes::<DB>(before, after);
+        let images = [&statement.before_image, &statement.after_image];
+        let Some(image) = images.into_iter().flatten().find(|image| !image.rows.is_empty()) else {
+            return Ok(());
         };
-        if wanted.rows.is_empty() || same_rows(&before.rows, &after.rows) {
+        if changes.is_empty() {
             return Ok(());
         }
-        let structure = self.structure(changed).await?;
-        check_image(&structure.table, &before.rows)?;
-        check_image(&structure.table, &after.rows)?;
-        if self.options.data_validation {
-            let current = self.current(&wanted.rows, &structure).await?;
-            if !same_rows(&current, &after.rows) {
-                if same_rows(&current, &before.rows) {
-                    return Ok(());
+        let structure = self.structure(image).await?;
+        check_image(&structure.table, before)?;
+        check_image(&structure.table, after)?;
+        let current = match self.options.data_validation {
+            true => self.current(&changes, &structure).await?,
+            false => changes.iter().filter_map(|change| change.after).cloned().collect(),
+        };
+        let steps = self.steps(&changes, &current, &structure.table)?;
+        let Self { connection, options, .. } = self;
+        Steps { connection, options, structure: &structure }.run(steps).await
+    }
+
+    /// What is to be done, the rows that were changed last first.
+    fn steps<'r>(
+        &self,
+        changes: &[RowChange<'r>],
+        current: &'r [Row],
+        table: &Table<DB>,
+    ) -> Result<Vec<Step<'r>>, UndoError> {
+        let current = by_key(current);
+        let (mut steps, mut dirty) = (Vec::new(), Vec::new());
+        for change in changes.iter().rev() {
+            let now = current.get(&change.key).copied();
+            if same::<DB>(change.after, now) {
+                steps.extend(change.step(now));
+                continue;
+            }
+            if same::<DB>(change.before, now) {
+                continue;
+            }
+            let row = change.dirty(self.task, &table.name, now);
+            match self.options.choice(&row) {
+                DirtyChoice::Skip => {}
+                DirtyChoice::Force if now.is_some() || change.is_whole(table) => {
+                    steps.extend(change.step(now));
                 }
-                return Err(UndoError::Dirty(difference(&structure, &before.rows, &after.rows, &current)));
+                DirtyChoice::Force | DirtyChoice::Park => dirty.push(row),
             }
         }
-        let step = match statement.sql_type {
-            SqlType::Insert => Step::Remove,
-            SqlType::Delete => Step::Add,
-            _ => Step::Restore,
-        };
-        self.each(step, &structure, &wanted.rows).await
+        if dirty.is_empty() { Ok(steps) } else { Err(UndoError::Dirty(dirty)) }
     }
 
     /// The statement's own words name the table; where they name no schema, Java's name of the image may.
@@ -155,170 +177,100 @@ impl<'a, DB: Dialect> Undo<'a, DB> {
     }
 
     /// The rows as they are now, in the columns of the image.
-    async fn current(&mut self, wanted: &[Row], structure: &Structure<DB>) -> Result<Vec<Row>, UndoError> {
+    async fn current(
+        &mut self,
+        changes: &[RowChange<'_>],
+        structure: &Structure<DB>,
+    ) -> Result<Vec<Row>, UndoError> {
+        let keys: Vec<Row> = changes.iter().map(|change| change.keyed().clone()).collect();
         let table = &*structure.table;
-        let columns = wanted[0].fields.iter().filter_map(|field| table.column(&field.name));
-        let columns: Vec<_> = columns.collect();
+        let columns: Vec<_> = keys[0].fields.iter().filter_map(|field| table.column(&field.name)).collect();
         let reading = Reading { table, columns: &columns, zone: &self.options.zone };
-        Ok(reading.by_keys(self.connection, wanted).await?)
+        Ok(reading.by_keys(self.connection, &keys).await?)
+    }
+}
+
+/// A peer may write `null` for no rows.
+fn rows(image: &Option<TableRecords>) -> &[Row] {
+    image.as_ref().map_or(&[], |image| &image.rows)
+}
+
+/// What one statement did to one row.
+struct RowChange<'r> {
+    key: String,
+    before: Option<&'r Row>,
+    after: Option<&'r Row>,
+}
+
+impl<'r> RowChange<'r> {
+    /// An image of it, for its key.
+    fn keyed(&self) -> &'r Row {
+        self.before.or(self.after).expect("it comes from one of the two images")
     }
 
-    /// Row by row. Unique columns and references between the rows may let them go one order only: what
-    /// clashes is tried again after the others.
-    async fn each(&mut self, step: Step, structure: &Structure<DB>, rows: &[Row]) -> Result<(), UndoError> {
-        let mut left: Vec<&Row> = rows.iter().rev().collect();
-        while !left.is_empty() {
-            let mut clashed = Vec::new();
-            let mut clash = None;
-            for row in &left {
-                match self.one(step, structure, row).await {
-                    Ok(()) => {}
-                    Err(error) if error.may_pass() => {
-                        clashed.push(*row);
-                        clash = Some(error);
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-            match clash {
-                Some(error) if clashed.len() == left.len() => return Err(error),
-                _ => left = clashed,
-            }
+    /// What makes the row, as it is now, what it was before.
+    fn step(&self, now: Option<&'r Row>) -> Option<Step<'r>> {
+        match (now, self.before) {
+            (Some(_), Some(before)) => Some(Step::Restore(before)),
+            (Some(now), None) => Some(Step::Remove(now)),
+            (None, Some(before)) => Some(Step::Add(before)),
+            (None, None) => None,
         }
-        Ok(())
     }
 
-    /// A row that clashes leaves the local transaction as it was.
-    async fn one(&mut self, step: Step, structure: &Structure<DB>, row: &Row) -> Result<(), UndoError> {
-        const SAVEPOINT: &str = "SAVEPOINT seata_row";
-        const ROLLBACK: &str = "ROLLBACK TO SAVEPOINT seata_row";
-        const RELEASE: &str = "RELEASE SAVEPOINT seata_row";
-        if DB::ERROR_ENDS_TRANSACTION {
-            self.text(SAVEPOINT).await?;
-        }
-        let done = match step {
-            Step::Remove => self.remove(structure, row).await,
-            Step::Add => self.add(&structure.table, row).await,
-            Step::Restore => self.restore(&structure.table, row).await,
-        };
-        if DB::ERROR_ENDS_TRANSACTION {
-            match &done {
-                Err(error) if error.may_pass() => {
-                    self.text(ROLLBACK).await?;
-                    self.text(RELEASE).await?;
-                }
-                Ok(()) => self.text(RELEASE).await?,
-                Err(_) => {}
-            }
-        }
-        done
+    /// Whether the row could be added as it was: an image of an UPDATE holds some columns only.
+    fn is_whole<DB: Dialect>(&self, table: &Table<DB>) -> bool {
+        let written = table.columns.iter().filter(|column| !column.is_generated);
+        self.before.is_none_or(|row| written.into_iter().all(|column| row.value(&column.name).is_some()))
     }
 
-    async fn text(&mut self, statement: &str) -> Result<(), UndoError> {
-        execute::<DB>(self.connection, Call::text(statement)).await?;
-        Ok(())
-    }
-
-    async fn remove(&mut self, structure: &Structure<DB>, row: &Row) -> Result<(), UndoError> {
-        self.check_not_referred(row, structure).await?;
-        let mut arguments = self.arguments(&structure.table);
-        let condition = arguments.key_condition(row)?;
-        let sql = format!("DELETE FROM {} WHERE {condition}", structure.table.reference);
-        let removed = execute(self.connection, arguments.call(sql)?).await?;
-        self.expect_one(removed, row)
-    }
-
-    /// Rows of others that refer to this one would go with it, and no image holds them.
-    async fn check_not_referred(&mut self, row: &Row, structure: &Structure<DB>) -> Result<(), UndoError> {
-        if !structure.foreign_keys {
-            return Ok(());
-        }
-        for reference in structure.table.references.iter().filter(|reference| reference.on_delete.is_some()) {
-            let mut arguments = self.arguments(&structure.table);
-            let mut conditions = Vec::new();
-            for (child, own) in &reference.columns {
-                let Some(field) = row.fields.iter().find(|field| field.name.eq_ignore_ascii_case(own)) else {
-                    continue;
-                };
-                conditions.push(format!("{} = {}", DB::quote(child), arguments.parameter(field)?));
-            }
-            // A row may refer to itself, and goes as a whole.
-            if reference.child_reference == structure.table.reference {
-                conditions.push(format!("NOT ({})", arguments.key_condition(row)?));
-            }
-            let child = &reference.child_reference;
-            let sql = format!("SELECT 1 FROM {child} WHERE {} LIMIT 1", conditions.join(" AND "));
-            let referring = rows::<DB>(self.connection, arguments.call(sql)?).await?;
-            if !referring.is_empty() {
-                return Err(UndoError::Referred(format!(
-                    "rows of {} refer to the inserted row {} of {} and would be changed with it",
-                    reference.child,
-                    identity(row),
-                    structure.table.name
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    async fn add(&mut self, table: &Table<DB>, row: &Row) -> Result<(), UndoError> {
-        let mut arguments = self.arguments(table);
-        let (mut columns, mut parameters) = (Vec::new(), Vec::new());
-        for field in writable(table, row) {
-            columns.push(DB::quote(&field.name));
-            parameters.push(arguments.parameter(field)?);
-        }
-        let sql = format!(
-            "INSERT INTO {} ({}) {}VALUES ({})",
-            table.reference,
-            columns.join(", "),
-            DB::OVERRIDING,
-            parameters.join(", ")
-        );
-        let added = execute(self.connection, arguments.call(sql)?).await?;
-        self.expect_one(added, row)
-    }
-
-    async fn restore(&mut self, table: &Table<DB>, row: &Row) -> Result<(), UndoError> {
-        let mut arguments = self.arguments(table);
-        let mut assignments = Vec::new();
-        for field in writable(table, row).filter(|field| !field.is_key) {
-            assignments.push(format!("{} = {}", DB::quote(&field.name), arguments.parameter(field)?));
-        }
-        if assignments.is_empty() {
-            return Ok(());
-        }
-        let condition = arguments.key_condition(row)?;
-        let sql = format!("UPDATE {} SET {} WHERE {condition}", table.reference, assignments.join(", "));
-        let restored = execute(self.connection, arguments.call(sql)?).await?;
-        self.expect_one(restored, row)
-    }
-
-    fn arguments<'t>(&self, table: &'t Table<DB>) -> Arguments<'t, DB>
-    where
-        'a: 't,
-    {
-        let options: &'a Options = self.options;
-        Arguments::new(table, &options.zone)
-    }
-
-    /// Without validation a row may be gone, and nothing is said of it; more than one is never right.
-    fn expect_one(&self, changed: u64, row: &Row) -> Result<(), UndoError> {
-        match changed {
-            1 => Ok(()),
-            0 if !self.options.data_validation => Ok(()),
-            _ => {
-                let table = self.statement.table_name.clone();
-                Err(UndoError::Unexpected { table, changed, row: identity(row) })
-            }
+    fn dirty(&self, task: &BranchTask, table: &str, now: Option<&Row>) -> DirtyRow {
+        DirtyRow {
+            xid: task.xid.clone(),
+            table: table.to_owned(),
+            key: self.key.clone(),
+            before: self.before.cloned(),
+            after: self.after.cloned(),
+            current: now.cloned(),
         }
     }
 }
 
-/// The fields that can be written: a peer's image may hold what the database computes.
-fn writable<'r, DB: Dialect>(table: &Table<DB>, row: &'r Row) -> impl Iterator<Item = &'r Field> {
-    let is_written = |field: &&Field| table.column(&field.name).is_none_or(|column| !column.is_generated);
-    row.fields.iter().filter(is_written)
+/// The rows of both images by their keys, in the order of the images; those that the statement left as they were
+/// need nothing.
+fn changes<'r, DB: Dialect>(before: &'r [Row], after: &'r [Row]) -> Vec<RowChange<'r>> {
+    let mut left = by_key(after);
+    let mut changes: Vec<RowChange<'r>> = before
+        .iter()
+        .map(|row| {
+            let key = identity(row);
+            let after = left.remove(&key);
+            RowChange { key, before: Some(row), after }
+        })
+        .collect();
+    let added = after.iter().map(|row| (identity(row), row)).filter(|(key, _)| left.contains_key(key));
+    changes.extend(added.map(|(key, row)| RowChange { key, before: None, after: Some(row) }));
+    changes.retain(|change| !same::<DB>(change.before, change.after));
+    changes
+}
+
+/// Whether the row is as the image has it. Only the columns of the image are looked at.
+fn same<DB: Dialect>(image: Option<&Row>, row: Option<&Row>) -> bool {
+    match (image, row) {
+        (None, None) => true,
+        (Some(image), Some(row)) => image.fields.iter().all(|field| {
+            let other = row.fields.iter().find(|other| other.name.eq_ignore_ascii_case(&field.name));
+            other.is_some_and(|other| {
+                let same_type = !DB::VALUES_HAVE_TYPES || field.jdbc_type == other.jdbc_type;
+                same_type && field.same_value(other)
+            })
+        }),
+        _ => false,
+    }
+}
+
+fn by_key(rows: &[Row]) -> HashMap<String, &Row> {
+    rows.iter().map(|row| (identity(row), row)).collect()
 }
 
 /// Checks that the image fits the table as it is now: the document may be a peer's, and the table altered. (SQLite
@@ -344,60 +296,4 @@ fn check_image<DB: Dialect>(table: &Table<DB>, rows: &[Row]) -> Result<(), UndoE
         }
     }
     Ok(())
-}
-
-/// Whether two images hold the same rows with the same values, in whatever order. Only the columns of
-/// the first are looked at.
-fn same_rows(a: &[Row], b: &[Row]) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
-    let b = by_key(b);
-    a.iter().all(|row| {
-        b.get(&identity(row)).is_some_and(|other| {
-            row.fields.iter().all(|field| other.value(&field.name) == Some(&field.value))
-        })
-    })
-}
-
-fn by_key(rows: &[Row]) -> HashMap<String, &Row> {
-    rows.iter().map(|row| (identity(row), row)).collect()
-}
-
-/// The first row and column that is neither as it was left nor as it was found.
-fn difference<DB: Dialect>(
-    structure: &Structure<DB>,
-    before: &[Row],
-    after: &[Row],
-    current: &[Row],
-) -> String {
-    let table = &structure.table.name;
-    let (befores, afters, currents) = (by_key(before), by_key(after), by_key(current));
-    let keys = before.iter().chain(after).chain(current).map(identity);
-    for key in keys {
-        let (was, left, now) = (befores.get(&key), afters.get(&key), currents.get(&key));
-        match (left, now) {
-            (None, None) => {}
-            (Some(_), None) => return format!("row {key} of table {table} is gone: somebody deleted it"),
-            (None, Some(_)) => {
-                return format!("row {key} of table {table} is there again: somebody inserted it");
-            }
-            (Some(left), Some(now)) => {
-                let differing = left.fields.iter().find(|f| now.value(&f.name) != Some(&f.value));
-                let Some(field) = differing else { continue };
-                let column = &field.name;
-                let shown = |row: Option<&&Row>| match row.and_then(|row| row.value(column)) {
-                    Some(value) => value.to_string(),
-                    None => "no row".to_owned(),
-                };
-                return format!(
-                    "row {key} of table {table}, column {column}: before {}, after {}, now {}",
-                    shown(was),
-                    field.value,
-                    shown(Some(now))
-                );
-            }
-        }
-    }
-    format!("the rows of table {table} are neither as they were before nor as they were left")
 }

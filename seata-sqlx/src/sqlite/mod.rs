@@ -37,6 +37,8 @@ impl Dialect for Sqlite {
     // When `INSERT OR IGNORE` fails on a type of a STRICT table, the rows before that one stay.
     const STATEMENT_SAVEPOINT: bool = true;
     const ERROR_ENDS_TRANSACTION: bool = false;
+    // The same bytes are a text or a blob.
+    const VALUES_HAVE_TYPES: bool = true;
     const DEFAULT_SCHEMA: Option<&'static str> = Some("main");
     const OVERRIDING: &'static str = "";
     const NOW: &'static str = "strftime('%Y-%m-%d %H:%M:%f', 'now')";

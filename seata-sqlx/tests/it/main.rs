@@ -4,6 +4,7 @@ mod cancellation;
 mod concurrency;
 mod conflicts;
 mod contexts;
+mod dirty;
 mod generated;
 mod golden;
 mod phase_two;
