@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use sqlx::Error;
+use sqlx::{Error, SqlSafeStr};
 
 use crate::{
     branch::{self, Attempt, FinishError, Patience, Work},
@@ -53,7 +53,18 @@ impl<DB: Dialect> AtConnection<DB> {
     ///
     /// The context is the one in which `begin` is called, not the one in which the future is polled first.
     pub fn begin(&mut self) -> impl Future<Output = Result<AtTransaction<'_, DB>, Error>> + Send {
-        AtTransaction::begin_borrowed(self, Caller::now())
+        AtTransaction::begin_borrowed(self, Caller::now(), None)
+    }
+
+    /// The same with a statement of one's own instead of BEGIN, as [`AtPool::begin_with`](crate::AtPool::begin_with).
+    ///
+    /// # Errors
+    /// [`Error::InvalidSavePointStatement`] where a transaction is open already.
+    pub fn begin_with(
+        &mut self,
+        statement: impl SqlSafeStr,
+    ) -> impl Future<Output = Result<AtTransaction<'_, DB>, Error>> + Send {
+        AtTransaction::begin_borrowed(self, Caller::now(), Some(statement.into_sql_str()))
     }
 
     /// Runs a statement under the context that was read when the call was made.

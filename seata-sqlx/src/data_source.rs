@@ -9,7 +9,7 @@ use std::{
 
 use seata_context::{Client, Presence};
 use seata_protocol::{ResourceId, Xid};
-use sqlx::{Error, Pool};
+use sqlx::{Error, Pool, SqlSafeStr};
 
 use crate::{
     caller::{Caller, Mode},
@@ -118,7 +118,21 @@ impl<DB: Dialect> AtPool<DB> {
     ///
     /// The context is the one in which `begin` is called, not the one in which the future is polled first.
     pub fn begin(&self) -> impl Future<Output = Result<AtTransaction<'static, DB>, Error>> + Send + use<DB> {
-        AtTransaction::begin_owned(AtConnection::new(self.core.clone()), Caller::now())
+        AtTransaction::begin_owned(AtConnection::new(self.core.clone()), Caller::now(), None)
+    }
+
+    /// The same with a statement of one's own instead of BEGIN, for an isolation level or an access mode:
+    /// `BEGIN EXCLUSIVE`, `BEGIN ISOLATION LEVEL SERIALIZABLE`. On MySQL, where the level is set before, it is two:
+    /// `SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; START TRANSACTION`.
+    ///
+    /// # Errors
+    /// [`Error::BeginFailed`] when the (last) statement is neither BEGIN nor START TRANSACTION.
+    pub fn begin_with<S: SqlSafeStr>(
+        &self,
+        statement: S,
+    ) -> impl Future<Output = Result<AtTransaction<'static, DB>, Error>> + Send + use<DB, S> {
+        let statement = Some(statement.into_sql_str());
+        AtTransaction::begin_owned(AtConnection::new(self.core.clone()), Caller::now(), statement)
     }
 
     /// A connection of the pool, for statements that must run on the same one. It is taken from the

@@ -97,7 +97,7 @@ pub use dialect::Dialect;
 pub use error::{AtError, AtOpenError};
 pub use phase_two::{DirtyChoice, DirtyRow};
 pub use sql::{Flavor, Refusal};
-pub use transaction::AtTransaction;
+pub use transaction::{AtTransaction, Depth};
 
 /// A data source on SQLite, as [`sqlx::SqlitePool`] is the pool.
 #[cfg(feature = "sqlite")]

@@ -37,7 +37,7 @@ impl<DB: Dialect> Session<DB> {
         Ok(self.connection.as_mut().expect("it was put there by the lines above"))
     }
 
-    pub(crate) async fn begin(&mut self, statement: &'static str) -> Result<(), Error> {
+    pub(crate) async fn begin(&mut self, statement: &str) -> Result<(), Error> {
         self.connection().await?;
         let mut session = self.until_decided();
         session.in_doubt = true;
@@ -109,7 +109,7 @@ impl<DB: Dialect> Session<DB> {
         }
     }
 
-    async fn run(&mut self, statement: &'static str) -> Result<(), Error> {
+    async fn run(&mut self, statement: &str) -> Result<(), Error> {
         let connection = self.connection().await?;
         execute::<DB>(connection, Call::text(statement)).await.map(drop)
     }

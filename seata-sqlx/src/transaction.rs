@@ -5,7 +5,7 @@ use std::{
     ops::{Deref, DerefMut},
 };
 
-use sqlx::Error;
+use sqlx::{Error, SqlStr};
 
 use crate::{
     branch::{self, Attempt, FinishError, Patience, Work},
@@ -32,6 +32,11 @@ pub struct AtTransaction<'c, DB: Dialect> {
     depth: usize,
     is_open: bool,
 }
+
+/// Where a local transaction, or a savepoint within one, stands on its connection: from [`AtTransaction::leave`], for
+/// [`AtConnection::resume`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Depth(usize);
 
 enum Held<'c, DB: Dialect> {
     Owned(Box<AtConnection<DB>>),
@@ -60,8 +65,12 @@ struct Mark {
 }
 
 impl<DB: Dialect> AtTransaction<'static, DB> {
-    pub(crate) async fn begin_owned(mut connection: AtConnection<DB>, caller: Caller) -> Result<Self, Error> {
-        connection.begin_local(&caller).await?;
+    pub(crate) async fn begin_owned(
+        mut connection: AtConnection<DB>,
+        caller: Caller,
+        statement: Option<SqlStr>,
+    ) -> Result<Self, Error> {
+        connection.begin_local(&caller, statement).await?;
         Ok(Self { connection: Held::Owned(Box::new(connection)), depth: 0, is_open: true })
     }
 }
@@ -70,19 +79,31 @@ impl<'c, DB: Dialect> AtTransaction<'c, DB> {
     pub(crate) async fn begin_borrowed(
         connection: &'c mut AtConnection<DB>,
         caller: Caller,
+        statement: Option<SqlStr>,
     ) -> Result<Self, Error> {
         if connection.transaction.is_some() {
+            if statement.is_some() {
+                return Err(Error::InvalidSavePointStatement);
+            }
             connection.continue_transaction(&caller).await?;
             let depth = connection.set_savepoint().await?;
             return Ok(Self { connection: Held::Borrowed(connection), depth, is_open: true });
         }
-        connection.begin_local(&caller).await?;
+        connection.begin_local(&caller, statement).await?;
         Ok(Self { connection: Held::Borrowed(connection), depth: 0, is_open: true })
     }
 
     /// Sets a savepoint. What is done under it and rolled back is neither logged nor locked.
     pub fn begin(&mut self) -> impl Future<Output = Result<AtTransaction<'_, DB>, Error>> + Send {
-        AtTransaction::begin_borrowed(&mut **self, Caller::now())
+        AtTransaction::begin_borrowed(&mut **self, Caller::now(), None)
+    }
+
+    /// Leaves it open on the connection that it was begun on with [`AtConnection::begin`], and gives that back: for
+    /// libraries whose transactions share a connection instead of borrowing it. One from
+    /// [`AtPool::begin`](crate::AtPool::begin) has no other owner of its connection, and is rolled back.
+    pub fn leave(mut self) -> Depth {
+        self.is_open = false;
+        Depth(self.depth)
     }
 
     /// Commits: inside a global transaction registers the branch with all its row locks, writes the undo
@@ -136,11 +157,21 @@ impl<'c, DB: Dialect> AtTransaction<'c, DB> {
 }
 
 impl<DB: Dialect> AtConnection<DB> {
-    async fn begin_local(&mut self, caller: &Caller) -> Result<(), Error> {
+    /// Takes up a transaction that was [left](AtTransaction::leave) open on this connection. Those above it must have
+    /// ended, or end with it: what is done here while one of them is open belongs to that one.
+    pub fn resume(&mut self, depth: Depth) -> AtTransaction<'_, DB> {
+        AtTransaction { connection: Held::Borrowed(self), depth: depth.0, is_open: true }
+    }
+
+    async fn begin_local(&mut self, caller: &Caller, statement: Option<SqlStr>) -> Result<(), Error> {
         self.session.close_if_in_doubt();
         self.core.check_known(&caller.mode)?;
-        let statement = if caller.mode == Mode::Plain { DB::BEGIN } else { DB::BEGIN_WRITING };
-        self.session.begin(statement).await?;
+        match &statement {
+            Some(statement) if !begins(statement.as_str()) => return Err(Error::BeginFailed),
+            Some(statement) => self.session.begin(statement.as_str()).await?,
+            None if caller.mode == Mode::Plain => self.session.begin(DB::BEGIN).await?,
+            None => self.session.begin(DB::BEGIN_WRITING).await?,
+        }
         self.transaction = Some(LocalTransaction {
             began: caller.mode.clone(),
             work: Work::default(),
@@ -222,6 +253,13 @@ impl<DB: Dialect> AtConnection<DB> {
     pub(crate) async fn text(&mut self, sql: String) -> Result<(), Error> {
         execute::<DB>(self.session.connection().await?, Call::text(sql)).await.map(drop)
     }
+}
+
+/// Whether the last of these statements begins a transaction. If it did not, those after it would commit themselves.
+fn begins(statements: &str) -> bool {
+    let last = statements.trim().trim_end_matches(';').rsplit(';').next().unwrap_or_default();
+    let word = last.split_whitespace().next().unwrap_or_default();
+    word.eq_ignore_ascii_case("BEGIN") || word.eq_ignore_ascii_case("START")
 }
 
 fn savepoint(depth: usize) -> String {

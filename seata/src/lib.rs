@@ -51,6 +51,7 @@
 //! | `config` | `.config(Config::read(path)?)`: its settings from TOML and the environment |
 //! | `compressors`, `protobuf` | further forms of its messages |
 //! | `mysql`, `postgres`, `sqlite` | `seata.at(pool)`: AT mode for sqlx on these databases, in the module `at` |
+//! | `sea-orm` | `AtDatabase::from(seata.at(pool).await?)`: the same for SeaORM, in the module `sea_orm` |
 //! | `tower` | the HTTP layers, in the module `tower` |
 //! | `tonic` | the gRPC layers, in the module `tonic` |
 //! | `reqwest-middleware` | the same for reqwest |
@@ -111,6 +112,8 @@ pub mod coordinator {
 
 #[cfg(feature = "remote")]
 pub use seata_client as remote;
+#[cfg(feature = "sea-orm")]
+pub use seata_sea_orm as sea_orm;
 #[cfg(feature = "at")]
 pub use seata_sqlx as at;
 #[cfg(feature = "tonic")]

@@ -183,3 +183,57 @@ async fn a_transaction_that_changed_nothing_registers_nothing() {
     .await;
     assert_eq!((world.coordinator.registrations(), world.undo_rows().await), (0, 0));
 }
+
+#[tokio::test]
+async fn a_transaction_begins_with_a_statement_of_ones_own() {
+    let world = World::new(SCHEMA).await;
+    let before = world.dump().await;
+    let xid = world.coordinator.begin();
+    inside(&xid, async {
+        let mut tx = world.pool.begin_with("BEGIN EXCLUSIVE").await.unwrap();
+        sqlx::query("PRAGMA busy_timeout = 0").execute(&world.raw).await.unwrap();
+        take(&mut tx, 1).await.unwrap();
+        let savepoint = tx.begin_with("BEGIN").await.map(drop);
+        assert!(matches!(savepoint, Err(sqlx::Error::InvalidSavePointStatement)), "{savepoint:?}");
+        tx.commit().await.unwrap();
+
+        for wrong in ["SELECT 1", "", "BEGIN; SELECT 1", "-- BEGIN"] {
+            let begun = world.pool.begin_with(wrong).await.map(drop);
+            assert!(matches!(begun, Err(sqlx::Error::BeginFailed)), "{wrong}: {begun:?}");
+        }
+        let mut connection = world.pool.connection();
+        let mut tx = connection.begin_with(" begin immediate ; ").await.unwrap();
+        take(&mut tx, 2).await.unwrap();
+        tx.commit().await.unwrap();
+    })
+    .await;
+    assert_eq!(world.coordinator.branches(&xid).len(), 2);
+    world.coordinator.rollback(&xid).await;
+    assert_eq!(world.dump().await, before);
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_left_open_is_taken_up_again() {
+    let world = World::new(SCHEMA).await;
+    let xid = world.coordinator.begin();
+    inside(&xid, async {
+        let mut connection = world.pool.connection();
+        let outer = connection.begin().await.unwrap().leave();
+        take(&mut connection, 1).await.unwrap();
+        let inner = connection.begin().await.unwrap().leave();
+        assert_ne!(outer, inner);
+        take(&mut connection, 2).await.unwrap();
+        connection.resume(inner).rollback().await.unwrap();
+        connection.begin().await.unwrap().leave();
+        take(&mut connection, 3).await.unwrap();
+        connection.resume(outer).commit().await.unwrap();
+
+        let outer = connection.begin().await.unwrap().leave();
+        take(&mut connection, 2).await.unwrap();
+        drop(connection.resume(outer));
+        world.assert_clean("dropped").await;
+    })
+    .await;
+    assert_eq!(world.coordinator.locks(), ["stock:1", "stock:3"]);
+    assert_eq!(world.coordinator.branches(&xid).len(), 1);
+}

@@ -1,0 +1,77 @@
+//! The databases, each behind a feature.
+
+use sea_orm::{DbBackend, DbErr};
+use seata_sqlx::{AtConnection, AtPool, Depth};
+use sqlx::AssertSqlSafe;
+
+use crate::error;
+
+/// A data source on one of the databases.
+#[derive(Clone, Debug)]
+pub(crate) enum Pool {
+    #[cfg(feature = "sqlite")]
+    Sqlite(AtPool<sqlx::Sqlite>),
+}
+
+/// A connection of such a data source.
+#[derive(Debug)]
+pub(crate) enum Connection {
+    #[cfg(feature = "sqlite")]
+    Sqlite(AtConnection<sqlx::Sqlite>),
+}
+
+/// The same on whichever database it is.
+macro_rules! on_each {
+    ($enum:ident, $value:expr, $inner:ident => $run:expr) => {
+        match $value {
+            #[cfg(feature = "sqlite")]
+            $crate::backend::$enum::Sqlite($inner) => $run,
+        }
+    };
+}
+
+pub(crate) use on_each;
+
+impl Pool {
+    pub(crate) fn backend(&self) -> DbBackend {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => DbBackend::Sqlite,
+        }
+    }
+
+    pub(crate) fn connection(&self) -> Connection {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(pool) => Connection::Sqlite(pool.connection()),
+        }
+    }
+}
+
+impl Connection {
+    /// Begins a transaction, or sets a savepoint where one is open, and leaves it open.
+    pub(crate) async fn begin(&mut self, statement: Option<String>) -> Result<Depth, DbErr> {
+        let depth = on_each!(Connection, self, connection => match statement {
+            None => connection.begin().await.map(|transaction| transaction.leave()),
+            Some(statement) => {
+                connection.begin_with(AssertSqlSafe(statement)).await.map(|transaction| transaction.leave())
+            }
+        });
+        depth.map_err(error::query)
+    }
+
+    pub(crate) async fn commit(&mut self, depth: Depth) -> Result<(), DbErr> {
+        let committed = on_each!(Connection, self, connection => connection.resume(depth).commit().await);
+        committed.map_err(error::query)
+    }
+
+    pub(crate) async fn rollback(&mut self, depth: Depth) -> Result<(), DbErr> {
+        let rolled_back = on_each!(Connection, self, connection => connection.resume(depth).rollback().await);
+        rolled_back.map_err(error::query)
+    }
+
+    /// What dropping the transaction does: it is rolled back before the next statement, or with the connection.
+    pub(crate) fn abandon(&mut self, depth: Depth) {
+        on_each!(Connection, self, connection => drop(connection.resume(depth)));
+    }
+}

@@ -1,0 +1,247 @@
+//! `AtDatabase`: SeaORM's traits on a data source in AT mode.
+
+use std::fmt;
+
+use futures_core::{future::BoxFuture, stream::BoxStream};
+use sea_orm::{
+    AccessMode, ConnectionTrait, DbBackend, DbErr, ExecResult, IsolationLevel, QueryResult, Statement,
+    StatementBuilder, StreamTrait, TransactionError, TransactionOptions, TransactionTrait,
+};
+use seata_sqlx::AtPool;
+
+use crate::{
+    backend::{Pool, on_each},
+    context::Context,
+    options,
+    statement::{self, Reading},
+    transaction::AtDatabaseTransaction,
+};
+
+/// A database in AT mode for SeaORM: in the place of a [`DatabaseConnection`](sea_orm::DatabaseConnection).
+///
+/// It is made from an [`AtPool`] on whatever database, and cloning it is cheap. Functions that are to take this, a
+/// transaction of it, and SeaORM's own connections ask for `&impl ConnectionTrait`.
+///
+/// Schema work (migrations, `CREATE TABLE`) cannot be undone, and is refused inside a global transaction; run it
+/// outside, or on the plain pool.
+#[derive(Clone)]
+pub struct AtDatabase {
+    pool: Pool,
+}
+
+impl AtDatabase {
+    /// The data source, if it is on SQLite.
+    #[cfg(feature = "sqlite")]
+    pub fn as_sqlite(&self) -> Option<&AtPool<sqlx::Sqlite>> {
+        match &self.pool {
+            Pool::Sqlite(pool) => Some(pool),
+        }
+    }
+
+    /// Runs a function in a transaction: its `Ok` commits, its `Err` rolls back. As
+    /// [`TransactionTrait::transaction`], for `async` closures.
+    ///
+    /// # Errors
+    /// As [`TransactionTrait::transaction`].
+    pub async fn transaction_async<F, T, E>(&self, run: F) -> Result<T, TransactionError<E>>
+    where
+        F: AsyncFnOnce(&AtDatabaseTransaction) -> Result<T, E>,
+    {
+        let transaction = self.begin().await.map_err(TransactionError::Connection)?;
+        let result = run(&transaction).await;
+        transaction.end(result).await
+    }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    /// What kept it from answering.
+    pub async fn ping(&self) -> Result<(), DbErr> {
+        let alive = Statement::from_string(self.pool.backend(), "SELECT 1");
+        self.query_one_raw(alive).await.map(drop)
+    }
+
+    /// Closes the pool and the connection of phase two.
+    pub async fn close(&self) {
+        on_each!(Pool, &self.pool, pool => pool.close().await);
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl From<AtPool<sqlx::Sqlite>> for AtDatabase {
+    fn from(pool: AtPool<sqlx::Sqlite>) -> Self {
+        Self { pool: Pool::Sqlite(pool) }
+    }
+}
+
+impl ConnectionTrait for AtDatabase {
+    fn get_database_backend(&self) -> DbBackend {
+        self.pool.backend()
+    }
+
+    fn execute_raw<'s, 'f>(&'s self, statement: Statement) -> BoxFuture<'f, Result<ExecResult, DbErr>>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        on_each!(Pool, &self.pool, pool => statement::execute(pool, statement))
+    }
+
+    fn execute_unprepared<'s, 'q, 'f>(&'s self, sql: &'q str) -> BoxFuture<'f, Result<ExecResult, DbErr>>
+    where
+        's: 'f,
+        'q: 'f,
+        Self: 'f,
+    {
+        on_each!(Pool, &self.pool, pool => statement::execute_unprepared(pool, sql))
+    }
+
+    fn query_one_raw<'s, 'f>(
+        &'s self,
+        statement: Statement,
+    ) -> BoxFuture<'f, Result<Option<QueryResult>, DbErr>>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        on_each!(Pool, &self.pool, pool => statement::query_one(pool, statement))
+    }
+
+    fn query_one<'s, 'q, 'f, S>(&'s self, query: &'q S) -> BoxFuture<'f, Result<Option<QueryResult>, DbErr>>
+    where
+        's: 'f,
+        'q: 'f,
+        S: StatementBuilder + 'f,
+        Self: 'f,
+    {
+        match statement::build(self.pool.backend(), query) {
+            (statement, Reading::Plain) => self.query_one_raw(statement),
+            (statement, Reading::GlobalCommitted) => {
+                on_each!(Pool, &self.pool, pool => statement::query_one(pool.global_committed(), statement))
+            }
+        }
+    }
+
+    fn query_all_raw<'s, 'f>(&'s self, statement: Statement) -> BoxFuture<'f, Result<Vec<QueryResult>, DbErr>>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        on_each!(Pool, &self.pool, pool => statement::query_all(pool, statement))
+    }
+
+    fn query_all<'s, 'q, 'f, S>(&'s self, query: &'q S) -> BoxFuture<'f, Result<Vec<QueryResult>, DbErr>>
+    where
+        's: 'f,
+        'q: 'f,
+        S: StatementBuilder + 'f,
+        Self: 'f,
+    {
+        match statement::build(self.pool.backend(), query) {
+            (statement, Reading::Plain) => self.query_all_raw(statement),
+            (statement, Reading::GlobalCommitted) => {
+                on_each!(Pool, &self.pool, pool => statement::query_all(pool.global_committed(), statement))
+            }
+        }
+    }
+}
+
+impl StreamTrait for AtDatabase {
+    type Stream<'a> = BoxStream<'a, Result<QueryResult, DbErr>>;
+
+    fn get_database_backend(&self) -> DbBackend {
+        self.pool.backend()
+    }
+
+    fn stream_raw<'a>(&'a self, statement: Statement) -> BoxFuture<'a, Result<Self::Stream<'a>, DbErr>> {
+        let stream = on_each!(Pool, &self.pool, pool => statement::stream(pool, statement));
+        Box::pin(async move { Ok(stream) })
+    }
+
+    fn stream<'a, S>(&'a self, query: &S) -> BoxFuture<'a, Result<Self::Stream<'a>, DbErr>>
+    where
+        S: StatementBuilder + Sync,
+    {
+        match statement::build(self.pool.backend(), query) {
+            (statement, Reading::Plain) => self.stream_raw(statement),
+            (statement, Reading::GlobalCommitted) => {
+                let stream =
+                    on_each!(Pool, &self.pool, pool => statement::stream(pool.global_committed(), statement));
+                Box::pin(async move { Ok(stream) })
+            }
+        }
+    }
+}
+
+impl TransactionTrait for AtDatabase {
+    type Transaction = AtDatabaseTransaction;
+
+    fn begin<'s, 'f>(&'s self) -> BoxFuture<'f, Result<AtDatabaseTransaction, DbErr>>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        self.begin_with_options(TransactionOptions::default())
+    }
+
+    fn begin_with_config<'s, 'f>(
+        &'s self,
+        isolation_level: Option<IsolationLevel>,
+        access_mode: Option<AccessMode>,
+    ) -> BoxFuture<'f, Result<AtDatabaseTransaction, DbErr>>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        self.begin_with_options(TransactionOptions { isolation_level, access_mode, ..Default::default() })
+    }
+
+    fn begin_with_options<'s, 'f>(
+        &'s self,
+        options: TransactionOptions,
+    ) -> BoxFuture<'f, Result<AtDatabaseTransaction, DbErr>>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        Box::pin(Context::now().scope(async move {
+            let backend = self.pool.backend();
+            let statement = options::begin_statement(backend, &options)?;
+            AtDatabaseTransaction::begin(backend, self.pool.connection(), statement).await
+        }))
+    }
+
+    fn transaction<'s, 'f, F, T, E>(&'s self, run: F) -> BoxFuture<'f, Result<T, TransactionError<E>>>
+    where
+        F: for<'c> FnOnce(&'c AtDatabaseTransaction) -> BoxFuture<'c, Result<T, E>> + Send + 'f,
+        T: Send + 'f,
+        E: fmt::Display + fmt::Debug + Send + 'f,
+        's: 'f,
+        Self: 'f,
+    {
+        self.transaction_with_config(run, None, None)
+    }
+
+    fn transaction_with_config<'s, 'f, F, T, E>(
+        &'s self,
+        run: F,
+        isolation_level: Option<IsolationLevel>,
+        access_mode: Option<AccessMode>,
+    ) -> BoxFuture<'f, Result<T, TransactionError<E>>>
+    where
+        F: for<'c> FnOnce(&'c AtDatabaseTransaction) -> BoxFuture<'c, Result<T, E>> + Send + 'f,
+        T: Send + 'f,
+        E: fmt::Display + fmt::Debug + Send + 'f,
+        's: 'f,
+        Self: 'f,
+    {
+        let begun = self.begin_with_config(isolation_level, access_mode);
+        Box::pin(async move { begun.await.map_err(TransactionError::Connection)?.run(run).await })
+    }
+}
+
+impl fmt::Debug for AtDatabase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AtDatabase").field(&self.pool).finish()
+    }
+}

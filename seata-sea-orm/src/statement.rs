@@ -1,0 +1,148 @@
+//! SeaORM's statements on sqlx's executors. The executor is called at once, so that it reads the caller's context.
+
+use futures_core::{future::BoxFuture, stream::BoxStream};
+use futures_util::{StreamExt, TryStreamExt};
+use sea_orm::{DbBackend, DbErr, ExecResult, QueryResult, Statement, StatementBuilder, sea_query::Values};
+use sea_query_sqlx::SqlxValues;
+use seata_context::RootContext;
+use sqlx::{AssertSqlSafe, Database, Executor, IntoArguments, query::Query};
+
+use crate::error;
+
+pub(crate) fn execute<'e, DB, X>(
+    executor: X,
+    statement: Statement,
+) -> BoxFuture<'e, Result<ExecResult, DbErr>>
+where
+    DB: Database<QueryResult: Into<ExecResult>>,
+    SqlxValues: IntoArguments<DB>,
+    X: Executor<'e, Database = DB>,
+{
+    let result = executor.execute(bind(statement));
+    Box::pin(async move { result.await.map(Into::into).map_err(error::exec) })
+}
+
+pub(crate) fn execute_unprepared<'e, DB, X>(
+    executor: X,
+    sql: &str,
+) -> BoxFuture<'e, Result<ExecResult, DbErr>>
+where
+    DB: Database<QueryResult: Into<ExecResult>>,
+    X: Executor<'e, Database = DB>,
+{
+    let result = executor.execute(AssertSqlSafe(sql.to_owned()));
+    Box::pin(async move { result.await.map(Into::into).map_err(error::exec) })
+}
+
+pub(crate) fn query_one<'e, DB, X>(
+    executor: X,
+    statement: Statement,
+) -> BoxFuture<'e, Result<Option<QueryResult>, DbErr>>
+where
+    DB: Database<Row: Into<QueryResult>>,
+    SqlxValues: IntoArguments<DB>,
+    X: Executor<'e, Database = DB>,
+{
+    let only_reads =
+        statement.sql.trim_start().get(..6).is_some_and(|word| word.eq_ignore_ascii_case("SELECT"));
+    let mut rows = stream(executor, statement);
+    Box::pin(async move {
+        let first = rows.try_next().await?;
+        // A change with RETURNING that is left after its first row is committed some time later, on SQLite.
+        while !only_reads && rows.try_next().await?.is_some() {}
+        Ok(first)
+    })
+}
+
+pub(crate) fn query_all<'e, DB, X>(
+    executor: X,
+    statement: Statement,
+) -> BoxFuture<'e, Result<Vec<QueryResult>, DbErr>>
+where
+    DB: Database<Row: Into<QueryResult>>,
+    SqlxValues: IntoArguments<DB>,
+    X: Executor<'e, Database = DB>,
+{
+    Box::pin(stream(executor, statement).try_collect())
+}
+
+pub(crate) fn stream<'e, DB, X>(
+    executor: X,
+    statement: Statement,
+) -> BoxStream<'e, Result<QueryResult, DbErr>>
+where
+    DB: Database<Row: Into<QueryResult>>,
+    SqlxValues: IntoArguments<DB>,
+    X: Executor<'e, Database = DB>,
+{
+    executor.fetch(bind(statement)).map(|row| row.map(Into::into).map_err(error::query)).boxed()
+}
+
+/// How a query is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// As it stands.
+    Plain,
+    /// As a locking read, which its text does not say.
+    GlobalCommitted,
+}
+
+/// A statement built for this database, and how to read it.
+///
+/// SeaORM drops the lock of a SELECT for SQLite. Built for another database the same query still has it.
+pub(crate) fn build(backend: DbBackend, statement: &impl StatementBuilder) -> (Statement, Reading) {
+    let built = statement.build(&backend);
+    let may_lock = backend == DbBackend::Sqlite
+        && (RootContext::xid().is_some() || RootContext::global_lock().is_some())
+        && built.sql.starts_with("SELECT ");
+    if may_lock && locks(&statement.build(&DbBackend::Postgres).sql) {
+        return (built, Reading::GlobalCommitted);
+    }
+    (built, Reading::Plain)
+}
+
+/// Whether a SELECT ends with a locking clause.
+fn locks(select: &str) -> bool {
+    const CLAUSES: [&str; 4] = [" FOR UPDATE", " FOR SHARE", " FOR NO KEY UPDATE", " FOR KEY SHARE"];
+    select.rfind(" FOR ").is_some_and(|at| CLAUSES.iter().any(|clause| select[at..].starts_with(clause)))
+}
+
+fn bind<DB>(statement: Statement) -> Query<'static, DB, SqlxValues>
+where
+    DB: Database,
+    SqlxValues: IntoArguments<DB>,
+{
+    let values = statement.values.unwrap_or(Values(Vec::new()));
+    sqlx::query_with(AssertSqlSafe(statement.sql), SqlxValues(values))
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::sea_query::{Alias, Expr, ExprTrait, LockBehavior, LockType, Query};
+    use seata_context::Snapshot;
+    use seata_protocol::Xid;
+
+    use super::*;
+
+    #[test]
+    fn a_lock_that_sqlite_has_no_words_for_is_seen_inside_a_global_transaction() {
+        let mut select = Query::select();
+        select.column(Alias::new("n")).from(Alias::new("t")).and_where(Expr::col(Alias::new("id")).eq(1));
+        let scope = Snapshot::empty().with_xid("host:1:7".parse::<Xid>().expect("an XID")).into_scope();
+        let reading = |select: &_| build(DbBackend::Sqlite, select).1;
+
+        assert_eq!(scope.enter(|| reading(&select)), Reading::Plain);
+        for lock in [LockType::Update, LockType::Share, LockType::NoKeyUpdate, LockType::KeyShare] {
+            let select = select.clone().lock(lock).to_owned();
+            assert_eq!(scope.enter(|| reading(&select)), Reading::GlobalCommitted, "{lock:?}");
+            assert_eq!(reading(&select), Reading::Plain, "outside");
+            assert_eq!(
+                scope.enter(|| build(DbBackend::MySql, &select).1),
+                Reading::Plain,
+                "it has the words"
+            );
+        }
+        let select = select.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked).to_owned();
+        assert_eq!(scope.enter(|| reading(&select)), Reading::GlobalCommitted);
+    }
+}
