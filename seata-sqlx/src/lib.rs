@@ -82,6 +82,8 @@ mod key_order;
 #[cfg(feature = "mysql")]
 mod mysql;
 mod phase_two;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod session;
 mod sql;
 #[cfg(feature = "sqlite")]
@@ -98,6 +100,10 @@ pub use error::{AtError, AtOpenError};
 pub use phase_two::{DirtyChoice, DirtyRow};
 pub use sql::{Flavor, Refusal};
 pub use transaction::{AtTransaction, Depth};
+
+/// A data source on PostgreSQL, as [`sqlx::PgPool`] is the pool.
+#[cfg(feature = "postgres")]
+pub type AtPgPool = AtPool<sqlx::Postgres>;
 
 /// A data source on SQLite, as [`sqlx::SqlitePool`] is the pool.
 #[cfg(feature = "sqlite")]

@@ -233,6 +233,12 @@ impl<DB: Dialect> StructureCache<DB> {
         }
     }
 
+    /// Whether a structure is kept under this name, be it the right one or not.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.place(name).known().is_some()
+    }
+
     fn place(&self, name: &str) -> Arc<Place<DB>> {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = places.get(name) {
