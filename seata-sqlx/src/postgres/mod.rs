@@ -45,6 +45,8 @@ impl Dialect for Postgres {
     const ROW_LOCKS: bool = true;
     const STATEMENT_SAVEPOINT: bool = false;
     const ERROR_ENDS_TRANSACTION: bool = true;
+    // It is the column that has the type.
+    const VALUES_HAVE_TYPES: bool = false;
     const DEFAULT_SCHEMA: Option<&'static str> = Some("public");
     const OVERRIDING: &'static str = " OVERRIDING SYSTEM VALUE";
     const NOW: &'static str = "now()";
