@@ -272,6 +272,7 @@ pub(crate) struct Patience {
     times: u32,
     began: Instant,
     attempts: u32,
+    mismatches: u32,
 }
 
 impl Patience {
@@ -281,7 +282,17 @@ impl Patience {
             times: caller.retry.times.unwrap_or(core.options.lock_retry_times),
             began: Instant::now(),
             attempts: 0,
+            mismatches: 0,
         }
+    }
+
+    /// Whether to try again, at once, after this error: between image and statement somebody else may have committed
+    /// a row that the condition finds. A statement that chooses other rows each time it is run fails each time.
+    pub(crate) fn tries_again_after<DB: Dialect>(&mut self, error: &Error) -> bool {
+        const TIMES: u32 = 5;
+        let mismatch = matches!(AtError::from_sqlx(error), Some(AtError::ImageMismatch { .. }));
+        self.mismatches += u32::from(mismatch);
+        DB::ROW_LOCKS && mismatch && self.mismatches <= TIMES
     }
 
     pub(crate) fn is_first_attempt(&self) -> bool {

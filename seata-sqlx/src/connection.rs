@@ -199,6 +199,7 @@ impl<DB: Dialect> AtConnection<DB> {
             match self.attempt(caller, call, write, patience.is_first_attempt()).await {
                 Ok(outputs) => return Ok(outputs),
                 Err(FinishError::Conflict(conflict)) => patience.wait(conflict).await?,
+                Err(FinishError::Other(error)) if patience.tries_again_after::<DB>(&error) => {}
                 Err(FinishError::Other(error)) => return Err(error),
             }
         }
@@ -281,6 +282,7 @@ async fn answer_on_pool<DB: Dialect>(
         let mut connection = AtConnection::new(core.clone());
         match connection.attempt(caller, &call, write, patience.is_first_attempt()).await {
             Ok(outputs) => return Ok(Answer::Complete(outputs)),
+            Err(FinishError::Other(error)) if patience.tries_again_after::<DB>(&error) => {}
             Err(FinishError::Other(error)) => return Err(error),
             Err(FinishError::Conflict(conflict)) => {
                 drop(connection);

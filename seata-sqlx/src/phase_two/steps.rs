@@ -109,7 +109,8 @@ impl<'a, DB: Dialect> Steps<'a, DB> {
                 conditions.push(format!("NOT ({})", arguments.key_condition(row)?));
             }
             let child = &reference.child_reference;
-            let sql = format!("SELECT 1 FROM {child} WHERE {} LIMIT 1{}", conditions.join(" AND "), DB::FOR_UPDATE);
+            let sql =
+                format!("SELECT 1 FROM {child} WHERE {} LIMIT 1{}", conditions.join(" AND "), DB::FOR_UPDATE);
             let referring = rows::<DB>(self.connection, arguments.call(sql)?).await?;
             if !referring.is_empty() {
                 return Err(UndoError::Referred(format!(
