@@ -15,7 +15,7 @@ use crate::{
     dialect::{Argument, Call, Dialect, execute},
     error::AtError,
     session::{CommitError, Session},
-    undo::{self, BranchUndoLog, SqlUndoLog},
+    undo::{self, BranchUndoLog, SqlUndoLog, UndoRow},
 };
 
 /// A lock that another transaction holds. The local transaction is rolled back.
@@ -183,12 +183,7 @@ async fn commit_branch<DB: Dialect>(
     branch: BranchId,
     logs: Vec<SqlUndoLog>,
 ) -> Result<(), FinishError> {
-    if let Err(error) = write_undo_row(core, session, xid, branch, logs).await {
-        let error = if is_unique_violation(&error) {
-            AtError::RolledBackMeanwhile { xid: xid.clone(), branch }.into()
-        } else {
-            error
-        };
+    if let Err(error) = write_undo_rows(core, session, xid, branch, logs).await {
         if session.rollback().await {
             report_failure(core, xid, branch).await;
         }
@@ -210,7 +205,7 @@ fn is_unique_violation(error: &Error) -> bool {
     error.as_database_error().is_some_and(|error| error.is_unique_violation())
 }
 
-async fn write_undo_row<DB: Dialect>(
+async fn write_undo_rows<DB: Dialect>(
     core: &Core<DB>,
     session: &mut Session<DB>,
     xid: &Xid,
@@ -218,23 +213,36 @@ async fn write_undo_row<DB: Dialect>(
     logs: Vec<SqlUndoLog>,
 ) -> Result<(), Error> {
     let log = BranchUndoLog { xid: xid.to_string(), branch_id: branch.0, sql_undo_logs: logs };
-    let call = undo_row::<DB>(&core.options.undo_table, xid, branch, undo::encode(&log), 0)?;
-    execute::<DB>(session.connection().await?, call).await.map(drop)
+    let rows = undo::write(&log, &core.options.writing).map_err(|source| AtError::UndoLog {
+        xid: xid.clone(),
+        branch,
+        source,
+    })?;
+    for row in rows {
+        let is_own = row.branch_id == branch.0;
+        let call = undo_row::<DB>(&core.options.undo_table, xid, row, 0)?;
+        match execute::<DB>(session.connection().await?, call).await {
+            Err(error) if is_own && is_unique_violation(&error) => {
+                return Err(AtError::RolledBackMeanwhile { xid: xid.clone(), branch }.into());
+            }
+            done => drop(done?),
+        }
+    }
+    Ok(())
 }
 
 /// The INSERT of a row into the undo table; the second of its kind for a branch fails.
 pub(crate) fn undo_row<DB: Dialect>(
     table: &str,
     xid: &Xid,
-    branch: BranchId,
-    content: Vec<u8>,
+    row: UndoRow,
     status: i64,
 ) -> Result<Call<DB>, Error> {
     let values = [
-        Argument::Integer(branch.0),
+        Argument::Integer(row.branch_id),
         Argument::Text(xid.to_string()),
-        Argument::Text(undo::CONTEXT.to_owned()),
-        Argument::Bytes(content),
+        Argument::Text(row.context),
+        Argument::Bytes(row.content),
         Argument::Integer(status),
     ];
     let parameters: Vec<String> = (1..=values.len()).map(DB::placeholder).collect();

@@ -20,7 +20,7 @@ use crate::{
     sql::{Analysis, StatementCache},
     structure::StructureCache,
     transaction::AtTransaction,
-    undo::Zone,
+    undo::{Writing, Zone},
 };
 
 /// A data source in AT mode: a [`sqlx::Pool`] whose changes inside a global transaction are logged,
@@ -68,6 +68,7 @@ pub(crate) struct Options {
     pub(crate) max_image_rows: usize,
     pub(crate) zone: Zone,
     pub(crate) on_dirty_row: Option<Resolver>,
+    pub(crate) writing: Writing,
 }
 
 impl Default for Options {
@@ -81,6 +82,7 @@ impl Default for Options {
             max_image_rows: 100_000,
             zone: Zone::system(),
             on_dirty_row: None,
+            writing: Writing::default(),
         }
     }
 }
@@ -236,12 +238,27 @@ impl<DB: Dialect> AtPoolBuilder<DB> {
         self
     }
 
+    /// Undo logs of more bytes than this are compressed; `None` for never. Default: 64 KiB, as in Java.
+    pub fn compress_undo_logs_above(mut self, bytes: impl Into<Option<usize>>) -> Self {
+        self.options.writing.compress_above = bytes.into();
+        self
+    }
+
+    /// How many bytes the way to the database takes in one statement: an undo log of more than 0.8 times as many goes into
+    /// several rows. Default: what a MySQL server has as `max_allowed_packet`, and no limit elsewhere.
+    pub fn max_packet(mut self, bytes: u64) -> Self {
+        self.options.writing.max_packet = Some(bytes);
+        self
+    }
+
     /// Opens the data source, as [`AtPool::new`] does.
     ///
     /// # Errors
     /// As [`AtPool::new`].
-    pub async fn open(self) -> Result<AtPool<DB>, AtOpenError> {
+    pub async fn open(mut self) -> Result<AtPool<DB>, AtOpenError> {
         let (resource, capabilities) = self.prepare().await?;
+        let max_packet = &mut self.options.writing.max_packet;
+        *max_packet = max_packet.or(capabilities.max_packet);
         let phase_two = Arc::new(AtResource::new(&self.pool, resource.clone(), self.options.clone()));
         let registered = self.client.resource_manager().register_resource(phase_two.clone()).await;
         registered.map_err(AtOpenError::Registration)?;

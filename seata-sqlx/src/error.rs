@@ -6,7 +6,7 @@ use seata_context::CoordinationError;
 use seata_protocol::{BranchId, ResourceId, Xid};
 use sqlx::error::{DatabaseError, ErrorKind};
 
-use crate::sql::Refusal;
+use crate::{sql::Refusal, undo::WriteError};
 
 /// Why a call on an AT data source failed, where the cause is not the database's own.
 ///
@@ -81,6 +81,16 @@ pub enum AtError {
         xid: Xid,
         /// The branch.
         branch: BranchId,
+    },
+    /// The undo log is too long for the undo table. The local transaction is rolled back.
+    #[error("branch {branch} of {xid} cannot be undone, and its local transaction is rolled back: {source}")]
+    UndoLog {
+        /// The global transaction.
+        xid: Xid,
+        /// The branch.
+        branch: BranchId,
+        /// What is too long.
+        source: WriteError,
     },
     /// The answer to COMMIT was lost: the local transaction is committed, or it is not. The branch
     /// stays registered, and its undo row decides in phase two.

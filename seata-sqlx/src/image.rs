@@ -152,29 +152,26 @@ pub(crate) fn same_key(a: &Row, b: &Row) -> bool {
     let mut count = 0;
     let same = a.key().all(|field| {
         count += 1;
-        b.value(&field.name) == Some(&field.value)
+        b.field(&field.name).is_some_and(|other| other.same_value(field))
     });
     same && count > 0 && count == b.key().count()
 }
 
-/// What tells a row from all others, in words for operators. Unlike a lock's key it keeps the types, and
-/// where one part ends and the next begins.
+/// What tells a row from all others, in words for operators, whatever driver read it. Unlike a lock's key it keeps where
+/// one part ends and the next begins.
 pub(crate) fn identity(row: &Row) -> String {
     let mut parts: Vec<String> = row
         .key()
-        .map(|field| format!("{}={}", field.name.to_ascii_lowercase(), full(&field.value)))
+        .map(|field| {
+            let name = field.name.to_ascii_lowercase();
+            match &field.exact {
+                Some(exact) => format!("{name}={exact}"),
+                None => format!("{name}={}", field.value.meaning()),
+            }
+        })
         .collect();
     parts.sort();
     parts.join(", ")
-}
-
-/// Long values are not shortened here: two of them must not look alike.
-fn full(value: &Value) -> String {
-    match value {
-        Value::Text(text) => format!("'{}'", text.replace('\'', "''")),
-        Value::Bytes(bytes) => format!("{bytes:?}"),
-        other => other.to_string(),
-    }
 }
 
 /// One column's part in the key of a row lock.

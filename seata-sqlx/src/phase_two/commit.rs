@@ -4,8 +4,9 @@ use seata_context::BranchTask;
 use sqlx::Error;
 
 use crate::{
-    dialect::{Argument, Call, Dialect, execute},
-    phase_two::AtResource,
+    dialect::{Argument, Call, Dialect, execute, rows},
+    phase_two::{AtResource, Lease, rollback::integer},
+    undo::Context,
 };
 
 /// How many undo rows go in one DELETE: well below every database's limit on parameters and on the depth of an
@@ -17,24 +18,65 @@ impl<DB: Dialect> AtResource<DB> {
     pub(super) async fn delete_undo_rows(&self, tasks: &[BranchTask]) -> Result<(), Error> {
         let mut lease = self.lease().await?;
         for batch in tasks.chunks(BATCH) {
-            execute::<DB>(lease.connection(), self.delete(batch)?).await?;
+            let own = batch.iter().map(|task| (task.xid.to_string(), task.branch.0));
+            self.delete(&mut lease, own.collect()).await?;
+            if self.options.writing.max_packet.is_some() {
+                let rest = self.continuations(&mut lease, batch).await?;
+                self.delete(&mut lease, rest).await?;
+            }
         }
         lease.give_back();
         Ok(())
     }
 
-    fn delete(&self, tasks: &[BranchTask]) -> Result<Call<DB>, Error> {
+    async fn delete(&self, lease: &mut Lease<'_, DB>, rows: Vec<(String, i64)>) -> Result<(), Error> {
+        for rows in rows.chunks(BATCH) {
+            let mut values = Vec::with_capacity(2 * rows.len());
+            let mut conditions = Vec::with_capacity(rows.len());
+            for (xid, branch) in rows {
+                values.extend([Argument::Text(xid.clone()), Argument::Integer(*branch)]);
+                let (xid, branch) = (DB::placeholder(values.len() - 1), DB::placeholder(values.len()));
+                conditions.push(format!("xid = {xid} AND branch_id = {branch}"));
+            }
+            let sql = format!("DELETE FROM {} WHERE {}", self.table(), conditions.join(" OR "));
+            execute(lease.connection(), batch_call::<DB>(sql, &values, rows.len())?).await?;
+        }
+        Ok(())
+    }
+
+    /// The rows that hold the rest of these branches' long logs. They are looked for first and deleted by their keys:
+    /// a DELETE that looks for them would lock the rows of others on its way.
+    async fn continuations(
+        &self,
+        lease: &mut Lease<'_, DB>,
+        tasks: &[BranchTask],
+    ) -> Result<Vec<(String, i64)>, Error> {
         let mut values = Vec::with_capacity(2 * tasks.len());
         let mut conditions = Vec::with_capacity(tasks.len());
         for task in tasks {
-            values.extend([Argument::Text(task.xid.to_string()), Argument::Integer(task.branch.0)]);
-            let (xid, branch) = (DB::placeholder(values.len() - 1), DB::placeholder(values.len()));
-            conditions.push(format!("xid = {xid} AND branch_id = {branch}"));
+            let context = Context::of_continuation(task.branch);
+            values.extend([Argument::Text(task.xid.to_string()), Argument::Text(context)]);
+            let (xid, context) = (DB::placeholder(values.len() - 1), DB::placeholder(values.len()));
+            conditions.push(format!("xid = {xid} AND context = {context}"));
         }
-        let table = DB::quote(&self.options.undo_table);
-        let mut call = Call::new(format!("DELETE FROM {table} WHERE {}", conditions.join(" OR ")), &values)?;
-        // Batches differ in length: their statements are not worth a place in the cache.
-        call.persistent = tasks.len() == 1;
-        Ok(call)
+        let sql = format!("SELECT xid, branch_id FROM {} WHERE {}", self.table(), conditions.join(" OR "));
+        let call = batch_call::<DB>(sql, &values, tasks.len())?;
+        let mut found = Vec::new();
+        for row in rows::<DB>(lease.connection(), call).await? {
+            let Argument::Text(xid) = DB::argument_at(&row, 0)? else { continue };
+            found.push((xid, integer::<DB>(&row, 1)?));
+        }
+        Ok(found)
     }
+
+    fn table(&self) -> String {
+        DB::quote(&self.options.undo_table)
+    }
+}
+
+/// Batches differ in length: their statements are not worth a place in the cache.
+fn batch_call<DB: Dialect>(sql: String, values: &[Argument], length: usize) -> Result<Call<DB>, Error> {
+    let mut call = Call::new(sql, values)?;
+    call.persistent = length == 1;
+    Ok(call)
 }

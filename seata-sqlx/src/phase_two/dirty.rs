@@ -61,18 +61,18 @@ impl fmt::Display for DirtyRow {
             (_, None) => return f.write_str(" is gone: somebody deleted it"),
             (None, Some(_)) => return f.write_str(" is there again: somebody inserted it"),
         };
-        let shown = |row: Option<&Row>, column: &str| match row.and_then(|row| row.value(column)) {
-            Some(value) => value.to_string(),
+        let shown = |row: Option<&Row>, column: &str| match row.and_then(|row| row.field(column)) {
+            Some(field) => field.to_string(),
             None => "no row".to_owned(),
         };
-        let differing = after.fields.iter().filter(|field| {
-            let now = current.fields.iter().find(|now| now.name.eq_ignore_ascii_case(&field.name));
-            now.is_none_or(|now| !field.same_value(now))
-        });
+        let differing = after
+            .fields
+            .iter()
+            .filter(|field| current.field(&field.name).is_none_or(|now| !field.same_value(now)));
         for field in differing {
             let column = &field.name;
             let (before, now) = (shown(self.before.as_ref(), column), shown(Some(current), column));
-            write!(f, ", column {column}: before {before}, after {}, now {now}", field.value)?;
+            write!(f, ", column {column}: before {before}, after {field}, now {now}")?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::{
     dialect::{Argument, Call, Dialect, execute, rows},
     phase_two::undo::{UndoError, undo},
     structure::StructureCache,
-    undo::{self, BranchUndoLog},
+    undo::{self, Context, UndoRow},
 };
 
 /// An undo row of a transaction that is not finished.
@@ -88,21 +88,26 @@ impl<DB: Dialect> Rollback<'_, DB> {
     async fn leave_mark(&mut self) -> Result<(), Error> {
         let BranchTask { xid, branch, .. } = self.task;
         let table = &self.options.undo_table;
-        let mark = undo_row::<DB>(table, xid, *branch, undo::DEFENCE.to_vec(), FINISHED)?;
+        let mark = undo_row::<DB>(table, xid, UndoRow::mark(*branch), FINISHED)?;
         execute(self.connection, mark).await.map(drop)
     }
 
     async fn undo(&mut self, branch: BranchId) -> Result<(), UndoError> {
-        let log = self.log(branch).await?;
+        let (context, content) = self.row(branch).await?;
+        let continuations = self.continuations(&context).await?;
+        let log = undo::read(&context, content, continuations, undo::READ_LIMIT)?;
         for statement in log.sql_undo_logs.iter().rev() {
             undo::<DB>(self.connection, self.options, self.structures, self.task, statement).await?;
         }
-        let delete = format!("DELETE FROM {} WHERE {}", self.table(), of_branch::<DB>());
-        execute(self.connection, self.of_branch(delete, branch)?).await?;
+        for &row in [branch.0].iter().chain(context.continuations()) {
+            let delete = format!("DELETE FROM {} WHERE {}", self.table(), of_branch::<DB>());
+            execute(self.connection, self.of_branch(delete, BranchId(row))?).await?;
+        }
         Ok(())
     }
 
-    async fn log(&mut self, branch: BranchId) -> Result<BranchUndoLog, UndoError> {
+    /// The branch's own row.
+    async fn row(&mut self, branch: BranchId) -> Result<(Context, Vec<u8>), UndoError> {
         let query = format!(
             "SELECT context, rollback_info, log_status FROM {} WHERE {}",
             self.table(),
@@ -115,15 +120,24 @@ impl<DB: Dialect> Rollback<'_, DB> {
         if status != NORMAL {
             return Err(UndoError::Image(format!("the undo row's log_status is {status}, not 0 or 1")));
         }
-        if let Argument::Text(context) = DB::argument_at(row, 0)? {
-            undo::Context::parse(&context).map_err(|error| UndoError::Image(error.to_string()))?;
-        }
-        let content = match DB::argument_at(row, 1)? {
-            Argument::Bytes(bytes) => bytes,
-            Argument::Text(text) => text.into_bytes(),
-            other => return Err(UndoError::Image(format!("rollback_info holds {other:?}"))),
+        let context = match DB::argument_at(row, 0)? {
+            Argument::Text(context) => Context::parse(&context)?,
+            _ => Context::parse("")?,
         };
-        Ok(undo::decode(&content)?)
+        Ok((context, content::<DB>(row, 1)?))
+    }
+
+    /// The rows that hold the rest of a long log.
+    async fn continuations(&mut self, context: &Context) -> Result<Vec<(i64, Vec<u8>)>, UndoError> {
+        let mut found = Vec::with_capacity(context.continuations().len());
+        for &id in context.continuations() {
+            let query = format!("SELECT rollback_info FROM {} WHERE {}", self.table(), of_branch::<DB>());
+            let query = self.of_branch(query, BranchId(id))?;
+            if let Some(row) = rows::<DB>(self.connection, query).await?.first() {
+                found.push((id, content::<DB>(row, 0)?));
+            }
+        }
+        Ok(found)
     }
 
     fn of_branch(&self, sql: String, branch: BranchId) -> Result<Call<DB>, Error> {
@@ -154,6 +168,14 @@ enum Found {
 /// The row of one branch, whose XID and id are the first two arguments.
 fn of_branch<DB: Dialect>() -> String {
     format!("xid = {} AND branch_id = {}", DB::placeholder(1), DB::placeholder(2))
+}
+
+fn content<DB: Dialect>(row: &DB::Row, column: usize) -> Result<Vec<u8>, UndoError> {
+    match DB::argument_at(row, column)? {
+        Argument::Bytes(bytes) => Ok(bytes),
+        Argument::Text(text) => Ok(text.into_bytes()),
+        other => Err(UndoError::Image(format!("rollback_info holds {other:?}"))),
+    }
 }
 
 pub(super) fn integer<DB: Dialect>(row: &DB::Row, column: usize) -> Result<i64, Error> {

@@ -16,7 +16,7 @@ use crate::{
     },
     sql::{Refusal, table_name},
     structure::{Structure, StructureCache, Table, TableName},
-    undo::{DecodeError, Row, SqlType, SqlUndoLog, TableRecords},
+    undo::{ReadError, Row, SqlType, SqlUndoLog, TableRecords},
 };
 
 /// Why a branch is not rolled back.
@@ -25,7 +25,7 @@ pub(super) enum UndoError {
     #[error("{0}")]
     Database(#[from] Error),
     #[error("{0}")]
-    Decode(#[from] DecodeError),
+    Read(#[from] ReadError),
     #[error("the table cannot be written back: {0}")]
     Refused(#[from] Refusal),
     #[error("{0}")]
@@ -46,7 +46,7 @@ impl UndoError {
     /// Trying again would give the same; a person has to look.
     pub(super) fn is_final(&self) -> bool {
         match self {
-            Self::Dirty(_) | Self::Kind(_) | Self::Decode(_) | Self::Image(_) => true,
+            Self::Dirty(_) | Self::Kind(_) | Self::Read(_) | Self::Image(_) => true,
             Self::Newer { source, .. } => source.is_final(),
             Self::Database(_) | Self::Refused(_) | Self::Unexpected { .. } | Self::Referred(_) => false,
         }

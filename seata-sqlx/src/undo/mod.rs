@@ -19,9 +19,3 @@ pub use record::{BranchUndoLog, Field, Row, SqlType, SqlUndoLog, TableRecords};
 pub use rows::{READ_LIMIT, ReadError, UndoRow, WriteError, Writing, read, write};
 pub use value::{Instant, Value};
 pub use zone::{Civil, CivilDate, Zone, ZoneError};
-
-/// The `context` column of a row written by [`encode`].
-pub(crate) const CONTEXT: &str = "serializer=jackson&compressorType=NONE";
-
-/// What a defence row holds, as Java writes it.
-pub(crate) const DEFENCE: &[u8] = b"{}";

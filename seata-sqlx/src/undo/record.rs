@@ -90,7 +90,12 @@ pub struct Row {
 impl Row {
     /// The value of this column, whose name is matched without case as Java does.
     pub fn value(&self, column: &str) -> Option<&Value> {
-        self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(column)).map(|field| &field.value)
+        self.field(column).map(|field| &field.value)
+    }
+
+    /// This column, whose name is matched without case.
+    pub fn field(&self, column: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(column))
     }
 
     /// The fields of the primary key.

@@ -38,6 +38,14 @@ pub struct UndoRow {
     pub content: Vec<u8>,
 }
 
+impl UndoRow {
+    /// The mark against a phase one that comes after its rollback, as Java writes it.
+    pub(crate) fn mark(branch: BranchId) -> Self {
+        let context = Context { compressor: Compressor::None, continuations: Vec::new() }.text();
+        Self { branch_id: branch.0, context, content: b"{}".to_vec() }
+    }
+}
+
 /// Why an undo log cannot be written. Nothing has to be undone then but the local transaction.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

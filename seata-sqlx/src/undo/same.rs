@@ -1,6 +1,6 @@
 //! Which values are the same one, although their classes are not.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use super::{Field, Instant, Value, decimal::Decimal};
 
@@ -22,7 +22,17 @@ impl Field {
     pub fn same_value(&self, other: &Self) -> bool {
         match (&self.exact, &other.exact) {
             (Some(a), Some(b)) => a == b,
-            _ => self.value.meaning() == other.value.meaning(),
+            _ => self.value == other.value || self.value.meaning() == other.value.meaning(),
+        }
+    }
+}
+
+/// For operators: the database's own text if there is one, else the value.
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.exact {
+            Some(exact) => f.write_str(exact),
+            None => self.value.fmt(f),
         }
     }
 }
@@ -31,8 +41,9 @@ impl Field {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Meaning<'v> {
     Null,
-    /// Decimal digits without leading zeros.
-    Whole(Cow<'v, str>),
+    Whole(i128),
+    /// Decimal digits of a whole number beyond those, without leading zeros.
+    Huge(Cow<'v, str>),
     Decimal(Decimal),
     /// The bits, one NaN for all.
     Floating(u64),
@@ -42,7 +53,7 @@ pub(crate) enum Meaning<'v> {
     Moment(i128),
     Bytes(&'v [u8]),
     Text(&'v str),
-    Uuid(String),
+    Uuid(Cow<'v, str>),
     Object(&'v str, Option<&'v str>),
     Array(&'v str, Vec<Meaning<'v>>),
     Other(&'v str),
@@ -50,15 +61,16 @@ pub(crate) enum Meaning<'v> {
 
 impl Value {
     pub(crate) fn meaning(&self) -> Meaning<'_> {
-        let whole = |number: i64| Meaning::Whole(number.to_string().into());
         match self {
             Self::Null => Meaning::Null,
-            Self::Boolean(value) => whole((*value).into()),
-            Self::Byte(value) => whole((*value).into()),
-            Self::Short(value) => whole((*value).into()),
-            Self::Integer(value) => whole((*value).into()),
-            Self::Long(value) => whole(*value),
-            Self::BigInteger(digits) => Meaning::Whole(without_leading_zeros(digits)),
+            Self::Boolean(value) => Meaning::Whole((*value).into()),
+            Self::Byte(value) => Meaning::Whole((*value).into()),
+            Self::Short(value) => Meaning::Whole((*value).into()),
+            Self::Integer(value) => Meaning::Whole((*value).into()),
+            Self::Long(value) => Meaning::Whole((*value).into()),
+            Self::BigInteger(digits) => {
+                digits.parse().map_or_else(|_| Meaning::Huge(without_leading_zeros(digits)), Meaning::Whole)
+            }
             Self::Decimal(digits) => Decimal::parse(digits).map_or(Meaning::Other(digits), Meaning::Decimal),
             Self::Float(value) => floating((*value).into()),
             Self::Double(value) => floating(*value),
@@ -67,7 +79,10 @@ impl Value {
             Self::Timestamp(at) | Self::LocalDateTime(at) => Meaning::Moment(at.nanoseconds()),
             Self::Bytes(bytes) | Self::Blob(bytes) => Meaning::Bytes(bytes),
             Self::Text(text) | Self::Clob(text) => Meaning::Text(text),
-            Self::Uuid(text) => Meaning::Uuid(text.to_ascii_lowercase()),
+            Self::Uuid(text) if text.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+                Meaning::Uuid(text.to_ascii_lowercase().into())
+            }
+            Self::Uuid(text) => Meaning::Uuid(text.into()),
             Self::PgObject(object) => Meaning::Object(&object.type_name, object.text.as_deref()),
             Self::Array(array) => {
                 Meaning::Array(&array.base_type_name, array.elements.iter().map(Self::meaning).collect())
@@ -75,6 +90,41 @@ impl Value {
             Self::Other(json) => Meaning::Other(json),
         }
     }
+}
+
+/// Long values are not shortened here: no two meanings of one column read alike.
+impl fmt::Display for Meaning<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("NULL"),
+            Self::Whole(number) => write!(f, "{number}"),
+            Self::Huge(digits) => f.write_str(digits),
+            Self::Decimal(number) => write!(f, "{number}"),
+            Self::Floating(bits) => write!(f, "{:?}", f64::from_bits(*bits)),
+            Self::Date(millis) => write!(f, "date {millis} ms"),
+            Self::Moment(nanos) => write!(f, "time {nanos} ns"),
+            Self::Bytes(bytes) => write!(f, "{bytes:?}"),
+            Self::Text(text) | Self::Time(text) => quoted(f, text),
+            Self::Uuid(text) => quoted(f, text),
+            Self::Object(type_name, text) => {
+                write!(f, "{type_name} ")?;
+                match text {
+                    Some(text) => quoted(f, text),
+                    None => f.write_str("NULL"),
+                }
+            }
+            Self::Array(type_name, elements) => {
+                write!(f, "{type_name}[")?;
+                elements.iter().try_for_each(|element| write!(f, "{element},"))?;
+                f.write_str("]")
+            }
+            Self::Other(json) => f.write_str(json),
+        }
+    }
+}
+
+fn quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    write!(f, "'{}'", text.replace('\'', "''"))
 }
 
 impl Instant {
@@ -110,7 +160,7 @@ mod tests {
     #[test]
     fn one_value_is_the_same_in_every_class_that_drivers_give() {
         let at = |millis, nanos| Instant { millis, nanos };
-        let same: [&[Value]; 10] = [
+        let same: [&[Value]; 11] = [
             &[
                 Value::Boolean(true),
                 Value::Byte(1),
@@ -120,6 +170,7 @@ mod tests {
                 Value::BigInteger("1".into()),
                 Value::BigInteger("001".into()),
             ],
+            &[Value::BigInteger("9".repeat(50)), Value::BigInteger(format!("0{}", "9".repeat(50)))],
             &[Value::Decimal("0.0000001".into()), Value::Decimal("1E-7".into())],
             &[Value::Decimal("-0.50".into()), Value::Decimal("-5.0E-1".into())],
             &[Value::Float(1.5), Value::Double(1.5)],
@@ -173,6 +224,17 @@ mod tests {
         assert!(exact(Some("13:14:15.1")).same_value(&exact(Some("13:14:15.1"))));
         assert!(!exact(Some("13:14:15.1")).same_value(&exact(Some("13:14:15.2"))));
         assert!(exact(Some("13:14:15.1")).same_value(&exact(None)));
+    }
+
+    #[test]
+    fn what_is_the_same_reads_the_same_and_what_is_not_does_not() {
+        let text = |value: Value| value.meaning().to_string();
+        assert_eq!(text(Value::Boolean(true)), text(Value::Long(1)));
+        assert_eq!(text(Value::Decimal("1E-7".into())), text(Value::Decimal("0.0000001".into())));
+        assert_eq!(text(Value::Text("it's".into())), "'it''s'");
+        let long = |last: &str| Value::Text("x".repeat(1000) + last);
+        assert_ne!(text(long("1")), text(long("2")));
+        assert_ne!(text(array(4, vec![Value::Null])), text(array(4, Vec::new())));
     }
 
     fn field(value: &Value) -> Field {

@@ -7,6 +7,7 @@ mod contexts;
 mod dirty;
 mod generated;
 mod golden;
+mod long_logs;
 mod phase_two;
 mod refusals;
 mod rollback_order;
