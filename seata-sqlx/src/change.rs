@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use seata_protocol::{ResourceId, RowLock};
-use sqlx::Error;
+use sqlx::{Either, Error};
 
 use crate::{
     data_source::Options,
@@ -13,8 +13,8 @@ use crate::{
     error::{AtError, shorten},
     image::{self, ImageError, Reading},
     sql::{Flavor, Kind, Refusal, Write},
-    structure::{Structure, StructureCache, Table},
-    undo::{Row, SqlType, SqlUndoLog, TableRecords},
+    structure::{Structure, StructureCache, Table, Trigger},
+    undo::{Row, SqlType, SqlUndoLog, TableRecords, Zone},
 };
 
 mod upsert;
@@ -26,6 +26,17 @@ pub(crate) struct Changed<DB: Dialect> {
     pub(crate) outputs: Vec<Output<DB>>,
     pub(crate) logs: Vec<SqlUndoLog>,
     pub(crate) locks: Vec<RowLock>,
+}
+
+/// Rows that a statement has touched, of which the driver said too little.
+#[cfg_attr(not(feature = "mysql"), expect(dead_code, reason = "only MySQL's driver says too little"))]
+pub struct Hidden<'a, DB: Dialect> {
+    pub(crate) table: &'a Table<DB>,
+    pub(crate) zone: &'a Zone,
+    pub(crate) inserted: &'a [Row],
+    pub(crate) updated: &'a [Row],
+    /// How many rows the driver would have counted.
+    pub(crate) affected: u64,
 }
 
 /// Why a statement did not run.
@@ -121,6 +132,17 @@ async fn run_on<DB: Dialect>(
     };
     let returned = if write.returning_at.is_none() { Returned::Nothing } else { returned };
     let mut change = Change { surroundings, connection, call, write, reading, returned };
+    if DB::HIDES_RESULTS && write.kind == Kind::Insert && !write.has_returning {
+        if let Some(condition) = DB::added_rows(write, table) {
+            return change.insert_told(condition).await;
+        }
+        // The rows are touched once more, to no effect but that.
+        let fires = |trigger: &&Trigger| trigger.events.contains(&"UPDATE");
+        if let Some(trigger) = table.triggers.iter().find(fires) {
+            let (table, trigger) = (table.name.clone(), trigger.name.clone());
+            return Err(refused(Refusal::Trigger { table, trigger }));
+        }
+    }
     match (&write.kind, returned) {
         (Kind::Insert, Returned::Image) => change.insert_returning().await,
         (Kind::Insert, Returned::Keys) if !write.has_returning => change.insert().await,
@@ -206,9 +228,54 @@ impl<DB: Dialect> Change<'_, DB> {
         Ok(Changed { outputs, logs, locks })
     }
 
+    /// INSERT that adds rows only, whose words tell which.
+    async fn insert_told(&mut self, condition: String) -> Result<Changed<DB>, ChangeError> {
+        let outputs =
+            collect(self.connection, self.call.clone()).await.map_err(|error| self.failed(error))?;
+        let Reading { table, columns, .. } = self.reading;
+        let columns: Vec<String> = columns.iter().map(|column| DB::selected(column, None)).collect();
+        let sql = format!(
+            "SELECT {} FROM {} WHERE {condition}{}",
+            columns.join(", "),
+            table.reference,
+            DB::FOR_UPDATE
+        );
+        let limit = self.surroundings.options.max_image_rows;
+        let after = self.reading.run(self.connection, self.call.with_sql(sql), limit).await;
+        let after = after.map_err(|error| self.doubtful(error))?;
+        let affected = rows_affected::<DB>(&outputs);
+        if affected != after.len() as u64 {
+            return Err(self.mismatch(&format!("{affected} rows added, {} found", after.len())));
+        }
+        let locks = self.locks(&after).map_err(|error| self.doubtful(error))?;
+        let logs = match after.is_empty() {
+            true => Vec::new(),
+            false => vec![log(SqlType::Insert, table, Vec::new(), after)],
+        };
+        Ok(Changed { outputs, logs, locks })
+    }
+
+    /// The answer that the user's own words would have had.
+    async fn with_result(
+        &mut self,
+        outputs: Vec<Output<DB>>,
+        inserted: &[Row],
+        updated: &[Row],
+        affected: u64,
+    ) -> Result<Vec<Output<DB>>, ChangeError> {
+        if self.write.has_returning {
+            return Ok(outputs);
+        }
+        let Reading { table, zone, .. } = self.reading;
+        let hidden = Hidden { table, zone, inserted, updated, affected };
+        let result = DB::hidden_result(self.connection, hidden).await.map_err(ChangeError::Doubtful)?;
+        Ok(result.map_or(outputs, |result| vec![Either::Left(result)]))
+    }
+
     /// INSERT that adds rows only and gives them back.
     async fn insert_returning(&mut self) -> Result<Changed<DB>, ChangeError> {
         let (outputs, after) = self.run_with(self.reading.columns).await?;
+        let outputs = self.with_result(outputs, &after, &[], after.len() as u64).await?;
         let locks = self.locks(&after).map_err(|error| self.doubtful(error))?;
         let logs = match after.is_empty() {
             true => Vec::new(),
@@ -372,7 +439,10 @@ impl<DB: Dialect> Change<'_, DB> {
         outputs: &[Output<DB>],
         touched: Option<&[Row]>,
     ) -> Result<(), ChangeError> {
-        let affected = rows_affected::<DB>(outputs);
+        let affected = match DB::HIDES_RESULTS && self.write.has_returning {
+            true => outputs.iter().filter(|output| output.is_right()).count() as u64,
+            false => rows_affected::<DB>(outputs),
+        };
         let expected = before.len() as u64;
         if affected > expected || (affected < expected && !self.write.may_skip) {
             return Err(self.mismatch(&format!("{expected} rows selected, {affected} changed")));

@@ -9,7 +9,7 @@ use sqlx::{
 };
 
 use crate::{
-    change::Marked,
+    change::{Hidden, Marked},
     image::Key,
     sql::{Flavor, Refusal, Write},
     structure::{Column, Structure, StructureCache, Table, TableName},
@@ -93,6 +93,8 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
     const DEFAULT_SCHEMA: Option<&'static str>;
     /// What stands before VALUES in an INSERT that also writes keys which the database would give out itself.
     const OVERRIDING: &'static str;
+    /// Of a statement that gives rows back the driver cannot tell how many it changed.
+    const HIDES_RESULTS: bool = false;
     /// The current time in the columns of the undo table.
     const NOW: &'static str;
     /// The order of the undo rows of one transaction, the newest first; at least for any two branches that
@@ -162,6 +164,20 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
 
     /// A form of this upsert that tells which rows it changed, where the database gives whole rows back.
     fn mark_updates(sql: &str, write: &Write, table: &Table<Self>) -> Marked;
+
+    /// The condition for the rows that an INSERT has added, once it has run, with the statement's own arguments: what
+    /// its words say of their keys is enough. `None` if it is not.
+    fn added_rows(_write: &Write, _table: &Table<Self>) -> Option<String> {
+        None
+    }
+
+    /// What the driver would have said of a statement that was made to give rows back; `None` if it did say so.
+    fn hidden_result<'c>(
+        _connection: &'c mut Self::Connection,
+        _hidden: Hidden<'c, Self>,
+    ) -> BoxFuture<'c, Result<Option<Self::QueryResult>, Error>> {
+        Box::pin(async { Ok(None) })
+    }
 
     /// How many rows a statement changed.
     fn rows_affected(result: &Self::QueryResult) -> u64;

@@ -23,6 +23,8 @@ pub struct Marked {
 struct Touched {
     inserted: Vec<Row>,
     updated: Vec<Row>,
+    /// Each time that one was touched.
+    all: Vec<(Row, bool)>,
 }
 
 impl<DB: Dialect> Change<'_, DB> {
@@ -43,6 +45,9 @@ impl<DB: Dialect> Change<'_, DB> {
             let known: HashSet<String> = before.iter().map(identity).collect();
             if touched.updated.iter().all(|row| known.contains(&identity(row))) {
                 self.text(RELEASE).await?;
+                let affected = touched.count(&before);
+                let Touched { inserted, updated, .. } = &touched;
+                let outputs = self.with_result(outputs, inserted, updated, affected).await?;
                 return self.merged(outputs, before, touched);
             }
             self.take_back().await?;
@@ -78,7 +83,7 @@ impl<DB: Dialect> Change<'_, DB> {
         mut before: Vec<Row>,
         touched: Touched,
     ) -> Result<Changed<DB>, ChangeError> {
-        let Touched { inserted, updated } = touched;
+        let Touched { inserted, updated, .. } = touched;
         let changed: HashSet<String> = updated.iter().map(identity).collect();
         before.retain(|row| changed.contains(&identity(row)));
         let mut locks = self.locks(&updated).map_err(|error| self.doubtful(error))?;
@@ -100,6 +105,7 @@ impl Touched {
         // there before.
         let mut places: HashMap<String, usize> = HashMap::new();
         let mut distinct: Vec<(Row, bool)> = Vec::new();
+        let all = rows.clone();
         for (row, is_updated) in rows {
             match places.entry(identity(&row)) {
                 Entry::Occupied(place) => distinct[*place.get()].0 = row,
@@ -112,6 +118,17 @@ impl Touched {
         let (updated, inserted): (Vec<_>, Vec<_>) =
             distinct.into_iter().partition(|(_, is_updated)| *is_updated);
         let rows = |touched: Vec<(Row, bool)>| touched.into_iter().map(|(row, _)| row).collect();
-        Self { inserted: rows(inserted), updated: rows(updated) }
+        Self { inserted: rows(inserted), updated: rows(updated), all }
+    }
+
+    /// As MySQL counts: a row that was added once, one that was changed twice, one that stayed as it was once.
+    fn count(&self, before: &[Row]) -> u64 {
+        let mut latest: HashMap<String, &Row> = before.iter().map(|row| (identity(row), row)).collect();
+        let mut count = 0;
+        for (row, is_updated) in &self.all {
+            let was = latest.insert(identity(row), row);
+            count += if *is_updated && was != Some(row) { 2 } else { 1 };
+        }
+        count
     }
 }

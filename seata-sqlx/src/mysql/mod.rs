@@ -1,8 +1,10 @@
 //! MySQL and MariaDB.
 
 mod error;
+mod insert;
 mod moment;
 mod read;
+mod result;
 mod structure;
 mod types;
 mod write;
@@ -15,7 +17,7 @@ use sqlx::{
 };
 
 use crate::{
-    change::Marked,
+    change::{Hidden, Marked},
     dialect::{Argument, Call, Capabilities, Dialect, Output, Returned, rows},
     image::Key,
     sql::{Flavor, Refusal, Write},
@@ -36,6 +38,8 @@ impl Dialect for MySql {
     const ERROR_ENDS_TRANSACTION: bool = false;
     const DEFAULT_SCHEMA: Option<&'static str> = None;
     const OVERRIDING: &'static str = "";
+    const VALUES_HAVE_TYPES: bool = false;
+    const HIDES_RESULTS: bool = true;
     const NOW: &'static str = NOW;
     const NEWEST_UNDO_FIRST: &'static str = "log_created DESC, branch_id DESC";
     const DAYS_AGO: &'static str = DAYS_AGO;
@@ -129,6 +133,17 @@ impl Dialect for MySql {
             statement: format!("{}{mark}{}", &sql[..end], &sql[end..]),
             expression: "IF(@seata_updated = 1, (@seata_updated := 0) + 1, 0)",
         }
+    }
+
+    fn added_rows(write: &Write, table: &Table<Self>) -> Option<String> {
+        insert::added_rows(write, table)
+    }
+
+    fn hidden_result<'c>(
+        connection: &'c mut MySqlConnection,
+        hidden: Hidden<'c, Self>,
+    ) -> BoxFuture<'c, Result<Option<MySqlQueryResult>, Error>> {
+        Box::pin(async move { result::hidden_result(connection, hidden).await.map(Some) })
     }
 
     fn rows_affected(result: &MySqlQueryResult) -> u64 {

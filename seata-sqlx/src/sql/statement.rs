@@ -29,6 +29,7 @@ pub struct Write {
     /// The rows it starts from; for an INSERT only the table.
     pub(crate) rows: Rows,
     /// What an INSERT or upsert says of its rows; `None` for the other kinds.
+    #[cfg_attr(not(feature = "mysql"), expect(dead_code, reason = "the others give the rows back"))]
     pub(crate) inserted: Option<Inserted>,
     /// `IGNORE`, `OR IGNORE`, `ON CONFLICT DO NOTHING`: rows may be passed over.
     pub(crate) may_skip: bool,

@@ -1,0 +1,118 @@
+//! Which rows an INSERT has added, told by its own words and by the table's counter.
+
+use sqlx::MySql;
+
+use super::{quote, types::ColumnType};
+use crate::{
+    sql::{Given, Write},
+    structure::{Column, Table},
+};
+
+/// The condition for the rows that this INSERT has added, once it has run. It takes the statement's own arguments.
+/// `None` if it does not say what their keys are.
+pub(super) fn added_rows(write: &Write, table: &Table<MySql>) -> Option<String> {
+    let inserted = write.inserted.as_ref().filter(|_| !write.may_skip)?;
+    let rows = inserted.rows.as_ref()?;
+    let columns: Vec<&str> = match inserted.columns.is_empty() {
+        true => table.columns.iter().map(|column| column.name.as_str()).collect(),
+        false => inserted.columns.iter().map(String::as_str).collect(),
+    };
+    let mut condition = Condition::default();
+    for (number, row) in rows.iter().enumerate() {
+        // Invisible columns may be among the table's.
+        if row.len() != columns.len() && !row.is_empty() {
+            return None;
+        }
+        condition.begin_row();
+        for (name, given) in columns.iter().zip(row) {
+            match key_column(table, name) {
+                Some(column) => condition.add_key(column, given, number)?,
+                None => condition.pass_over(given),
+            }
+        }
+        for column in table.key_columns() {
+            let is_given =
+                !row.is_empty() && columns.iter().any(|name| column.name.eq_ignore_ascii_case(name));
+            if !is_given {
+                condition.add_key(column, &Given::Default, number)?;
+            }
+        }
+    }
+    Some(condition.finish(write.rows.parameters))
+}
+
+fn key_column<'t>(table: &'t Table<MySql>, name: &str) -> Option<&'t Column<ColumnType>> {
+    table.key_columns().into_iter().find(|column| column.name.eq_ignore_ascii_case(name))
+}
+
+/// The condition as it grows. Arguments have no numbers in MySQL: each stands in it once, in the statement's order.
+#[derive(Default)]
+struct Condition {
+    rows: Vec<Vec<String>>,
+    /// The number of arguments that stand in it.
+    placed: usize,
+}
+
+impl Condition {
+    fn begin_row(&mut self) {
+        self.rows.push(Vec::new());
+    }
+
+    fn add(&mut self, term: String) {
+        self.rows.last_mut().expect("a row was begun").push(term);
+    }
+
+    /// `None` if nothing is known of the key.
+    fn add_key(&mut self, column: &Column<ColumnType>, given: &Given, row: usize) -> Option<()> {
+        let name = quote(&column.name);
+        // That of the first row, and the others in steps.
+        let counted = format!("LAST_INSERT_ID() + {row} * @@auto_increment_increment");
+        let is_counted = column.column_type.is_auto_increment;
+        let value = match given {
+            Given::Null | Given::Default if is_counted => counted,
+            Given::Null | Given::Default | Given::Expression { .. } => return None,
+            Given::Literal(text) if is_counted => format!("COALESCE(NULLIF({text}, 0), {counted})"),
+            Given::Literal(text) => text.clone(),
+            Given::Parameter(number) => {
+                self.place_until(number - 1);
+                self.placed = *number;
+                if is_counted { format!("COALESCE(NULLIF(?, 0), {counted})") } else { "?".to_owned() }
+            }
+        };
+        self.add(format!("{name} = {value}"));
+        Some(())
+    }
+
+    fn pass_over(&mut self, given: &Given) {
+        match given {
+            Given::Parameter(number) => self.place_until(*number),
+            Given::Expression { parameters, .. } => {
+                self.place_until(parameters.iter().copied().max().unwrap_or_default());
+            }
+            Given::Default | Given::Null | Given::Literal(_) => {}
+        }
+    }
+
+    /// Places arguments that say nothing.
+    fn place_until(&mut self, number: usize) {
+        let term = idle(number.saturating_sub(self.placed));
+        if let Some(term) = term {
+            self.add(term);
+        }
+        self.placed = self.placed.max(number);
+    }
+
+    fn finish(self, parameters: usize) -> String {
+        let rows: Vec<String> = self.rows.iter().map(|terms| format!("({})", terms.join(" AND "))).collect();
+        let mut condition = format!("({})", rows.join(" OR "));
+        if let Some(term) = idle(parameters.saturating_sub(self.placed)) {
+            condition.push_str(&format!(" AND {term}"));
+        }
+        condition
+    }
+}
+
+/// A term that takes so many arguments and is true.
+fn idle(arguments: usize) -> Option<String> {
+    (arguments > 0).then(|| format!("(COALESCE(NULL, {}) IS NULL OR TRUE)", vec!["?"; arguments].join(", ")))
+}
