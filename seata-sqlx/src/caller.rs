@@ -12,6 +12,8 @@ pub(crate) struct Caller {
     pub(crate) mode: Mode,
     pub(crate) retry: LockRetry,
     pub(crate) strategy: LockStrategy,
+    /// Reads wait for the outcome of others.
+    pub(crate) reads_committed: bool,
 }
 
 /// What AT mode does for a call.
@@ -41,7 +43,12 @@ impl Caller {
             Mode::GlobalLock => global_lock.unwrap_or_default(),
             _ => RootContext::lock_retry(),
         };
-        Self { presence, mode, retry, strategy: RootContext::lock_strategy() }
+        Self { presence, mode, retry, strategy: RootContext::lock_strategy(), reads_committed: false }
+    }
+
+    /// The same, from a data source that reads so.
+    pub(crate) fn reading(self, reads_committed: bool) -> Self {
+        Self { reads_committed, ..self }
     }
 
     /// Checks that a local transaction which began under `began` may go on here.

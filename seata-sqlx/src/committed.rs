@@ -18,7 +18,7 @@ use crate::{
     error::{AtError, shorten},
     image::{self, ImageError, Reading},
     session::Session,
-    sql::{Refusal, Rows, committed_read},
+    sql::{Refusal, Rows},
 };
 
 /// An executor whose SELECTs see no row that an undecided global transaction has changed, from
@@ -133,8 +133,9 @@ impl<'c, DB: Dialect> GlobalCommitted<'c, DB> {
     async fn read(self, caller: &Caller, call: Call<DB>) -> Result<Vec<Output<DB>>, Error> {
         self.core.check_known(&caller.mode)?;
         let statement = call.sql.as_str();
-        let rows = committed_read(DB::FLAVOR, statement);
-        let rows = rows.map_err(|reason| AtError::refused(reason, statement))?;
+        let Some(rows) = self.core.committed_read(statement)? else {
+            return Err(AtError::refused(Refusal::NotLockable("this has none"), statement).into());
+        };
         self.read_rows(caller, call, &rows).await
     }
 

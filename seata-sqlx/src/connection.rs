@@ -27,6 +27,7 @@ pub struct AtConnection<DB: Dialect> {
     pub(crate) core: Arc<Core<DB>>,
     pub(crate) session: Session<DB>,
     pub(crate) transaction: Option<LocalTransaction>,
+    reads_committed: bool,
 }
 
 /// What a statement answers: kept until its branch is committed, or passed on as it comes.
@@ -45,8 +46,8 @@ impl<'c, DB: Dialect> Answer<'c, DB> {
 }
 
 impl<DB: Dialect> AtConnection<DB> {
-    pub(crate) fn new(core: Arc<Core<DB>>) -> Self {
-        Self { session: Session::new(core.pool.clone()), core, transaction: None }
+    pub(crate) fn new(core: Arc<Core<DB>>, reads_committed: bool) -> Self {
+        Self { session: Session::new(core.pool.clone()), core, transaction: None, reads_committed }
     }
 
     /// Begins a local transaction on this connection.
@@ -90,6 +91,13 @@ impl<DB: Dialect> AtConnection<DB> {
         self.core.check_known(&caller.mode)?;
         let analysis = self.core.analysis(call.sql.as_str());
         match &analysis.statement {
+            Ok(Statement::Read) if self.reads_committed => {
+                let Some(rows) = self.core.committed_read(call.sql.as_str())? else {
+                    return self.pass(call).await;
+                };
+                let read = GlobalCommitted { core: self.core.clone(), connection: Some(self) };
+                read.read_rows(caller, call, &rows).await.map(Answer::Complete)
+            }
             Ok(Statement::Read) => self.pass(call).await,
             Ok(Statement::Write(write)) if self.transaction.is_some() => {
                 self.change_in_transaction(&call, write).await.map(Answer::Complete)
@@ -269,7 +277,14 @@ async fn answer_on_pool<DB: Dialect>(
     core.check_known(&caller.mode)?;
     let analysis = core.analysis(call.sql.as_str());
     let write = match &analysis.statement {
-        Ok(Statement::Read) => return Ok(Answer::Running(DB::stream_from_pool(&core.pool, call))),
+        Ok(Statement::Read) => {
+            let rows = if caller.reads_committed { core.committed_read(call.sql.as_str())? } else { None };
+            let Some(rows) = rows else {
+                return Ok(Answer::Running(DB::stream_from_pool(&core.pool, call)));
+            };
+            let read = GlobalCommitted { core: core.clone(), connection: None };
+            return read.read_rows(caller, call, &rows).await.map(Answer::Complete);
+        }
         Ok(Statement::Write(write)) => write,
         Ok(Statement::Lock(rows)) => {
             let read = GlobalCommitted { core: core.clone(), connection: None };
@@ -279,7 +294,7 @@ async fn answer_on_pool<DB: Dialect>(
     };
     let mut patience = Patience::new(&core, caller);
     loop {
-        let mut connection = AtConnection::new(core.clone());
+        let mut connection = AtConnection::new(core.clone(), caller.reads_committed);
         match connection.attempt(caller, &call, write, patience.is_first_attempt()).await {
             Ok(outputs) => return Ok(Answer::Complete(outputs)),
             Err(FinishError::Other(error)) if patience.tries_again_after::<DB>(&error) => {}

@@ -17,7 +17,7 @@ use crate::{
     dialect::{Call, Capabilities, Dialect, execute},
     error::{AtError, AtOpenError, shorten},
     phase_two::{AtResource, DirtyChoice, DirtyRow, Resolver},
-    sql::{Analysis, StatementCache},
+    sql::{Analysis, Rows, StatementCache},
     structure::StructureCache,
     transaction::AtTransaction,
     undo::{Writing, Zone},
@@ -33,6 +33,7 @@ use crate::{
 /// A change made by one statement is a branch of its own; [`begin`](Self::begin) puts several into one.
 pub struct AtPool<DB: Dialect> {
     pub(crate) core: Arc<Core<DB>>,
+    pub(crate) reads_committed: bool,
 }
 
 /// What to do with a change made where no transaction scope exists: on a task that was spawned
@@ -120,7 +121,11 @@ impl<DB: Dialect> AtPool<DB> {
     ///
     /// The context is the one in which `begin` is called, not the one in which the future is polled first.
     pub fn begin(&self) -> impl Future<Output = Result<AtTransaction<'static, DB>, Error>> + Send + use<DB> {
-        AtTransaction::begin_owned(AtConnection::new(self.core.clone()), Caller::now(), None)
+        AtTransaction::begin_owned(
+            AtConnection::new(self.core.clone(), self.reads_committed),
+            Caller::now(),
+            None,
+        )
     }
 
     /// The same with a statement of one's own instead of BEGIN, for an isolation level or an access mode:
@@ -134,13 +139,32 @@ impl<DB: Dialect> AtPool<DB> {
         statement: S,
     ) -> impl Future<Output = Result<AtTransaction<'static, DB>, Error>> + Send + use<DB, S> {
         let statement = Some(statement.into_sql_str());
-        AtTransaction::begin_owned(AtConnection::new(self.core.clone()), Caller::now(), statement)
+        AtTransaction::begin_owned(
+            AtConnection::new(self.core.clone(), self.reads_committed),
+            Caller::now(),
+            statement,
+        )
     }
 
     /// A connection of the pool, for statements that must run on the same one. It is taken from the
     /// pool when it is used first.
     pub fn connection(&self) -> AtConnection<DB> {
-        AtConnection::new(self.core.clone())
+        AtConnection::new(self.core.clone(), self.reads_committed)
+    }
+
+    /// The same data source, whose reads inside a global transaction or `#[global_lock]` see no row that an undecided
+    /// one has changed: each SELECT from one table waits for it as
+    /// [`global_committed`](Self::global_committed) does, and one from several tables is refused.
+    ///
+    /// ```no_run
+    /// # async fn read(stock: &seata_sqlx::AtPool<sqlx::Sqlite>) -> sqlx::Result<()> {
+    /// let stock = stock.reading_committed();
+    /// let left: i64 = sqlx::query_scalar("SELECT n FROM stock WHERE id = ?").bind(7).fetch_one(&stock).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reading_committed(&self) -> Self {
+        Self { core: self.core.clone(), reads_committed: true }
     }
 
     /// The name under which branches are registered.
@@ -263,6 +287,7 @@ impl<DB: Dialect> AtPoolBuilder<DB> {
         let registered = self.client.resource_manager().register_resource(phase_two.clone()).await;
         registered.map_err(AtOpenError::Registration)?;
         Ok(AtPool {
+            reads_committed: false,
             core: Arc::new(Core {
                 pool: self.pool,
                 client: self.client,
@@ -309,6 +334,12 @@ impl<DB: Dialect> AtPoolBuilder<DB> {
 impl<DB: Dialect> Core<DB> {
     pub(crate) fn analysis(&self, statement: &str) -> Arc<Analysis> {
         self.statements.analysis(DB::FLAVOR, statement)
+    }
+
+    /// The rows that a reading statement reads; `None` if it reads no table.
+    pub(crate) fn committed_read(&self, statement: &str) -> Result<Option<Arc<Rows>>, AtError> {
+        let rows = self.statements.committed_read(DB::FLAVOR, statement);
+        rows.map_err(|reason| AtError::refused(reason, statement))
     }
 
     /// Whether nothing at all has to be known of a statement.
@@ -360,7 +391,7 @@ impl<DB: Dialect> Core<DB> {
 
 impl<DB: Dialect> Clone for AtPool<DB> {
     fn clone(&self) -> Self {
-        Self { core: self.core.clone() }
+        Self { core: self.core.clone(), reads_committed: self.reads_committed }
     }
 }
 

@@ -80,7 +80,7 @@ macro_rules! executors {
                 if self.core.passes_unseen(&caller) {
                     return self.core.pool.fetch_many(query);
                 }
-                run_on_pool(self.core.clone(), caller, Call::take(query))
+                run_on_pool(self.core.clone(), caller.reading(self.reads_committed), Call::take(query))
             },
             |me| (&me.core.pool)
         );

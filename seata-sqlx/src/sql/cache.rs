@@ -5,38 +5,55 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{Analysis, Flavor, analyse};
+use super::{Analysis, Flavor, Refusal, Rows, analyse, committed_read};
 
 /// How many statement texts are kept. A text is dropped when it was not used while as many others were.
 const GENERATION: usize = 512;
 
-/// Analyses by statement text, of the last [`GENERATION`] texts at least and twice as many at most.
+/// What is known of statements, by their text.
 #[derive(Default)]
-pub(crate) struct StatementCache(Mutex<Generations>);
-
-#[derive(Default)]
-struct Generations {
-    young: HashMap<Arc<str>, Arc<Analysis>>,
-    old: HashMap<Arc<str>, Arc<Analysis>>,
+pub(crate) struct StatementCache {
+    analyses: Texts<Arc<Analysis>>,
+    reads: Texts<Result<Option<Arc<Rows>>, Refusal>>,
 }
 
 impl StatementCache {
+    /// What the statement is.
     pub(crate) fn analysis(&self, flavor: Flavor, sql: &str) -> Arc<Analysis> {
+        self.analyses.find_or(sql, || Arc::new(analyse(flavor, sql)))
+    }
+
+    /// The rows that a reading statement reads.
+    pub(crate) fn committed_read(&self, flavor: Flavor, sql: &str) -> Result<Option<Arc<Rows>>, Refusal> {
+        self.reads.find_or(sql, || committed_read(flavor, sql).map(|rows| rows.map(Arc::new)))
+    }
+}
+
+/// Values of the last [`GENERATION`] texts at least and twice as many at most.
+struct Texts<V>(Mutex<Generations<V>>);
+
+struct Generations<V> {
+    young: HashMap<Arc<str>, V>,
+    old: HashMap<Arc<str>, V>,
+}
+
+impl<V: Clone> Texts<V> {
+    fn find_or(&self, sql: &str, make: impl FnOnce() -> V) -> V {
         if let Some(known) = self.generations().find(sql) {
             return known;
         }
-        let analysis = Arc::new(analyse(flavor, sql));
-        self.generations().insert(sql.into(), analysis.clone());
-        analysis
+        let value = make();
+        self.generations().insert(sql.into(), value.clone());
+        value
     }
 
-    fn generations(&self) -> std::sync::MutexGuard<'_, Generations> {
+    fn generations(&self) -> std::sync::MutexGuard<'_, Generations<V>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Generations {
-    fn find(&mut self, sql: &str) -> Option<Arc<Analysis>> {
+impl<V: Clone> Generations<V> {
+    fn find(&mut self, sql: &str) -> Option<V> {
         if let Some(known) = self.young.get(sql) {
             return Some(known.clone());
         }
@@ -45,11 +62,17 @@ impl Generations {
         Some(known)
     }
 
-    fn insert(&mut self, sql: Arc<str>, analysis: Arc<Analysis>) {
+    fn insert(&mut self, sql: Arc<str>, value: V) {
         if self.young.len() >= GENERATION {
             self.old = std::mem::take(&mut self.young);
         }
-        self.young.insert(sql, analysis);
+        self.young.insert(sql, value);
+    }
+}
+
+impl<V> Default for Texts<V> {
+    fn default() -> Self {
+        Self(Mutex::new(Generations { young: HashMap::new(), old: HashMap::new() }))
     }
 }
 
@@ -66,7 +89,7 @@ mod tests {
             let again = cache.analysis(Flavor::Sqlite, "SELECT 'kept'");
             assert!(Arc::ptr_eq(&kept, &again), "forgotten after {number}");
         }
-        let generations = cache.generations();
+        let generations = cache.analyses.generations();
         assert!(generations.young.len() + generations.old.len() <= 2 * GENERATION + 1);
     }
 }

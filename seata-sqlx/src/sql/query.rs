@@ -130,9 +130,19 @@ impl LockClause {
 
 /// The rows whose locks a global-committed read asks for. ORDER BY and LIMIT are left out where they
 /// count something else than rows of the table; more rows are then looked at than are read.
-pub(crate) fn committed_read(flavor: Flavor, sql: &str) -> Result<Rows, Refusal> {
+/// `None` for what reads no table at all.
+pub(crate) fn committed_read(flavor: Flavor, sql: &str) -> Result<Option<Rows>, Refusal> {
     let words = Words::read(flavor, sql)?;
-    selected(&words, None)
+    let count = |wanted: &str| words.tokens.iter().filter(|token| keyword(&token.token) == wanted).count();
+    let first = words.tokens.first().map_or_else(String::new, |token| keyword(&token.token));
+    let reads_rows = match first.as_str() {
+        "VALUES" => count("SELECT") + count("TABLE") > 0,
+        "SELECT" => count("FROM") + count("TABLE") > 0,
+        "INSERT" | "UPDATE" | "DELETE" | "REPLACE" | "WITH" | "TABLE" | "" => true,
+        // SHOW, EXPLAIN, PRAGMA.
+        _ => false,
+    };
+    if reads_rows { selected(&words, None).map(Some) } else { Ok(None) }
 }
 
 /// The rows of one table that a SELECT without a lock clause reads.

@@ -232,6 +232,46 @@ async fn a_committed_read_waits_for_the_holder_of_its_rows() {
     assert!(matches!(AtError::from_sqlx(&error), Some(AtError::Refused { .. })), "{error}");
 }
 
+/// All reads of a global transaction, without a word in the queries.
+#[tokio::test]
+async fn a_data_source_may_read_only_what_is_committed() {
+    let world = World::new(SCHEMA).await;
+    let holder = world.coordinator.begin();
+    inside(&holder, take(1).execute(&world.pool)).await.unwrap();
+    let pool = world.pool.reading_committed();
+    let money = || sqlx::query_scalar::<_, i64>("SELECT money FROM account WHERE id = 1");
+
+    let reader = world.coordinator.begin();
+    assert_eq!(inside(&reader, money().fetch_one(&world.pool)).await.unwrap(), 99, "as it always was");
+    assert!(is_conflict(&inside(&reader, money().fetch_one(&pool)).await.unwrap_err()));
+    let undo = async {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        world.coordinator.rollback(&holder).await;
+    };
+    let (seen, _) = tokio::join!(inside(&reader, money().fetch_one(&pool)), undo);
+    assert_eq!(seen.unwrap(), 100);
+
+    world.coordinator.hold(world.lock("account", "1"));
+    assert_eq!(
+        outside(money().fetch_one(&pool)).await.unwrap(),
+        100,
+        "outside of any transaction nothing waits"
+    );
+    inside(&reader, async {
+        let one: i64 = sqlx::query_scalar("SELECT 1").fetch_one(&pool).await.unwrap();
+        assert_eq!(one, 1, "no row is read");
+        let mut tx = pool.begin().await.unwrap();
+        let mut savepoint = tx.begin().await.unwrap();
+        assert!(is_conflict(&money().fetch_one(&mut savepoint).await.unwrap_err()));
+        drop(savepoint);
+        drop(tx);
+        let joined = sqlx::query("SELECT 1 FROM account a JOIN account b").fetch_all(&pool).await;
+        let error = joined.unwrap_err();
+        assert!(matches!(AtError::from_sqlx(&error), Some(AtError::Refused { .. })), "{error}");
+    })
+    .await;
+}
+
 /// A number in ORDER BY counts what is read, which is not what the locks are asked for by.
 #[tokio::test]
 async fn a_committed_read_that_orders_by_place_asks_for_its_own_rows() {

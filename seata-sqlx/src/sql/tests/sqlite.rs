@@ -159,13 +159,24 @@ fn reads_pass() {
 
 #[test]
 fn a_committed_read_names_the_rows_of_one_table() {
-    let rows = |sql| committed_read(Flavor::Sqlite, sql).map(|rows| (rows.condition, rows.tail));
+    let read = |sql| committed_read(Flavor::Sqlite, sql);
+    let rows = |sql| read(sql).map(|rows| rows.map(|rows| (rows.condition, rows.tail)));
     assert_eq!(
         rows("SELECT n FROM t WHERE id = ? ORDER BY n LIMIT 3"),
-        Ok((Some("id = ?1".into()), "ORDER BY n LIMIT 3".into()))
+        Ok(Some((Some("id = ?1".into()), "ORDER BY n LIMIT 3".into())))
     );
-    assert_eq!(rows("SELECT sum(n) FROM t ORDER BY 1 LIMIT 1"), Ok((None, String::new())));
-    for sql in ["SELECT 1", "SELECT 1 FROM a, b", "SELECT 1 FROM a JOIN b", "DELETE FROM t", "VALUES (1)"] {
+    assert_eq!(rows("SELECT sum(n) FROM t ORDER BY 1 LIMIT 1"), Ok(Some((None, String::new()))));
+    for sql in [
+        "SELECT 1 FROM a, b",
+        "SELECT 1 FROM a JOIN b",
+        "SELECT (SELECT 1 FROM t)",
+        "VALUES ((SELECT 1 FROM t))",
+        "WITH x AS (SELECT 1 FROM t) SELECT 1 FROM x",
+        "DELETE FROM t",
+    ] {
         assert!(rows(sql).is_err(), "{sql}");
+    }
+    for sql in ["SELECT 1", "VALUES (1)", "PRAGMA user_version", "EXPLAIN SELECT 1 FROM t"] {
+        assert_eq!(rows(sql), Ok(None), "{sql}");
     }
 }
