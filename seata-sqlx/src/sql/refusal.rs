@@ -78,12 +78,12 @@ pub enum Refusal {
     /// A parameter has a name that sqlx does not bind.
     #[error("the parameter {0} is not one that sqlx binds; use ? (SQLite, MySQL) or $1 (PostgreSQL)")]
     NamedParameter(String),
-    /// There is no such table in the main database.
-    #[error("there is no table {0} in the main database")]
+    /// There is no such table where the connection looks for it.
+    #[error("there is no table {0} where this connection looks for it; name its schema, or create it")]
     UnknownTable(String),
     /// The name means a table that phase two would not see.
     #[error(
-        "{0} is a temporary or attached table, which phase two's own connection does not see; use a table of the main database"
+        "{0} is a temporary or attached table, which phase two's own connection does not see; use an ordinary one"
     )]
     NotInMain(String),
     /// The name means something whose rows cannot be written back.
@@ -96,14 +96,14 @@ pub enum Refusal {
     },
     /// Rows of the table cannot be told apart for ever.
     #[error(
-        "table {0} has no declared primary key, and SQLite may give a row's hidden rowid to another row; \
-         declare one"
+        "table {0} has no declared primary key, and a row of it could not be told from others for ever (a hidden \
+         rowid may go to another row); declare one"
     )]
     NoPrimaryKey(String),
     /// Nobody but the connection knows which of the table's keys are equal.
     #[error(
         "the primary key of table {table} is ordered by the collation {collation}, and which keys it takes for one \
-         cannot be told; declare it with BINARY, NOCASE or RTRIM"
+         cannot be told; declare it with another one (in SQLite BINARY, NOCASE or RTRIM)"
     )]
     KeyCollation {
         /// The table.
