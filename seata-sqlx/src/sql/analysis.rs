@@ -50,10 +50,17 @@ fn one(flavor: Flavor, sql: &str, tokens: &[TokenWithSpan]) -> Result<Statement,
         "SELECT" | "VALUES" | "WITH" => query::read(flavor, sql, tokens),
         "TABLE" if flavor != Flavor::Sqlite => query::read(flavor, sql, tokens),
         "EXPLAIN" => explain(flavor, sql, tokens),
+        "ANALYZE" if flavor == Flavor::MySql && explains(tokens) => explain(flavor, sql, tokens),
         "" if tokens[0].token == Token::LParen => query::read(flavor, sql, tokens),
         "" => Err(Refusal::NotUnderstood("it does not begin with a word".to_owned())),
         _ => others::statement(flavor, &first, tokens),
     }
+}
+
+/// `ANALYZE [FORMAT=JSON] UPDATE …`, not `ANALYZE TABLE`.
+fn explains(tokens: &[TokenWithSpan]) -> bool {
+    let second = tokens.get(1).map(|token| keyword(&token.token)).unwrap_or_default();
+    !matches!(second.as_str(), "TABLE" | "TABLES" | "LOCAL" | "NO_WRITE_TO_BINLOG")
 }
 
 /// It runs nothing, unless it says ANALYZE.

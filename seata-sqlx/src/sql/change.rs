@@ -2,13 +2,13 @@
 
 use sqlparser::{
     ast::{self, FromTable, SqliteOnConflict, TableWithJoins},
-    tokenizer::{Location, TokenWithSpan},
+    tokenizer::{Location, Token, TokenWithSpan},
 };
 
 use super::{
     Flavor, Inserted, Kind, Refusal, Rows, Swallowed, Write,
     clauses::{Clauses, outer_words, verb},
-    insert,
+    functions, insert,
     target::{Target, assigned, tables_of},
     tokens::{keyword, offset},
     volatile,
@@ -17,26 +17,44 @@ use super::{
 
 /// `WITH … UPDATE` and the like.
 pub(super) fn stands_behind_with(tokens: &[TokenWithSpan]) -> bool {
-    let words = outer_words(tokens);
-    matches!(words[verb(tokens, &words)].as_str(), "INSERT" | "UPDATE" | "DELETE" | "REPLACE" | "MERGE")
+    matches!(verb_of(tokens).1.as_str(), "INSERT" | "UPDATE" | "DELETE" | "REPLACE" | "MERGE")
+}
+
+fn verb_of(tokens: &[TokenWithSpan]) -> (usize, String) {
+    let mut words = outer_words(tokens);
+    let verb = verb(tokens, &words);
+    (verb, words.swap_remove(verb))
 }
 
 /// Analyses a statement that begins with one of these, or with WITH before it.
 pub(super) fn write(flavor: Flavor, sql: &str, tokens: &[TokenWithSpan]) -> Result<Write, Refusal> {
     let end = tokens.last().map(|token| token.span.end);
+    let (verb, first) = verb_of(tokens);
+    if first == "MERGE" {
+        return Err(Refusal::Merge);
+    }
+    let modifiers = Modifiers::read(flavor, &tokens[verb..]);
     let words = Words::new(flavor, sql, tokens.to_vec())?;
     let clauses = Clauses::find(&words.tokens);
     let statement = words.parse()?;
     let change = Change { words: &words, clauses };
     let parts = change.parts(statement)?;
     let may_skip = match parts.or {
-        None | Some(SqliteOnConflict::Abort) => parts.may_skip,
+        None | Some(SqliteOnConflict::Abort) => parts.may_skip || modifiers.ignore,
         Some(SqliteOnConflict::Ignore) => true,
         Some(SqliteOnConflict::Replace) => return Err(Refusal::Replace),
         Some(SqliteOnConflict::Rollback) => return Err(Refusal::OnFailure("ROLLBACK")),
         Some(SqliteOnConflict::Fail) => return Err(Refusal::OnFailure("FAIL")),
     };
     if let Some(function) = change.unseen_choice(&parts.kind, parts.has_returning) {
+        return Err(Refusal::Volatile(function));
+    }
+    if let Some(function) = change.unknown_choice(&parts.kind, parts.has_returning) {
+        return Err(Refusal::UnknownFunction(function));
+    }
+    if flavor == Flavor::MySql
+        && let Some(function) = volatile::find(flavor, &words.tokens, &[volatile::Cause::LastStatement])
+    {
         return Err(Refusal::Volatile(function));
     }
     let returning_at = change.returning_at(&parts, end);
@@ -49,6 +67,22 @@ pub(super) fn write(flavor: Flavor, sql: &str, tokens: &[TokenWithSpan]) -> Resu
         has_returning: parts.has_returning,
         returning_at,
     })
+}
+
+/// What stands behind the verb and is left out for the parser.
+struct Modifiers {
+    /// `UPDATE IGNORE`, `DELETE QUICK IGNORE`.
+    ignore: bool,
+}
+
+impl Modifiers {
+    fn read(flavor: Flavor, tokens: &[TokenWithSpan]) -> Self {
+        let words: Vec<String> = tokens.iter().skip(1).take(4).map(|token| keyword(&token.token)).collect();
+        let mut modifiers =
+            words.iter().take_while(|word| matches!(word.as_str(), "LOW_PRIORITY" | "QUICK" | "IGNORE"));
+        let ignore = flavor == Flavor::MySql && modifiers.any(|word| word == "IGNORE");
+        Self { ignore }
+    }
 }
 
 struct Parts {
@@ -114,9 +148,7 @@ impl Change<'_> {
         let flavor = self.words.flavor;
         let others = match &update.from {
             None => &[],
-            Some(ast::UpdateTableFromKind::AfterSet(tables)) if flavor == Flavor::Postgres => {
-                tables.as_slice()
-            }
+            Some(ast::UpdateTableFromKind::AfterSet(tables)) if self.can_be_listed() => tables.as_slice(),
             Some(_) => return Err(Refusal::Join("UPDATE … FROM or JOIN")),
         };
         let columns = assigned(flavor, &update.assignments)?;
@@ -135,7 +167,7 @@ impl Change<'_> {
             rows,
             inserted: None,
             or: update.or,
-            may_skip: flavor == Flavor::MySql && self.ignores(),
+            may_skip: false,
             has_returning: update.returning.is_some(),
         })
     }
@@ -175,18 +207,20 @@ impl Change<'_> {
             rows,
             inserted: None,
             or: None,
-            may_skip: flavor == Flavor::MySql && self.ignores(),
+            may_skip: false,
             has_returning: delete.returning.is_some(),
         })
     }
 
-    /// `UPDATE IGNORE`, `DELETE QUICK IGNORE`.
-    fn ignores(&self) -> bool {
-        let tokens = &self.words.tokens[self.clauses.with.end..];
-        let words = tokens.iter().skip(1).map(|token| keyword(&token.token));
-        let mut modifiers =
-            words.take_while(|word| matches!(word.as_str(), "LOW_PRIORITY" | "QUICK" | "IGNORE"));
-        modifiers.any(|word| word == "IGNORE")
+    /// Whether the tables behind FROM mean the same behind a comma: in SQLite a join takes all before it.
+    fn can_be_listed(&self) -> bool {
+        let others = &self.words.tokens[self.clauses.others.clone()];
+        let turns = |token: &TokenWithSpan| matches!(keyword(&token.token).as_str(), "RIGHT" | "FULL");
+        match self.words.flavor {
+            Flavor::MySql => false,
+            Flavor::Postgres => true,
+            Flavor::Sqlite => !others.iter().any(turns),
+        }
     }
 
     /// `tables` stand where the changed table does, `others` behind FROM or USING.
@@ -236,7 +270,7 @@ impl Change<'_> {
             schema: target.schema,
             table: target.table,
             alias: target.alias,
-            only: target.only,
+            only: words.say_only(place.clone()),
             source: is_joined.then(|| words.text(place)),
             condition: condition.map(|_| words.text(clauses.condition.clone())),
             tail: words.text(clauses.tail.clone()),
@@ -284,15 +318,15 @@ impl Change<'_> {
         use volatile::Cause::{Chance, LastStatement, Time};
         let flavor = self.words.flavor;
         let tokens = &self.words.tokens;
-        let choosing = || {
-            let Clauses { with, tables, others, condition, tail, .. } = &self.clauses;
-            [with, tables, others, condition, tail].map(|clause| &tokens[clause.clone()])
-        };
         match kind {
             // MySQL never tells which rows an UPDATE touched.
             Kind::Update { .. } if has_returning || flavor == Flavor::MySql => {
                 let causes: &[_] = if flavor == Flavor::Sqlite { &[Chance, Time] } else { &[Chance] };
-                choosing().into_iter().find_map(|clause| volatile::find(flavor, clause, causes))
+                {
+                    let found =
+                        self.choosing().into_iter().find_map(|clause| volatile::find(flavor, clause, causes));
+                    found.or_else(|| self.changing_variable())
+                }
             }
             Kind::Upsert { .. } if has_returning => {
                 let chooses =
@@ -310,15 +344,37 @@ impl Change<'_> {
         }
     }
 
+    /// A function of which nothing is known, where the database does not tell which rows were touched.
+    fn unknown_choice(&self, kind: &Kind, has_returning: bool) -> Option<String> {
+        let is_unseen =
+            matches!(kind, Kind::Update { .. }) && (has_returning || self.words.flavor == Flavor::MySql);
+        let find = |clause: &[TokenWithSpan]| functions::unknown(self.words.flavor, clause);
+        self.choosing().into_iter().filter(|_| is_unseen).find_map(find)
+    }
+
+    /// `SET n = @i := @i + 1 WHERE id = @i`
+    fn changing_variable(&self) -> Option<String> {
+        let tokens = &self.words.tokens;
+        let is_variable = |token: &TokenWithSpan| keyword(&token.token).starts_with('@');
+        let chosen_by = self.choosing().into_iter().flatten().find(|token| is_variable(token));
+        let is_set = tokens.iter().any(|token| token.token == Token::Assignment);
+        chosen_by.filter(|_| is_set).map(|token| token.token.to_string())
+    }
+
+    /// The words that choose rows.
+    fn choosing(&self) -> [&[TokenWithSpan]; 5] {
+        let Clauses { with, tables, others, condition, tail, .. } = &self.clauses;
+        [with, tables, others, condition, tail].map(|clause| &self.words.tokens[clause.clone()])
+    }
+
     fn hangs_on_time(&self, kind: &Kind) -> bool {
         let flavor = self.words.flavor;
         if flavor != Flavor::MySql || matches!(kind, Kind::Insert) {
             return false;
         }
-        let Clauses { with, tables, others, condition, tail, .. } = &self.clauses;
-        [with, tables, others, condition, tail].into_iter().any(|clause| {
-            volatile::find(flavor, &self.words.tokens[clause.clone()], &[volatile::Cause::Time]).is_some()
-        })
+        let hangs =
+            |clause: &[TokenWithSpan]| volatile::find(flavor, clause, &[volatile::Cause::Time]).is_some();
+        self.choosing().into_iter().any(hangs)
     }
 }
 

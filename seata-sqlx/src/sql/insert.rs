@@ -42,6 +42,11 @@ pub(super) fn kind(flavor: Flavor, insert: &ast::Insert) -> Result<(Kind, Target
     }
 }
 
+/// VALUES with nothing around that would take rows away or give them another order.
+fn is_bare(query: &ast::Query) -> bool {
+    query.with.is_none() && query.order_by.is_none() && query.limit_clause.is_none() && query.fetch.is_none()
+}
+
 /// Whether a query changes nothing in any of its parts.
 pub(super) fn reads(query: &ast::Query) -> bool {
     fn body_reads(body: &SetExpr) -> bool {
@@ -71,7 +76,7 @@ pub(super) fn inserted(words: &Words<'_>, insert: &ast::Insert) -> Result<Insert
     let columns = insert.columns.iter().map(own).collect::<Result<_, _>>()?;
     let rows = match insert.source.as_deref().map(|source| (&*source.body, source)) {
         None => Some(vec![Vec::new()]),
-        Some((SetExpr::Values(values), source)) if source.with.is_none() && source.order_by.is_none() => {
+        Some((SetExpr::Values(values), source)) if is_bare(source) => {
             let places = value_rows(words);
             if places.len() != values.rows.len() {
                 return Err(Refusal::NotReproducible("the list of values"));
@@ -105,6 +110,10 @@ fn one(words: &Words<'_>, place: Range<usize>, value: &Expr) -> Given {
         Expr::Value(value) => match (&value.value, arguments.as_slice()) {
             (Value::Null, []) => Given::Null,
             (Value::Placeholder(_), [number]) => Given::Parameter(*number),
+            // A text or a name, as sql_mode says.
+            (Value::DoubleQuotedString(_), _) => {
+                Given::Expression { text: words.text(place), parameters: arguments }
+            }
             _ => Given::Literal(words.text(place)),
         },
         Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, expr } if matches!(&**expr, Expr::Value(value) if matches!(value.value, Value::Number(..))) => {

@@ -8,9 +8,9 @@ use sqlparser::{
 use super::{
     Flavor, Refusal, Rows, Statement, Swallowed,
     clauses::Clauses,
+    settings,
     target::{Target, tables_of},
     tokens::keyword,
-    volatile,
     words::Words,
 };
 
@@ -25,9 +25,7 @@ pub(super) fn read(flavor: Flavor, sql: &str, tokens: &[TokenWithSpan]) -> Resul
     if let Some(target) = writes_into(flavor, tokens) {
         return Err(Refusal::Into(target));
     }
-    if let Some(function) = volatile::changes_settings(tokens) {
-        return Err(Refusal::Setting(function));
-    }
+    settings::set_by_call(flavor, tokens)?;
     if !locks(tokens) {
         return Ok(Statement::Read);
     }
@@ -207,7 +205,7 @@ fn selected(words: &Words<'_>, of: Option<&str>) -> Result<Rows, Refusal> {
         schema: target.schema,
         table: target.table,
         alias: target.alias,
-        only: target.only,
+        only: words.say_only(clauses.tables.clone()),
         source: is_joined.then(|| words.text(clauses.tables)),
         condition: select.selection.as_ref().map(|_| words.text(clauses.condition)),
         tail: words.text(tail),

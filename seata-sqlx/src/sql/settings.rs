@@ -66,6 +66,24 @@ pub(super) fn reset(tokens: &[TokenWithSpan]) -> Result<(), Refusal> {
     name_in_postgres(&tokens[1..])
 }
 
+/// `set_config('name', …)`, which is SET in a query.
+pub(super) fn set_by_call(flavor: Flavor, tokens: &[TokenWithSpan]) -> Result<(), Refusal> {
+    if flavor != Flavor::Postgres {
+        return Ok(());
+    }
+    for index in 0..tokens.len() {
+        if keyword(&tokens[index].token) != "SET_CONFIG" {
+            continue;
+        }
+        match tokens.get(index + 2).map(|token| &token.token) {
+            Some(Token::SingleQuotedString(name)) if is_harmless(&name.to_ascii_lowercase()) => {}
+            Some(Token::SingleQuotedString(name)) => return Err(Refusal::Setting(name.clone())),
+            _ => return Err(Refusal::Setting("of a name that is computed".to_owned())),
+        }
+    }
+    Ok(())
+}
+
 /// `SET [SESSION | LOCAL] name = …`, and forms that have words of their own for the name.
 fn set_postgres(tokens: &[TokenWithSpan]) -> Result<(), Refusal> {
     let words: Vec<String> = tokens.iter().take(3).map(|token| keyword(&token.token)).collect();
@@ -87,8 +105,12 @@ fn name_in_postgres(tokens: &[TokenWithSpan]) -> Result<(), Refusal> {
         [_, period, _, ..] if period.token == Token::Period => return Ok(()),
         [name, ..] => word(name),
     };
+    if is_harmless(&name) { Ok(()) } else { Err(Refusal::Setting(name)) }
+}
+
+fn is_harmless(name: &str) -> bool {
     let is_planner = name.starts_with("enable_") || name.ends_with("_cost") || name.starts_with("log_");
-    if is_planner || POSTGRES.contains(&name.as_str()) { Ok(()) } else { Err(Refusal::Setting(name)) }
+    is_planner || name.contains('.') || POSTGRES.contains(&name)
 }
 
 /// `SET a = …, @b := …, SESSION c = …`.

@@ -15,7 +15,6 @@ pub(super) struct Target {
     pub(super) schema: Option<String>,
     pub(super) table: String,
     pub(super) alias: Option<String>,
-    pub(super) only: bool,
 }
 
 impl Target {
@@ -25,7 +24,7 @@ impl Target {
             (Some(table), schema, true) => (schema, table),
             _ => return Err(Refusal::NotUnderstood(format!("{name} names no table"))),
         };
-        Ok(Self { schema, table, alias: None, only: false })
+        Ok(Self { schema, table, alias: None })
     }
 
     /// A table that stands alone.

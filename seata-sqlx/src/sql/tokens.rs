@@ -2,13 +2,14 @@
 
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
-use super::{Flavor, Refusal};
+use super::{Flavor, Refusal, lexer};
 
 /// The words of a statement, without white space and comments.
 pub(super) fn significant(flavor: Flavor, sql: &str) -> Result<Vec<TokenWithSpan>, Refusal> {
     let mut tokens = Tokenizer::new(flavor.grammar(), sql)
         .tokenize_with_location()
         .map_err(|error| Refusal::NotUnderstood(error.to_string()))?;
+    lexer::check(flavor, sql, &tokens)?;
     tokens.retain(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF));
     Ok(tokens)
 }
@@ -55,64 +56,6 @@ impl<'s> Offsets<'s> {
         self.at
     }
 }
-
-/// How deep a tree a parser may make of these words: between two commas each AND and OR is a level, on top of the
-/// longest row of other operators, and what stands in parentheses lies below.
-pub(super) fn depth(tokens: &[TokenWithSpan]) -> usize {
-    /// Inside one pair of parentheses.
-    #[derive(Default)]
-    struct Level {
-        logical: usize,
-        row: usize,
-        longest_row: usize,
-        deepest: usize,
-    }
-    let mut outer = Vec::new();
-    let mut level = Level::default();
-    for token in tokens {
-        match (keyword(&token.token).as_str(), &token.token) {
-            (_, Token::LParen) => outer.push(std::mem::take(&mut level)),
-            (_, Token::RParen) => {
-                let inner = level.deepest;
-                level = outer.pop().unwrap_or_default();
-                level.row = level.row.max(inner);
-            }
-            (_, Token::Comma | Token::SemiColon) => {
-                level = Level { deepest: level.deepest, ..Level::default() }
-            }
-            ("AND" | "OR", _) => (level.logical, level.row) = (level.logical + 1, 0),
-            (word, Token::Word(_)) if !OPERATORS.contains(&word) => {}
-            (_, Token::Number(..) | Token::SingleQuotedString(_) | Token::HexStringLiteral(_)) => {}
-            (_, Token::Placeholder(_) | Token::Period) => {}
-            _ => level.row += 1,
-        }
-        level.longest_row = level.longest_row.max(level.row);
-        level.deepest = level.deepest.max(level.logical + level.longest_row);
-    }
-    level.deepest
-}
-
-/// Those that are words.
-const OPERATORS: [&str; 18] = [
-    "NOT",
-    "IS",
-    "ISNULL",
-    "NOTNULL",
-    "IN",
-    "LIKE",
-    "GLOB",
-    "REGEXP",
-    "MATCH",
-    "BETWEEN",
-    "ESCAPE",
-    "COLLATE",
-    "CASE",
-    "WHEN",
-    "UNION",
-    "INTERSECT",
-    "EXCEPT",
-    "JOIN",
-];
 
 #[cfg(test)]
 mod tests {

@@ -17,34 +17,47 @@ pub(super) enum Cause {
 
 /// The first call among these words whose value hangs on one of `causes`, as its name.
 pub(super) fn find(flavor: Flavor, tokens: &[TokenWithSpan], causes: &[Cause]) -> Option<String> {
+    if causes.contains(&Cause::Chance)
+        && let Some(found) = chance_without_call(flavor, tokens)
+    {
+        return Some(found);
+    }
     (0..tokens.len()).find_map(|index| {
         let name = keyword(&tokens[index].token);
         let arguments = arguments(&tokens[index + 1..]);
         let cause = match flavor {
             Flavor::Sqlite => sqlite(&name, arguments),
-            Flavor::MySql => mysql(&name, arguments.is_some()),
+            Flavor::MySql => mysql(&name, arguments),
             Flavor::Postgres => postgres(&name, arguments.is_some()),
         };
         causes.contains(&cause?).then(|| name.to_ascii_lowercase())
     })
 }
 
-/// `set_config`, which is SET in a SELECT.
-pub(super) fn changes_settings(tokens: &[TokenWithSpan]) -> Option<String> {
-    let found = tokens.iter().find(|token| keyword(&token.token) == "SET_CONFIG");
-    found.map(|_| "by set_config()".to_owned())
+/// Who else works on the rows decides which are skipped; a variable that is set changes from row to row.
+fn chance_without_call(flavor: Flavor, tokens: &[TokenWithSpan]) -> Option<String> {
+    if flavor == Flavor::MySql && tokens.iter().any(|token| token.token == Token::Assignment) {
+        return Some(":=".to_owned());
+    }
+    let skips =
+        |two: &[TokenWithSpan]| keyword(&two[0].token) == "SKIP" && keyword(&two[1].token) == "LOCKED";
+    tokens.windows(2).any(skips).then(|| "SKIP LOCKED".to_owned())
 }
 
 /// NOW() and its kin stand still while SET timestamp says so.
-fn mysql(name: &str, is_call: bool) -> Option<Cause> {
+fn mysql(name: &str, arguments: Option<&[TokenWithSpan]>) -> Option<Cause> {
+    let has_arguments = arguments.is_some_and(|arguments| !arguments.is_empty());
     match name {
         "CURRENT_TIME" | "CURRENT_DATE" | "CURRENT_TIMESTAMP" | "LOCALTIME" | "LOCALTIMESTAMP"
         | "UTC_DATE" | "UTC_TIME" | "UTC_TIMESTAMP" => Some(Cause::Time),
-        _ if !is_call => None,
+        _ if arguments.is_none() => None,
         "NOW" | "CURDATE" | "CURTIME" | "UNIX_TIMESTAMP" => Some(Cause::Time),
+        // Images are statements too.
+        "ROW_COUNT" | "FOUND_ROWS" => Some(Cause::LastStatement),
+        // With an argument it sets what it tells.
+        "LAST_INSERT_ID" if has_arguments => Some(Cause::Chance),
         "RAND" | "UUID" | "UUID_SHORT" | "SYS_GUID" | "SYSDATE" | "RANDOM_BYTES" | "SLEEP" | "GET_LOCK"
         | "RELEASE_LOCK" | "BENCHMARK" | "NEXTVAL" | "LASTVAL" | "SETVAL" => Some(Cause::Chance),
-        "LAST_INSERT_ID" | "ROW_COUNT" | "FOUND_ROWS" => Some(Cause::LastStatement),
         _ => None,
     }
 }

@@ -9,8 +9,10 @@ use sqlparser::{
 };
 
 use super::{
-    Flavor, Refusal, gaps, parameters,
-    tokens::{Offsets, depth, significant},
+    Flavor, Refusal,
+    depth::depth,
+    gaps, parameters,
+    tokens::{Offsets, significant},
 };
 
 /// A statement's text and its words, whose parameters are numbered and whose gaps are bridged.
@@ -57,6 +59,13 @@ impl<'a> Words<'a> {
             end = Some(after);
         }
         text
+    }
+
+    /// `ONLY t`, where ONLY is left out for the parser.
+    pub(super) fn say_only(&self, tables: Range<usize>) -> bool {
+        let text = self.text(tables.start..tables.end.min(tables.start + 1));
+        let first = text.split_whitespace().next();
+        self.flavor == Flavor::Postgres && first.is_some_and(|word| word.eq_ignore_ascii_case("ONLY"))
     }
 
     /// The arguments that these words take, in their order.

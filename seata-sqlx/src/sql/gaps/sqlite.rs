@@ -1,74 +1,66 @@
 //! SQLite's.
 
-use sqlparser::tokenizer::{Span, Token, TokenWithSpan};
+use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use crate::sql::tokens::keyword;
+use super::Bridge;
 
 pub(super) fn bridge(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let words: Vec<String> = tokens.iter().map(|token| keyword(&token.token)).collect();
-    let word = |index: usize| words.get(index).map_or("", String::as_str);
-    let mut bridged = Vec::with_capacity(tokens.len());
-    let mut skip_to = 0;
-    for (index, token) in tokens.iter().enumerate() {
-        if index < skip_to {
-            continue;
-        }
-        let follows = |ahead: usize| word(index + ahead);
-        let with = |replacement| TokenWithSpan { token: replacement, span: token.span };
-        match (word(index), &token.token) {
-            ("IS", _) if follows(1) == "NOT" && !is_truth(follows(2)) => {
-                bridged.push(with(Token::Neq));
-                skip_to = index + 2;
+    let mut bridge = Bridge::new(tokens);
+    let mut index = 0;
+    while index < bridge.tokens.len() {
+        let next = bridge.word(index + 1).to_owned();
+        match (bridge.word(index), &bridge.tokens[index].token) {
+            ("IS", _) if next == "NOT" && !is_truth(bridge.word(index + 2)) => {
+                bridge.put(index, Token::Neq);
+                index += 1;
             }
-            ("IS", _) if follows(1) != "NOT" && !is_truth(follows(1)) => bridged.push(with(Token::Eq)),
+            ("IS", _) if next != "NOT" && !is_truth(&next) => bridge.put(index, Token::Eq),
             ("ISNULL", _) => {
-                bridged.push(with(Token::make_keyword("IS")));
-                let nothing = Span::new(token.span.end, token.span.end);
-                bridged.push(TokenWithSpan { token: Token::make_keyword("NULL"), span: nothing });
+                bridge.put(index, Token::make_keyword("IS"));
+                bridge.add(index, Token::make_keyword("NULL"));
             }
-            ("NOT", _) if matches!(follows(1), "GLOB" | "REGEXP" | "MATCH") => {}
-            ("NOT", _) if follows(1) == "INDEXED" => skip_to = index + 2,
-            ("INDEXED", _) if follows(1) == "BY" => skip_to = index + 3,
-            ("NOT", _) if follows(1) == "IN" && !opens(&tokens, index + 2) => {}
-            ("IN", _) if !opens(&tokens, index + 1) => bridged.push(with(Token::Eq)),
-            ("AS", _) if names_inserted_table(&words, &tokens, index) => skip_to = index + 2,
+            ("NOT", _) if matches!(next.as_str(), "GLOB" | "REGEXP" | "MATCH") => bridge.leave_to_next(index),
+            ("NOT", _) if next == "INDEXED" => index += 1,
+            ("INDEXED", _) if next == "BY" => index += 2,
+            ("NOT", _) if next == "IN" && !bridge.is(index + 2, &Token::LParen) => {
+                bridge.leave_to_next(index)
+            }
+            ("IN", _) if !bridge.is(index + 1, &Token::LParen) => bridge.put(index, Token::Eq),
+            ("AS", _) if names_inserted_table(&bridge, index) => index += 1,
             // The condition of a conflict target: which partial index is meant.
-            ("WHERE", _) if ends_conflict_target(&words, &tokens, index) => {
-                let to_action = words[index..].iter().position(|word| word == "DO");
-                skip_to = index + to_action.unwrap_or(1);
+            ("WHERE", _) if ends_conflict_target(&bridge, index) => {
+                let action = (index..bridge.tokens.len()).find(|index| bridge.word(*index) == "DO");
+                index = action.map_or(index, |action| action - 1);
             }
-            (_, Token::ShiftLeft | Token::ShiftRight) => bridged.push(with(Token::Plus)),
-            _ => bridged.push(token.clone()),
+            (_, Token::ShiftLeft | Token::ShiftRight) => bridge.put(index, Token::Plus),
+            _ => bridge.keep(index),
         }
+        index += 1;
     }
-    bridged
+    bridge.bridged
 }
 
 fn is_truth(word: &str) -> bool {
     matches!(word, "NULL" | "TRUE" | "FALSE" | "DISTINCT")
 }
 
-fn opens(tokens: &[TokenWithSpan], index: usize) -> bool {
-    tokens.get(index).is_some_and(|token| token.token == Token::LParen)
-}
-
 /// `INTO [schema.]table AS …`
-fn names_inserted_table(words: &[String], tokens: &[TokenWithSpan], index: usize) -> bool {
-    let is_into = |back: usize| index >= back && words[index - back] == "INTO";
-    is_into(2) || (is_into(4) && tokens[index - 2].token == Token::Period)
+fn names_inserted_table(bridge: &Bridge, index: usize) -> bool {
+    let is_into = |back: usize| index >= back && bridge.word(index - back) == "INTO";
+    is_into(2) || (is_into(4) && bridge.is(index - 2, &Token::Period))
 }
 
 /// `ON CONFLICT (…) WHERE …`
-fn ends_conflict_target(words: &[String], tokens: &[TokenWithSpan], index: usize) -> bool {
+fn ends_conflict_target(bridge: &Bridge, index: usize) -> bool {
     let mut depth = 0;
     for before in (0..index).rev() {
-        match tokens[before].token {
+        match bridge.tokens[before].token {
             Token::RParen => depth += 1,
             Token::LParen => depth -= 1,
             _ => {}
         }
         if depth == 0 {
-            return tokens[before].token == Token::LParen && before > 0 && words[before - 1] == "CONFLICT";
+            return bridge.is(before, &Token::LParen) && before > 0 && bridge.word(before - 1) == "CONFLICT";
         }
     }
     false

@@ -1,3 +1,5 @@
 //! What statements are, by database.
 
+mod cases;
+mod images;
 mod sqlite;

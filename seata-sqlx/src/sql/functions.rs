@@ -1,0 +1,56 @@
+//! Functions of which it is known that they give the same value to the same arguments in one transaction.
+
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use super::{Flavor, tokens::keyword};
+
+/// The first call among these words of a function that is not known: it may choose other rows each time.
+pub(super) fn unknown(flavor: Flavor, tokens: &[TokenWithSpan]) -> Option<String> {
+    (0..tokens.len()).find_map(|index| {
+        let Token::Word(word) = &tokens[index].token else { return None };
+        let is_call = tokens.get(index + 1).is_some_and(|next| next.token == Token::LParen);
+        if !is_call || names_columns(tokens, index) {
+            return None;
+        }
+        let is_qualified = index > 0 && tokens[index - 1].token == Token::Period;
+        let is_own = is_qualified && (index < 2 || keyword(&tokens[index - 2].token) != "PG_CATALOG");
+        let name = keyword(&tokens[index].token);
+        (is_own || !is_known(flavor, &name)).then(|| word.value.clone())
+    })
+}
+
+/// `AS v(id, n)`, `… ) v(id, n)`, `WITH v(id, n) AS`.
+fn names_columns(tokens: &[TokenWithSpan], index: usize) -> bool {
+    let before = index.checked_sub(1).map(|before| &tokens[before].token);
+    if before.is_some_and(|before| *before == Token::RParen || keyword(before) == "AS") {
+        return true;
+    }
+    let mut depth = 0;
+    for (at, token) in tokens.iter().enumerate().skip(index + 1) {
+        match token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            let next = tokens.get(at + 1).map(|next| keyword(&next.token));
+            let opens = tokens.get(at + 2).map(|next| &next.token);
+            return next.as_deref() == Some("AS")
+                && opens.is_some_and(|next| {
+                    *next == Token::LParen || matches!(keyword(next).as_str(), "MATERIALIZED" | "NOT")
+                });
+        }
+    }
+    false
+}
+
+/// Whether this name, in upper case, is a function that may be trusted, or a word that a parenthesis may follow.
+fn is_known(flavor: Flavor, name: &str) -> bool {
+    let known = match flavor {
+        // What an application adds to SQLite is its own affair; images and keys are compared in any case.
+        Flavor::Sqlite => return true,
+        Flavor::MySql => include_str!("functions/mysql.txt"),
+        Flavor::Postgres => include_str!("functions/postgres.txt"),
+    };
+    known.split_ascii_whitespace().any(|known| known == name)
+}

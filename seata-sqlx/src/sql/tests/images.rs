@@ -1,0 +1,280 @@
+//! The image query of a statement, written out in full.
+
+use super::super::*;
+
+/// As a database would ask for the columns `id` and `n`.
+fn image(flavor: Flavor, sql: &str) -> String {
+    let analysis = analyse(flavor, sql);
+    let rows = match &analysis.statement {
+        Ok(Statement::Write(write)) => &write.rows,
+        Ok(Statement::Lock(rows)) => rows,
+        other => panic!("{sql} gave {other:?}"),
+    };
+    let qualifier = rows.qualifier(flavor);
+    let columns = [flavor.quote("id"), flavor.quote("n")].map(|column| format!("{qualifier}.{column}"));
+    let lock = if flavor == Flavor::Sqlite { "" } else { " FOR UPDATE" };
+    let image = image_query(flavor, rows, &columns.join(", "), &flavor.quote(&rows.table), lock);
+    if flavor == Flavor::MySql {
+        assert_eq!(image.matches('?').count(), rows.parameters, "each argument is consumed once: {image}");
+    }
+    image
+}
+
+#[test]
+fn mysql_consumes_each_argument_in_its_place() {
+    for (sql, expected) in [
+        (
+            "UPDATE acc SET n = 1 WHERE id = ?",
+            "SELECT `acc`.`id`, `acc`.`n` FROM `acc` WHERE id = ? FOR UPDATE",
+        ),
+        (
+            "UPDATE acc a SET n = ?, m = m + ? WHERE a.id = ? ORDER BY n LIMIT ?",
+            "SELECT `a`.`id`, `a`.`n` FROM `acc` AS `a` JOIN (SELECT ? AS seata_p0, ? AS seata_p1) AS seata_parameters \
+             WHERE a.id = ? ORDER BY n LIMIT ? FOR UPDATE",
+        ),
+        (
+            "UPDATE IGNORE acc SET n = ?",
+            "SELECT `acc`.`id`, `acc`.`n` FROM `acc` JOIN (SELECT ? AS seata_p0) AS seata_parameters FOR UPDATE",
+        ),
+        (
+            "UPDATE a JOIN b ON a.id = b.id AND b.k = ? SET a.n = b.n + ? WHERE a.x = ?",
+            "SELECT `a`.`id`, `a`.`n` FROM a JOIN b ON a.id = b.id AND b.k = ? \
+             JOIN (SELECT ? AS seata_p0) AS seata_parameters WHERE a.x = ? FOR UPDATE",
+        ),
+        (
+            "UPDATE a, (SELECT ? AS x) AS b SET a.n = ?",
+            "SELECT `a`.`id`, `a`.`n` FROM a, (SELECT ? AS x) AS b JOIN (SELECT ? AS seata_p0) AS seata_parameters \
+             FOR UPDATE",
+        ),
+        (
+            "WITH x AS (SELECT ? AS id) UPDATE acc SET n = ? WHERE id IN (SELECT id FROM x) AND m = '?'",
+            "WITH x AS (SELECT ? AS id) SELECT `acc`.`id`, `acc`.`n` FROM `acc` \
+             JOIN (SELECT ? AS seata_p0) AS seata_parameters WHERE id IN (SELECT id FROM x) AND m = '?' FOR UPDATE",
+        ),
+        (
+            "DELETE a FROM acc AS a LEFT JOIN uq u ON u.id = a.id AND u.v = ? WHERE u.id IS NULL AND a.n > ?",
+            "SELECT `a`.`id`, `a`.`n` FROM acc AS a LEFT JOIN uq u ON u.id = a.id AND u.v = ? \
+             WHERE u.id IS NULL AND a.n > ? FOR UPDATE",
+        ),
+        (
+            "DELETE FROM a USING acc AS a JOIN uq AS u USING (id) WHERE u.v = ?",
+            "SELECT `a`.`id`, `a`.`n` FROM acc AS a JOIN uq AS u USING (id) WHERE u.v = ? FOR UPDATE",
+        ),
+        (
+            "DELETE FROM acc WHERE id = ? OR n = ? RETURNING n + ?, m - ?",
+            "SELECT `acc`.`id`, `acc`.`n` FROM `acc` WHERE (id = ? OR n = ?) AND (COALESCE(?, ?) IS NULL OR TRUE) \
+             FOR UPDATE",
+        ),
+        (
+            "SELECT n + ? FROM acc WHERE id = ? ORDER BY id LIMIT ? FOR UPDATE SKIP LOCKED",
+            "SELECT `acc`.`id`, `acc`.`n` FROM (SELECT ? AS seata_p0) AS seata_parameters, `acc` WHERE \
+             (id = ?) AND (? IS NULL OR TRUE) FOR UPDATE SKIP LOCKED",
+        ),
+        (
+            "SELECT n FROM acc WHERE id = ? ORDER BY id LIMIT ? LOCK IN SHARE MODE",
+            "SELECT `acc`.`id`, `acc`.`n` FROM `acc` WHERE id = ? ORDER BY id LIMIT ? LOCK IN SHARE MODE",
+        ),
+        (
+            "SELECT a.n, ? FROM acc a JOIN uq u ON u.id = a.id AND u.v = ? WHERE a.id = ? FOR UPDATE OF a NOWAIT",
+            "SELECT `a`.`id`, `a`.`n` FROM (SELECT ? AS seata_p0) AS seata_parameters, \
+             acc a JOIN uq u ON u.id = a.id AND u.v = ? WHERE a.id = ? FOR UPDATE OF a NOWAIT",
+        ),
+        (
+            "SELECT sum(n) FROM acc WHERE k = ? HAVING sum(n) > ? ORDER BY 1 LIMIT ? FOR SHARE",
+            "SELECT `acc`.`id`, `acc`.`n` FROM `acc` WHERE (k = ?) AND (COALESCE(?, ?) IS NULL OR TRUE) FOR SHARE",
+        ),
+        (
+            "UPDATE acc # WHERE ?\n SET 数量 = ? -- ?\n WHERE 编号 = ? /* ? */ AND b = '\\'?' AND c = \"?\"",
+            "SELECT `acc`.`id`, `acc`.`n` FROM `acc` JOIN (SELECT ? AS seata_p0) AS seata_parameters WHERE 编号 = ? \
+             /* ? */ AND b = '\\'?' AND c = \"?\" FOR UPDATE",
+        ),
+    ] {
+        let found = image_of_mysql(sql);
+        assert_eq!(found, expected, "{sql}");
+    }
+}
+
+/// Without the check that counts question marks in texts too.
+fn image_of_mysql(sql: &str) -> String {
+    let analysis = analyse(Flavor::MySql, sql);
+    let rows = match &analysis.statement {
+        Ok(Statement::Write(write)) => &write.rows,
+        Ok(Statement::Lock(rows)) => rows,
+        other => panic!("{sql} gave {other:?}"),
+    };
+    let qualifier = rows.qualifier(Flavor::MySql);
+    let columns = format!("{qualifier}.`id`, {qualifier}.`n`");
+    image_query(Flavor::MySql, rows, &columns, &Flavor::MySql.quote(&rows.table), " FOR UPDATE")
+}
+
+#[test]
+fn postgres_refers_to_any_argument() {
+    for (sql, expected) in [
+        (
+            "UPDATE Acc SET n = $1, m = $2 WHERE id = $3",
+            r#"SELECT "acc"."id", "acc"."n" FROM "acc" WHERE id = $3 FOR UPDATE"#,
+        ),
+        (
+            r#"UPDATE ONLY "Acc" AS A SET n = $2 WHERE A.id = ANY($1::bigint[])"#,
+            r#"SELECT "a"."id", "a"."n" FROM ONLY "Acc" AS "a" WHERE A.id = ANY($1::bigint[]) FOR UPDATE"#,
+        ),
+        (
+            "UPDATE acc AS a SET n = u.v FROM uq u JOIN x ON x.id = u.id, y WHERE u.id = a.id AND u.v = $1",
+            r#"SELECT "a"."id", "a"."n" FROM acc AS a, uq u JOIN x ON x.id = u.id, y WHERE u.id = a.id AND u.v = $1 FOR UPDATE OF "a""#,
+        ),
+        (
+            "UPDATE acc SET n = v.n FROM (VALUES ($1::bigint, $2::int), ($3, $4)) AS v(id, n) WHERE v.id = acc.id",
+            r#"SELECT "acc"."id", "acc"."n" FROM acc, (VALUES ($1::bigint, $2::int), ($3, $4)) AS v(id, n) WHERE v.id = acc.id FOR UPDATE OF "acc""#,
+        ),
+        (
+            "UPDATE ONLY acc * SET tags[1] = $1, b = c IS DISTINCT FROM d WHERE doc ? 'k' AND ip << inet '10.0.0.0/8' RETURNING id",
+            r#"SELECT "acc"."id", "acc"."n" FROM ONLY "acc" WHERE doc ? 'k' AND ip << inet '10.0.0.0/8' FOR UPDATE"#,
+        ),
+        (
+            "DELETE FROM ONLY S.acc AS a USING gone g JOIN x USING (id) WHERE g.id = a.id AND note = $q$WHERE ';$q$",
+            r#"SELECT "a"."id", "a"."n" FROM ONLY S.acc AS a, gone g JOIN x USING (id) WHERE g.id = a.id AND note = $q$WHERE ';$q$ FOR UPDATE OF "a""#,
+        ),
+        (
+            "DELETE FROM acc WHERE inet '10.0.0.0/8' >> ip",
+            r#"SELECT "acc"."id", "acc"."n" FROM "acc" WHERE inet '10.0.0.0/8' >> ip FOR UPDATE"#,
+        ),
+        (
+            "SELECT 1 FROM ONLY acc JOIN b ON true FOR UPDATE OF acc",
+            r#"SELECT "acc"."id", "acc"."n" FROM ONLY acc JOIN b ON true FOR UPDATE OF acc"#,
+        ),
+        (
+            "WITH RECURSIVE x(n) AS (SELECT 1) DELETE FROM acc WHERE n IN (TABLE x) AND e = E'\\'$1'",
+            r#"WITH RECURSIVE x(n) AS (SELECT 1) SELECT "acc"."id", "acc"."n" FROM "acc" WHERE n IN (TABLE x) AND e = E'\'$1' FOR UPDATE"#,
+        ),
+        (
+            "SELECT * FROM ONLY acc WHERE id > $1 ORDER BY id OFFSET 2 FETCH FIRST 3 ROWS ONLY FOR NO KEY UPDATE SKIP LOCKED",
+            r#"SELECT "acc"."id", "acc"."n" FROM ONLY "acc" WHERE id > $1 ORDER BY id OFFSET 2 FETCH FIRST 3 ROWS ONLY FOR NO KEY UPDATE SKIP LOCKED"#,
+        ),
+        (
+            "SELECT a.n FROM acc a JOIN uq u ON u.id = a.id WHERE u.v = $1 FOR UPDATE OF A",
+            r#"SELECT "a"."id", "a"."n" FROM acc a JOIN uq u ON u.id = a.id WHERE u.v = $1 FOR UPDATE OF A"#,
+        ),
+        (
+            "UPDATE acc /* a /* nested */ WHERE */ SET n = 1 -- x\n WHERE id = $1 AND b ISNULL -- the last",
+            r#"SELECT "acc"."id", "acc"."n" FROM "acc" WHERE id = $1 AND b ISNULL FOR UPDATE"#,
+        ),
+    ] {
+        assert_eq!(image(Flavor::Postgres, sql), expected, "{sql}");
+    }
+}
+
+#[test]
+fn sqlite_refers_to_any_argument() {
+    for (sql, expected) in [
+        (
+            "UPDATE acc AS a SET n = u.v + ? FROM uq u WHERE u.id = a.id AND u.v = ?",
+            r#"SELECT "a"."id", "a"."n" FROM acc AS a, uq u WHERE u.id = a.id AND u.v = ?2"#,
+        ),
+        (
+            "WITH x AS (SELECT ?) DELETE FROM acc WHERE id = ? OR id IN x ORDER BY id LIMIT ?",
+            r#"WITH x AS (SELECT ?1) SELECT "acc"."id", "acc"."n" FROM "acc" WHERE id = ?2 OR id IN x ORDER BY id LIMIT ?3"#,
+        ),
+    ] {
+        assert_eq!(image(Flavor::Sqlite, sql), expected, "{sql}");
+    }
+}
+
+/// A table has no thousands of columns.
+#[test]
+fn many_arguments_are_swallowed_by_few_columns() {
+    let cases = vec!["WHEN ? THEN ?"; 30_000].join(" ");
+    let image = image(Flavor::MySql, &format!("UPDATE acc SET n = CASE id {cases} END"));
+    assert!(image.contains("seata_p59") && !image.contains("seata_p60"));
+}
+
+#[test]
+fn what_an_insert_gives_its_columns_is_known() {
+    use Given::{Default, Expression, Literal, Null, Parameter};
+    let inserted = |flavor, sql| match analyse(flavor, sql).statement {
+        Ok(Statement::Write(Write { inserted: Some(inserted), .. })) => inserted,
+        other => panic!("{sql} gave {other:?}"),
+    };
+    let literal = |text: &str| Literal(text.to_owned());
+    let expression = |text: &str, parameters: &[usize]| Expression {
+        text: text.to_owned(),
+        parameters: parameters.to_vec(),
+    };
+    let sql = "INSERT INTO acc (id, `B`, c) VALUES (?, 'a''b', NULL), (DEFAULT, CONCAT(?, (SELECT ?)), -1.5), (+1, ?, \"x\")";
+    assert_eq!(
+        inserted(Flavor::MySql, sql),
+        Inserted {
+            columns: ["id", "B", "c"].map(str::to_owned).into(),
+            rows: Some(vec![
+                vec![Parameter(1), literal("'a''b'"), Null],
+                vec![Default, expression("CONCAT(?, (SELECT ?))", &[2, 3]), literal("-1.5")],
+                vec![literal("+1"), Parameter(4), expression("\"x\"", &[])],
+            ]),
+        }
+    );
+    let sql = "INSERT INTO acc SET a = ?, acc.b = DEFAULT, c = IF(a = 1, ?, 2) ON DUPLICATE KEY UPDATE b = ?";
+    assert_eq!(
+        inserted(Flavor::MySql, sql),
+        Inserted {
+            columns: ["a", "b", "c"].map(str::to_owned).into(),
+            rows: Some(vec![vec![Parameter(1), Default, expression("IF(a = 1, ?, 2)", &[2])]]),
+        }
+    );
+    let sql = r#"WITH x AS (SELECT $1) INSERT INTO acc AS t (Id, "Name") VALUES ($3, $2::text), (ARRAY[1, 2], ROW($1, 2))"#;
+    assert_eq!(
+        inserted(Flavor::Postgres, sql),
+        Inserted {
+            columns: ["id", "Name"].map(str::to_owned).into(),
+            rows: Some(vec![
+                vec![Parameter(3), expression("$2::text", &[2])],
+                vec![expression("ARRAY[1, 2]", &[]), expression("ROW($1, 2)", &[1])],
+            ]),
+        }
+    );
+    for (flavor, sql, rows) in [
+        (Flavor::Postgres, "INSERT INTO acc DEFAULT VALUES", Some(vec![vec![]])),
+        (Flavor::MySql, "INSERT INTO acc () VALUES ()", Some(vec![vec![]])),
+        (Flavor::MySql, "INSERT acc VALUE (1)", Some(vec![vec![literal("1")]])),
+        (
+            Flavor::MySql,
+            "INSERT INTO acc VALUES ROW(1), ROW(?)",
+            Some(vec![vec![literal("1")], vec![Parameter(1)]]),
+        ),
+        (Flavor::MySql, "INSERT INTO acc TABLE old", None),
+        (Flavor::Sqlite, "INSERT INTO acc SELECT 1", None),
+        (Flavor::Postgres, "INSERT INTO acc VALUES (1), (2) LIMIT 1", None),
+    ] {
+        assert_eq!(inserted(flavor, sql), Inserted { columns: Vec::new(), rows }, "{sql}");
+    }
+}
+
+#[test]
+fn names_are_the_names_that_are_meant() {
+    let named = |flavor, sql| match analyse(flavor, sql).statement {
+        Ok(Statement::Write(Write { rows, kind: Kind::Update { columns }, .. })) => {
+            (rows.schema.unwrap_or_default(), rows.table, rows.alias.unwrap_or_default(), columns.join(","))
+        }
+        other => panic!("{sql} gave {other:?}"),
+    };
+    for (flavor, sql, expected) in [
+        (
+            Flavor::Postgres,
+            r#"UPDATE S.Tab AS X SET Aa = 1, "Bb" = 2, 列 = 3"#,
+            ("s", "tab", "x", "aa,Bb,列"),
+        ),
+        (
+            Flavor::Postgres,
+            r#"UPDATE "S"."T""t" AS "X" SET a.b = 1, t[1] = 2, (c, D) = (1, 2)"#,
+            ("S", "T\"t", "X", "a,t,c,d"),
+        ),
+        (Flavor::MySql, "UPDATE `Db`.Tab AS X SET X.`A``a` = 1, B = 2", ("Db", "Tab", "X", "A`a,B")),
+        (
+            Flavor::MySql,
+            "UPDATE a JOIN db.`b` ON a.id = b.id SET b.n = 1, db.b.m = 2",
+            ("db", "b", "", "n,m"),
+        ),
+        (Flavor::Sqlite, "UPDATE main.[my t] SET A = 1", ("main", "my t", "", "A")),
+    ] {
+        let (schema, table, alias, columns) = named(flavor, sql);
+        assert_eq!((schema.as_str(), table.as_str(), alias.as_str(), columns.as_str()), expected, "{sql}");
+    }
+}
