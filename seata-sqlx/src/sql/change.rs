@@ -1,17 +1,22 @@
 //! INSERT, UPDATE and DELETE.
 
+use std::ops::Range;
+
 use sqlparser::{
     ast::{self, FromTable, SqliteOnConflict, TableWithJoins},
     tokenizer::{Location, Token, TokenWithSpan},
 };
 
 use super::{
-    Flavor, Inserted, Kind, Refusal, Rows, Swallowed, Write,
+    Flavor, Inserted, Kind, Narrowing, Refusal, Rows, Swallowed, Write,
     clauses::{Clauses, outer_words, verb},
     functions, insert,
     target::{Target, assigned, tables_of},
     tokens::{keyword, offset},
-    volatile,
+    volatile::{
+        self,
+        Cause::{Chance, Effect, LastStatement, Time},
+    },
     words::Words,
 };
 
@@ -49,23 +54,18 @@ pub(super) fn write(flavor: Flavor, sql: &str, tokens: &[TokenWithSpan]) -> Resu
     if let Some(function) = change.unseen_choice(&parts.kind, parts.has_returning) {
         return Err(Refusal::Volatile(function));
     }
-    if let Some(function) = change.unknown_choice(&parts.kind, parts.has_returning) {
-        return Err(Refusal::UnknownFunction(function));
-    }
-    if flavor == Flavor::MySql
-        && let Some(function) = volatile::find(flavor, &words.tokens, &[volatile::Cause::LastStatement])
-    {
-        return Err(Refusal::Volatile(function));
-    }
+    let narrowing = change.narrowing(&parts)?;
     let returning_at = change.returning_at(&parts, end);
+    let updates_end = change.updates_end(&parts, returning_at);
     Ok(Write {
-        hangs_on_time: change.hangs_on_time(&parts.kind),
+        narrowing,
         kind: parts.kind,
         rows: parts.rows,
         inserted: parts.inserted,
         may_skip,
         has_returning: parts.has_returning,
         returning_at,
+        updates_end,
     })
 }
 
@@ -251,7 +251,7 @@ impl Change<'_> {
         &self,
         target: Target,
         tables: &[TableWithJoins],
-        place: std::ops::Range<usize>,
+        place: Range<usize>,
         condition: Option<&ast::Expr>,
         has_tail: bool,
     ) -> Result<Rows, Refusal> {
@@ -315,41 +315,81 @@ impl Change<'_> {
     /// A function by which the statement may touch other rows, or write other keys, than were seen before it ran. Without
     /// RETURNING the touched rows are known; a DELETE and an INSERT can be checked by what is there afterwards.
     fn unseen_choice(&self, kind: &Kind, has_returning: bool) -> Option<String> {
-        use volatile::Cause::{Chance, LastStatement, Time};
-        let flavor = self.words.flavor;
         let tokens = &self.words.tokens;
+        match self.words.flavor {
+            // It tells of any statement which rows it touched.
+            Flavor::Postgres => None,
+            Flavor::Sqlite => self.unseen_in_sqlite(kind, has_returning),
+            // Images are statements too, and what has an effect would have it twice.
+            Flavor::MySql => volatile::find(Flavor::MySql, tokens, &[LastStatement]).or_else(|| {
+                let choosing = self.choosing().into_iter();
+                let is_update = matches!(kind, Kind::Update { .. });
+                choosing
+                    .filter(|_| is_update)
+                    .find_map(|clause| volatile::find(Flavor::MySql, clause, &[Effect]))
+                    .or_else(|| self.changing_variable().filter(|_| is_update))
+            }),
+        }
+    }
+
+    fn unseen_in_sqlite(&self, kind: &Kind, has_returning: bool) -> Option<String> {
+        let tokens = &self.words.tokens;
+        let find = |tokens: &[TokenWithSpan], causes: &[_]| volatile::find(Flavor::Sqlite, tokens, causes);
         match kind {
-            // MySQL never tells which rows an UPDATE touched.
-            Kind::Update { .. } if has_returning || flavor == Flavor::MySql => {
-                let causes: &[_] = if flavor == Flavor::Sqlite { &[Chance, Time] } else { &[Chance] };
-                {
-                    let found =
-                        self.choosing().into_iter().find_map(|clause| volatile::find(flavor, clause, causes));
-                    found.or_else(|| self.changing_variable())
-                }
+            Kind::Update { .. } if has_returning => {
+                self.choosing().into_iter().find_map(|clause| find(clause, &[Chance, Time]))
             }
             Kind::Upsert { .. } if has_returning => {
                 let chooses =
                     |token: &TokenWithSpan| matches!(keyword(&token.token).as_str(), "SELECT" | "WHERE");
                 let choice = tokens.iter().position(chooses).unwrap_or(tokens.len());
-                volatile::find(flavor, tokens, &[Chance, LastStatement]).or_else(|| {
-                    let time: &[_] = if flavor == Flavor::Sqlite { &[Time] } else { &[] };
-                    volatile::find(flavor, &tokens[choice..], time)
-                })
+                find(tokens, &[Chance, LastStatement]).or_else(|| find(&tokens[choice..], &[Time]))
             }
             // Run twice, so that the last statement is this one.
-            Kind::Upsert { .. } => volatile::find(flavor, tokens, &[LastStatement]),
-            Kind::Insert if has_returning => volatile::find(flavor, tokens, &[LastStatement]),
+            Kind::Upsert { .. } => find(tokens, &[LastStatement]),
+            Kind::Insert if has_returning => find(tokens, &[LastStatement]),
             _ => None,
         }
     }
 
-    /// A function of which nothing is known, where the database does not tell which rows were touched.
-    fn unknown_choice(&self, kind: &Kind, has_returning: bool) -> Option<String> {
-        let is_unseen =
-            matches!(kind, Kind::Update { .. }) && (has_returning || self.words.flavor == Flavor::MySql);
-        let find = |clause: &[TokenWithSpan]| functions::unknown(self.words.flavor, clause);
-        self.choosing().into_iter().filter(|_| is_unseen).find_map(find)
+    /// MySQL never tells which rows an UPDATE touched: where it might choose others than its image, it has to be
+    /// narrowed.
+    fn narrowing(&self, parts: &Parts) -> Result<Option<Narrowing>, Refusal> {
+        let flavor = self.words.flavor;
+        if flavor != Flavor::MySql || !matches!(parts.kind, Kind::Update { .. }) {
+            return Ok(None);
+        }
+        let volatile = |clause: &[TokenWithSpan]| volatile::find(flavor, clause, &[Chance, Time]);
+        let cause = self.choosing().into_iter().find_map(volatile).map(Refusal::Volatile);
+        let unknown = |clause: &[TokenWithSpan]| functions::unknown(clause);
+        let cause =
+            cause.or_else(|| self.choosing().into_iter().find_map(unknown).map(Refusal::UnknownFunction));
+        let Some(cause) = cause else { return Ok(None) };
+        let Clauses { condition, tail, .. } = &self.clauses;
+        // The keys are arguments too, and come last.
+        if self.words.placeholders(tail.clone()) > 0 {
+            return Err(cause);
+        }
+        let nothing = |place| place..place;
+        let condition = match (Range::is_empty(condition), Range::is_empty(tail)) {
+            (false, _) => self.words.place(condition.clone()),
+            (true, false) => nothing(self.words.place(tail.clone()).start),
+            (true, true) => nothing(self.words.place(0..self.words.tokens.len()).end),
+        };
+        Ok(Some(Narrowing { condition }))
+    }
+
+    /// Where the list of an upsert's assignments ends.
+    fn updates_end(&self, parts: &Parts, returning_at: Option<usize>) -> Option<usize> {
+        if !matches!(parts.kind, Kind::Upsert { .. }) {
+            return None;
+        }
+        let words = outer_words(&self.words.tokens);
+        let returning = words.iter().position(|word| word == "RETURNING").filter(|_| parts.has_returning);
+        match returning {
+            Some(at) => Some(self.words.place(at - 1..at).end),
+            None => returning_at,
+        }
     }
 
     /// `SET n = @i := @i + 1 WHERE id = @i`
@@ -365,16 +405,6 @@ impl Change<'_> {
     fn choosing(&self) -> [&[TokenWithSpan]; 5] {
         let Clauses { with, tables, others, condition, tail, .. } = &self.clauses;
         [with, tables, others, condition, tail].map(|clause| &self.words.tokens[clause.clone()])
-    }
-
-    fn hangs_on_time(&self, kind: &Kind) -> bool {
-        let flavor = self.words.flavor;
-        if flavor != Flavor::MySql || matches!(kind, Kind::Insert) {
-            return false;
-        }
-        let hangs =
-            |clause: &[TokenWithSpan]| volatile::find(flavor, clause, &[volatile::Cause::Time]).is_some();
-        self.choosing().into_iter().any(hangs)
     }
 }
 

@@ -1,11 +1,11 @@
-//! Functions of which it is known that they give the same value to the same arguments in one transaction.
+//! Functions of MySQL and MariaDB of which it is known that they give the same value to the same arguments.
 
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::{Flavor, tokens::keyword};
+use super::tokens::keyword;
 
 /// The first call among these words of a function that is not known: it may choose other rows each time.
-pub(super) fn unknown(flavor: Flavor, tokens: &[TokenWithSpan]) -> Option<String> {
+pub(super) fn unknown(tokens: &[TokenWithSpan]) -> Option<String> {
     (0..tokens.len()).find_map(|index| {
         let Token::Word(word) = &tokens[index].token else { return None };
         let is_call = tokens.get(index + 1).is_some_and(|next| next.token == Token::LParen);
@@ -13,9 +13,7 @@ pub(super) fn unknown(flavor: Flavor, tokens: &[TokenWithSpan]) -> Option<String
             return None;
         }
         let is_qualified = index > 0 && tokens[index - 1].token == Token::Period;
-        let is_own = is_qualified && (index < 2 || keyword(&tokens[index - 2].token) != "PG_CATALOG");
-        let name = keyword(&tokens[index].token);
-        (is_own || !is_known(flavor, &name)).then(|| word.value.clone())
+        (is_qualified || !is_known(&keyword(&tokens[index].token))).then(|| word.value.clone())
     })
 }
 
@@ -45,12 +43,6 @@ fn names_columns(tokens: &[TokenWithSpan], index: usize) -> bool {
 }
 
 /// Whether this name, in upper case, is a function that may be trusted, or a word that a parenthesis may follow.
-fn is_known(flavor: Flavor, name: &str) -> bool {
-    let known = match flavor {
-        // What an application adds to SQLite is its own affair; images and keys are compared in any case.
-        Flavor::Sqlite => return true,
-        Flavor::MySql => include_str!("functions/mysql.txt"),
-        Flavor::Postgres => include_str!("functions/postgres.txt"),
-    };
-    known.split_ascii_whitespace().any(|known| known == name)
+fn is_known(name: &str) -> bool {
+    include_str!("functions/mysql.txt").split_ascii_whitespace().any(|known| known == name)
 }

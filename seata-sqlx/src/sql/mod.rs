@@ -32,5 +32,5 @@ pub use flavor::Flavor;
 pub(crate) use image::image_query;
 pub(crate) use query::committed_read;
 pub use refusal::Refusal;
-pub(crate) use statement::{Analysis, Given, Inserted, Kind, Rows, Statement, Swallowed, Write};
+pub(crate) use statement::{Analysis, Given, Inserted, Kind, Narrowing, Rows, Statement, Swallowed, Write};
 pub(crate) use target::table_name;

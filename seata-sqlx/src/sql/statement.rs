@@ -1,5 +1,7 @@
 //! What AT mode has to know of a statement.
 
+use std::ops::Range;
+
 use super::{Flavor, Refusal};
 use crate::structure::TableName;
 
@@ -33,14 +35,36 @@ pub struct Write {
     pub(crate) inserted: Option<Inserted>,
     /// `IGNORE`, `OR IGNORE`, `ON CONFLICT DO NOTHING`: rows may be passed over.
     pub(crate) may_skip: bool,
-    /// The condition asks for the time of the statement. Image and statement choose the same rows only if the
-    /// clock stands still for both (MySQL: `SET timestamp`), or if the database tells which rows it touched.
-    pub(crate) hangs_on_time: bool,
+    /// It might choose other rows when it runs than when its image is taken, and the database does not tell which
+    /// rows it touched: it has to be [narrowed] to those of the image.
+    ///
+    /// [narrowed]: Narrowing::apply
+    pub(crate) narrowing: Option<Narrowing>,
     /// The user reads rows back.
     pub(crate) has_returning: bool,
     /// Where in the text a RETURNING clause ends, or would stand; `None` where one cannot be put. Whether the
     /// database has the clause is another question.
     pub(crate) returning_at: Option<usize>,
+    /// Where in the text the assignments of an upsert end.
+    pub(crate) updates_end: Option<usize>,
+}
+
+/// How a statement is kept to rows that are known. No parameters stand behind the place.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Narrowing {
+    /// Where its condition stands, or empty where it would.
+    pub(crate) condition: Range<usize>,
+}
+
+impl Narrowing {
+    /// The statement with this condition on top of its own. The arguments of `keys` follow the statement's.
+    pub(crate) fn apply(&self, sql: &str, keys: &str) -> String {
+        let (before, after) = (&sql[..self.condition.start], &sql[self.condition.end..]);
+        match &sql[self.condition.clone()] {
+            "" => format!("{before} WHERE {keys} {after}"),
+            condition => format!("{before}({condition}) AND ({keys}) {after}"),
+        }
+    }
 }
 
 /// The kinds of change.

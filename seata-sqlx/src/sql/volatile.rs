@@ -13,14 +13,18 @@ pub(super) enum Cause {
     Time,
     /// The statement that ran last on the connection.
     LastStatement,
+    /// It does something.
+    Effect,
 }
 
 /// The first call among these words whose value hangs on one of `causes`, as its name.
 pub(super) fn find(flavor: Flavor, tokens: &[TokenWithSpan], causes: &[Cause]) -> Option<String> {
-    if causes.contains(&Cause::Chance)
-        && let Some(found) = chance_without_call(flavor, tokens)
-    {
-        return Some(found);
+    let is_set = |token: &TokenWithSpan| flavor == Flavor::MySql && token.token == Token::Assignment;
+    if causes.contains(&Cause::Effect) && tokens.iter().any(is_set) {
+        return Some(":=".to_owned());
+    }
+    if causes.contains(&Cause::Chance) && skips_locked(tokens) {
+        return Some("SKIP LOCKED".to_owned());
     }
     (0..tokens.len()).find_map(|index| {
         let name = keyword(&tokens[index].token);
@@ -28,23 +32,18 @@ pub(super) fn find(flavor: Flavor, tokens: &[TokenWithSpan], causes: &[Cause]) -
         let cause = match flavor {
             Flavor::Sqlite => sqlite(&name, arguments),
             Flavor::MySql => mysql(&name, arguments),
-            Flavor::Postgres => postgres(&name, arguments.is_some()),
+            // It tells of any statement which rows it touched.
+            Flavor::Postgres => None,
         };
         causes.contains(&cause?).then(|| name.to_ascii_lowercase())
     })
 }
 
-/// Who else works on the rows decides which are skipped; a variable that is set changes from row to row.
-fn chance_without_call(flavor: Flavor, tokens: &[TokenWithSpan]) -> Option<String> {
-    if flavor == Flavor::MySql && tokens.iter().any(|token| token.token == Token::Assignment) {
-        return Some(":=".to_owned());
-    }
-    let skips =
-        |two: &[TokenWithSpan]| keyword(&two[0].token) == "SKIP" && keyword(&two[1].token) == "LOCKED";
-    tokens.windows(2).any(skips).then(|| "SKIP LOCKED".to_owned())
+/// Who else works on the rows decides which are skipped.
+fn skips_locked(tokens: &[TokenWithSpan]) -> bool {
+    tokens.windows(2).any(|two| keyword(&two[0].token) == "SKIP" && keyword(&two[1].token) == "LOCKED")
 }
 
-/// NOW() and its kin stand still while SET timestamp says so.
 fn mysql(name: &str, arguments: Option<&[TokenWithSpan]>) -> Option<Cause> {
     let has_arguments = arguments.is_some_and(|arguments| !arguments.is_empty());
     match name {
@@ -55,36 +54,11 @@ fn mysql(name: &str, arguments: Option<&[TokenWithSpan]>) -> Option<Cause> {
         // Images are statements too.
         "ROW_COUNT" | "FOUND_ROWS" => Some(Cause::LastStatement),
         // With an argument it sets what it tells.
-        "LAST_INSERT_ID" if has_arguments => Some(Cause::Chance),
-        "RAND" | "UUID" | "UUID_SHORT" | "SYS_GUID" | "SYSDATE" | "RANDOM_BYTES" | "SLEEP" | "GET_LOCK"
-        | "RELEASE_LOCK" | "BENCHMARK" | "NEXTVAL" | "LASTVAL" | "SETVAL" => Some(Cause::Chance),
-        _ => None,
-    }
-}
-
-/// now() and its kin stand still in a transaction.
-fn postgres(name: &str, is_call: bool) -> Option<Cause> {
-    match name {
-        _ if !is_call => None,
-        "RANDOM"
-        | "RANDOM_NORMAL"
-        | "SETSEED"
-        | "GEN_RANDOM_UUID"
-        | "GEN_RANDOM_BYTES"
-        | "UUIDV4"
-        | "UUIDV7"
-        | "UUID_GENERATE_V1"
-        | "UUID_GENERATE_V1MC"
-        | "UUID_GENERATE_V4"
-        | "CLOCK_TIMESTAMP"
-        | "TIMEOFDAY"
-        | "STATEMENT_TIMESTAMP"
-        | "NEXTVAL"
-        | "SETVAL"
-        | "PG_SLEEP"
-        | "PG_TRY_ADVISORY_LOCK"
-        | "PG_TRY_ADVISORY_XACT_LOCK" => Some(Cause::Chance),
-        "LASTVAL" | "CURRVAL" => Some(Cause::LastStatement),
+        "LAST_INSERT_ID" if has_arguments => Some(Cause::Effect),
+        "SLEEP" | "GET_LOCK" | "RELEASE_LOCK" | "BENCHMARK" | "NEXTVAL" | "SETVAL" => Some(Cause::Effect),
+        "RAND" | "UUID" | "UUID_SHORT" | "SYS_GUID" | "SYSDATE" | "RANDOM_BYTES" | "LASTVAL" => {
+            Some(Cause::Chance)
+        }
         _ => None,
     }
 }

@@ -68,6 +68,14 @@ impl<'a> Words<'a> {
         self.flavor == Flavor::Postgres && first.is_some_and(|word| word.eq_ignore_ascii_case("ONLY"))
     }
 
+    /// Where these words stand in the text, which are some.
+    pub(super) fn place(&self, range: Range<usize>) -> Range<usize> {
+        let tokens = &self.tokens[range];
+        let mut offsets = Offsets::new(self.sql);
+        let start = tokens.first().map_or(0, |first| offsets.of(first.span.start));
+        start..tokens.last().map_or(start, |last| offsets.of(last.span.end))
+    }
+
     /// The arguments that these words take, in their order.
     pub(super) fn arguments(&self, range: Range<usize>) -> Vec<usize> {
         let before = self.placeholders(0..range.start);

@@ -278,3 +278,35 @@ fn names_are_the_names_that_are_meant() {
         assert_eq!((schema.as_str(), table.as_str(), alias.as_str(), columns.as_str()), expected, "{sql}");
     }
 }
+
+#[test]
+fn a_statement_that_might_choose_anew_is_kept_to_its_image() {
+    let narrowed = |sql| match analyse(Flavor::MySql, sql).statement {
+        Ok(Statement::Write(Write { narrowing: Some(narrowing), .. })) => narrowing.apply(sql, "k = ?"),
+        other => panic!("{sql} gave {other:?}"),
+    };
+    for (sql, expected) in [
+        (
+            "UPDATE acc SET n = ? WHERE at < NOW() OR /* b */ m = ? -- why\n;",
+            "UPDATE acc SET n = ? WHERE (at < NOW() OR /* b */ m = ?) AND (k = ?)  -- why\n;",
+        ),
+        (
+            "UPDATE acc SET n = 1 ORDER BY RAND() LIMIT 3 # why",
+            "UPDATE acc SET n = 1  WHERE k = ? ORDER BY RAND() LIMIT 3 # why",
+        ),
+        ("UPDATE a JOIN b ON RAND() SET a.n = 1;", "UPDATE a JOIN b ON RAND() SET a.n = 1 WHERE k = ? ;"),
+    ] {
+        assert_eq!(narrowed(sql), expected);
+    }
+}
+
+#[test]
+fn the_end_of_an_upserts_assignments_is_known() {
+    for (flavor, sql, end) in [
+        (Flavor::MySql, "INSERT INTO t VALUES (1) ON DUPLICATE KEY UPDATE a = (2) -- x", "a = (2)"),
+        (Flavor::MySql, "INSERT INTO t VALUES (1) ON DUPLICATE KEY UPDATE a = 1 RETURNING id, n", "a = 1"),
+    ] {
+        let Ok(Statement::Write(write)) = analyse(flavor, sql).statement else { panic!("{sql}") };
+        assert!(sql[..write.updates_end.unwrap()].ends_with(end), "{sql}");
+    }
+}
