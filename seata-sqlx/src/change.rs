@@ -184,9 +184,15 @@ impl<DB: Dialect> Change<'_, DB> {
         let call = self.call.with_sql(image::selecting::<DB>(&self.write.rows, table, columns));
         let limit = self.surroundings.options.max_image_rows;
         let before = self.reading.run(self.connection, call, limit).await;
-        let before = before.map_err(|error| self.unchanged(error))?;
+        let mut before = before.map_err(|error| self.unchanged(error))?;
+        if self.write.rows.source.is_some() {
+            // Each of the rows joined to it selects it once.
+            let mut seen = HashSet::new();
+            before.retain(|row| seen.insert(image::identity(row)));
+        }
         let locks = self.locks(&before).map_err(|error| self.unchanged(error))?;
         let (outputs, touched) = match self.returned {
+            Returned::Nothing => (self.run_narrowed(&before).await?, None),
             Returned::Image => self.run_with(columns).await.map(|(outputs, rows)| (outputs, Some(rows)))?,
             _ => self.run_statement().await?,
         };
@@ -357,6 +363,27 @@ impl<DB: Dialect> Change<'_, DB> {
         Ok(Changed { outputs, logs, locks })
     }
 
+    /// The statement, kept to these rows where it might choose others than its image.
+    async fn run_narrowed(&mut self, rows: &[Row]) -> Result<Vec<Output<DB>>, ChangeError> {
+        let call = match &self.write.narrowing {
+            None => self.call.clone(),
+            Some(narrowing) => {
+                let Reading { table, zone, .. } = self.reading;
+                let qualifier = format!("{}.", self.write.rows.qualifier(DB::FLAVOR));
+                let mut keys = image::Arguments::new(table, zone);
+                let conditions: Result<Vec<String>, ImageError> = rows
+                    .iter()
+                    .map(|row| Ok(format!("({})", keys.qualified_key_condition(row, &qualifier)?)))
+                    .collect();
+                let conditions = conditions.map_err(|error| self.unchanged(error))?.join(" OR ");
+                let keys_of = if rows.is_empty() { "FALSE" } else { &conditions };
+                let sql = narrowing.apply(self.call.sql.as_str(), keys_of);
+                keys.follow(self.call, sql).map_err(ChangeError::Unchanged)?
+            }
+        };
+        collect(self.connection, call).await.map_err(|error| self.failed(error))
+    }
+
     /// The statement, and the keys of the rows it touched unless the user reads rows of their own.
     async fn run_statement(&mut self) -> Result<(Vec<Output<DB>>, Option<Vec<Row>>), ChangeError> {
         if self.write.has_returning || self.returned == Returned::Nothing {
@@ -444,7 +471,8 @@ impl<DB: Dialect> Change<'_, DB> {
             false => rows_affected::<DB>(outputs),
         };
         let expected = before.len() as u64;
-        if affected > expected || (affected < expected && !self.write.may_skip) {
+        let may_skip = self.write.may_skip || self.write.narrowing.is_some();
+        if affected > expected || (affected < expected && !may_skip) {
             return Err(self.mismatch(&format!("{expected} rows selected, {affected} changed")));
         }
         let Some(touched) = touched else { return Ok(()) };

@@ -136,9 +136,30 @@ impl<'a, DB: Dialect> Arguments<'a, DB> {
 
     /// `"k1" = ?1 AND "k2" = ?2`.
     pub(crate) fn key_condition(&mut self, row: &Row) -> Result<String, ImageError> {
-        let terms =
-            row.key().map(|field| Ok(format!("{} = {}", DB::quote(&field.name), self.parameter(field)?)));
+        self.qualified_key_condition(row, "")
+    }
+
+    /// The same where other tables may have columns of these names.
+    pub(crate) fn qualified_key_condition(
+        &mut self,
+        row: &Row,
+        qualifier: &str,
+    ) -> Result<String, ImageError> {
+        let terms = row
+            .key()
+            .map(|field| Ok(format!("{qualifier}{} = {}", DB::quote(&field.name), self.parameter(field)?)));
         Ok(terms.collect::<Result<Vec<_>, ImageError>>()?.join(" AND "))
+    }
+
+    /// A form of a user's statement with these arguments behind its own, of positional ones.
+    pub(crate) fn follow(self, call: &Call<DB>, sql: String) -> Result<Call<DB>, Error> {
+        let mut call = call.with_sql(sql);
+        call.persistent = false;
+        let arguments = call.arguments.get_or_insert_default();
+        for value in &self.values {
+            DB::bind(arguments, value)?;
+        }
+        Ok(call)
     }
 
     /// The statement with these arguments.

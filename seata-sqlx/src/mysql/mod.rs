@@ -126,7 +126,7 @@ impl Dialect for MySql {
         let mark = format!(
             ", {key} = IF((@seata_updated := @seata_updated * 0 + 1) IS NULL, {key_of_table}, {key_of_table})"
         );
-        let end = write.returning_at.unwrap_or(sql.len());
+        let end = write.updates_end.unwrap_or(sql.len());
         Marked {
             // A variable without a type would be read as NULL throughout the statement.
             prepare: Some("SET @seata_updated = 0"),

@@ -66,7 +66,7 @@ const CASES: &[(&str, Expected)] = &[
         matches!(error, AtError::ImageMismatch { .. })
     }),
     ("REPLACE INTO good VALUES (1, 2, 'b')", refused!(Refusal::Replace)),
-    ("UPDATE good SET n = k.v FROM null_key k", refused!(Refusal::Join(_))),
+    ("UPDATE good SET n = k.v FROM null_key k RIGHT JOIN good g", refused!(Refusal::Join(_))),
     ("WITH good AS (SELECT 1) DELETE FROM good", refused!(Refusal::NotReproducible(_))),
     ("DELETE FROM good; DELETE FROM good", refused!(Refusal::SeveralStatements)),
     ("CREATE TABLE more (a)", refused!(Refusal::Definition(_))),

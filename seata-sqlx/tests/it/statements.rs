@@ -53,6 +53,28 @@ const CASES: &[Case] = &[
     ("UPDATE ranked SET place = place + 10", &[], &["ranked:1", "ranked:2", "ranked:3"]),
     ("UPDATE stock SET n = 3 WHERE n IS ?1 OR name IS NOT ?2 AND id << 1 = 2", &["1", "x"], &["stock:1"]),
     ("UPDATE stock SET n = 3 WHERE n ISNULL AND name NOT GLOB 'x*'", &[], &["stock:2"]),
+    // Two rows of the other table select the same one.
+    (
+        "UPDATE stock AS s SET n = a.id + ? FROM auto a, pair p WHERE a.id = s.id AND p.b = a.id AND a.v <> ?",
+        &["1", "q"],
+        &["stock:1", "stock:2"],
+    ),
+    (
+        "UPDATE stock SET n = 8 FROM auto WHERE auto.id = stock.id RETURNING stock.id",
+        &[],
+        &["stock:1", "stock:2"],
+    ),
+    (
+        "WITH x(id) AS (SELECT ?) UPDATE stock SET n = 4 WHERE id IN (SELECT id + 0 FROM x)",
+        &["2"],
+        &["stock:2"],
+    ),
+    (
+        "WITH RECURSIVE x(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x WHERE n < 3) DELETE FROM stock WHERE id IN x",
+        &[],
+        &["stock:1", "stock:2", "stock:3"],
+    ),
+    ("DELETE FROM stock WHERE NOT glob('o*', name)", &[], &["stock:2", "stock:3", "stock:4"]),
     ("DELETE FROM stock WHERE id = ?", &["3"], &["stock:3"]),
     ("DELETE FROM stock", &[], &["stock:1", "stock:2", "stock:3", "stock:4"]),
     ("DELETE FROM stock AS s WHERE s.n IS NULL RETURNING *", &[], &["stock:2"]),
