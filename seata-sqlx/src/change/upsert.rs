@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 use super::{Change, ChangeError, Changed, RELEASE, ROLLBACK, SAVEPOINT, log};
 use crate::{
-    dialect::{Dialect, Output},
+    dialect::{ColumnOf, Dialect, Output},
     image::identity,
-    undo::{Row, SqlType},
+    sql::Kind,
+    undo::{Field, Row, SqlType},
 };
 
 /// A form of an upsert that tells of each row whether it was there before.
@@ -45,15 +46,28 @@ impl<DB: Dialect> Change<'_, DB> {
             let known: HashSet<String> = before.iter().map(identity).collect();
             if touched.updated.iter().all(|row| known.contains(&identity(row))) {
                 self.text(RELEASE).await?;
-                let affected = touched.count(&before);
-                let Touched { inserted, updated, .. } = &touched;
-                let outputs = self.with_result(outputs, inserted, updated, affected).await?;
-                return self.merged(outputs, before, touched);
+                let affected = touched.count(&before, &self.set_by_database());
+                let Touched { inserted, mut updated, .. } = touched;
+                let outputs = self.with_result(outputs, &inserted, &updated, affected).await?;
+                if !self.set_by_database().is_empty() {
+                    // MariaDB gives back what it would have set in a row that it then leaves as it is.
+                    updated = self.read_by_keys(&updated).await?;
+                }
+                return self.merged(outputs, before, inserted, updated);
             }
             self.take_back().await?;
             before = self.read_by_keys(&touched.updated).await?;
         }
         Err(self.mismatch("others keep adding the rows that it would change"))
+    }
+
+    /// The columns that the database itself sets in each row that is changed.
+    fn set_by_database(&self) -> Vec<&str> {
+        let Kind::Upsert { columns } = &self.write.kind else { return Vec::new() };
+        let by_itself = |column: &&ColumnOf<DB>| {
+            column.is_updated_by_database && !columns.iter().any(|set| set.eq_ignore_ascii_case(&column.name))
+        };
+        self.reading.table.columns.iter().filter(by_itself).map(|column| column.name.as_str()).collect()
     }
 
     async fn take_back(&mut self) -> Result<(), ChangeError> {
@@ -81,9 +95,9 @@ impl<DB: Dialect> Change<'_, DB> {
         &self,
         outputs: Vec<Output<DB>>,
         mut before: Vec<Row>,
-        touched: Touched,
+        inserted: Vec<Row>,
+        updated: Vec<Row>,
     ) -> Result<Changed<DB>, ChangeError> {
-        let Touched { inserted, updated, .. } = touched;
         let changed: HashSet<String> = updated.iter().map(identity).collect();
         before.retain(|row| changed.contains(&identity(row)));
         let mut locks = self.locks(&updated).map_err(|error| self.doubtful(error))?;
@@ -122,12 +136,17 @@ impl Touched {
     }
 
     /// As MySQL counts: a row that was added once, one that was changed twice, one that stayed as it was once.
-    fn count(&self, before: &[Row]) -> u64 {
+    fn count(&self, before: &[Row], set_by_database: &[&str]) -> u64 {
         let mut latest: HashMap<String, &Row> = before.iter().map(|row| (identity(row), row)).collect();
+        let set = |row: &Row| -> Vec<Field> {
+            let by_user = |field: &&Field| !set_by_database.contains(&field.name.as_str());
+            row.fields.iter().filter(by_user).cloned().collect()
+        };
         let mut count = 0;
         for (row, is_updated) in &self.all {
             let was = latest.insert(identity(row), row);
-            count += if *is_updated && was != Some(row) { 2 } else { 1 };
+            let is_same = was.is_some_and(|was| set(was) == set(row));
+            count += if *is_updated && !is_same { 2 } else { 1 };
         }
         count
     }

@@ -74,7 +74,8 @@ async fn last_insert_id(
     let number = |row: &Row| row.value(&counted.name).and_then(number);
     let numbers: Vec<u64> = hidden.inserted.iter().filter_map(number).collect();
     match numbers.as_slice() {
-        [] => Ok(hidden.updated.last().and_then(number)),
+        [] if hidden.affected > hidden.updated.len() as u64 => Ok(hidden.updated.last().and_then(number)),
+        [] => Ok(None),
         [only] => Ok(Some(*only)),
         [.., last] => {
             let found = rows::<MySql>(connection, Call::new("SELECT LAST_INSERT_ID()", &[])?).await?;

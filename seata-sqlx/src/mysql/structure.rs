@@ -103,7 +103,7 @@ async fn find(
     name: &str,
 ) -> Result<Result<Place, Refusal>, Error> {
     const TABLES: &str = "SELECT t.table_schema, t.table_name, t.table_type, t.engine, e.transactions, \
-         @@lower_case_table_names + 0 FROM information_schema.tables t \
+         CAST(@@lower_case_table_names AS CHAR) FROM information_schema.tables t \
          LEFT JOIN information_schema.engines e ON e.engine = t.engine \
          WHERE t.table_schema = ? AND t.table_name = ?";
     let reference = format!("{}.{}", quote(schema), quote(name));
@@ -114,7 +114,7 @@ async fn find(
         let wanted = Place {
             schema: schema.to_owned(),
             name: name.to_owned(),
-            is_case_sensitive: row.try_get::<i64, _>(5)? == 0,
+            is_case_sensitive: text(&row, 5)? == "0",
         };
         if !wanted.is_named_by(&row, 0, 1)? {
             continue;
