@@ -1,22 +1,24 @@
 //! The account service: who has how much money. HTTP/1, served by hyper alone.
 
-use std::{convert::Infallible, io, net::SocketAddr, path::Path};
+use std::{convert::Infallible, io, net::SocketAddr};
 
 use ::http::{Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown, service::TowerToHyperService};
-use seata::{
-    Seata,
-    at::{AtOpenError, AtSqlitePool},
-    tower::JoinTransactionLayer,
-};
+use seata::{Seata, at::AtOpenError, tower::JoinTransactionLayer};
 use serde::{Deserialize, Serialize};
 use tokio::{net::TcpListener, task::JoinSet};
 use tower::{ServiceBuilder, service_fn};
 
-use crate::{ShopError, database, http::JsonClient, server::Stop};
+use crate::{
+    ShopError,
+    database::{Database, Databases},
+    http::JsonClient,
+    server::Stop,
+    with_sea_orm, with_sqlx,
+};
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS account (owner TEXT PRIMARY KEY NOT NULL, money INTEGER NOT NULL);
@@ -29,7 +31,7 @@ const MAX_REQUEST: usize = 64 * 1024;
 /// What the service has: its database, in AT mode.
 #[derive(Clone, Debug)]
 pub struct Accounts {
-    database: AtSqlitePool,
+    database: Database,
 }
 
 /// What a caller sends.
@@ -44,13 +46,12 @@ impl Accounts {
     ///
     /// # Errors
     /// When it cannot be opened, or cannot take part in global transactions.
-    pub async fn open(directory: &Path, seata: &Seata) -> Result<Self, AtOpenError> {
-        let pool = database::open(directory, "account", SCHEMA).await?;
-        Ok(Self { database: seata.at(pool).await? })
+    pub async fn open(databases: &Databases, seata: &Seata) -> Result<Self, AtOpenError> {
+        Ok(Self { database: databases.open("account", SCHEMA, seata).await? })
     }
 
     /// The database, in AT mode.
-    pub fn database(&self) -> &AtSqlitePool {
+    pub fn database(&self) -> &Database {
         &self.database
     }
 
@@ -97,15 +98,11 @@ impl Accounts {
         let body = Limited::new(body, MAX_REQUEST).collect().await.map_err(|error| malformed(&error))?;
         let Debit { owner, amount } =
             serde_json::from_slice(&body.to_bytes()).map_err(|error| malformed(&error))?;
-        let updated = sqlx::query("UPDATE account SET money = money - ?1 WHERE owner = ?2 AND money >= ?1")
-            .bind(amount)
-            .bind(&owner)
-            .execute(&self.database)
-            .await?;
-        match updated.rows_affected() {
-            0 => Err(ShopError::Refused(format!("{owner} has less than {amount}"))),
-            _ => Ok(()),
-        }
+        let was_there = match &self.database {
+            Database::Sqlx(pool) => with_sqlx::debit(pool, &owner, amount).await?,
+            Database::SeaOrm(database, _) => with_sea_orm::debit(database, &owner, amount).await?,
+        };
+        if was_there { Ok(()) } else { Err(ShopError::Refused(format!("{owner} has less than {amount}"))) }
     }
 }
 

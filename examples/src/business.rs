@@ -1,17 +1,15 @@
 //! The business service: the caller, which begins the global transactions.
 
-use std::{future::Future, path::Path};
+use std::future::Future;
 
-use seata::{
-    RootContext, Seata,
-    at::{AtOpenError, AtSqlitePool},
-    global_transactional,
-};
+use seata::{RootContext, Seata, at::AtOpenError, global_transactional};
 
 use crate::{
-    ShopError, database,
+    ShopError,
+    database::{Database, Databases},
     order::{OrderClient, proto::NewOrder},
     storage::StorageClient,
+    with_sea_orm, with_sqlx,
 };
 
 const SCHEMA: &str = "
@@ -35,7 +33,7 @@ pub struct Purchase {
 #[derive(Clone, Debug)]
 pub struct Business {
     seata: Seata,
-    database: AtSqlitePool,
+    database: Database,
     storage: StorageClient,
     orders: OrderClient,
 }
@@ -46,13 +44,13 @@ impl Business {
     /// # Errors
     /// When it cannot be opened, or cannot take part in global transactions.
     pub async fn open(
-        directory: &Path,
+        databases: &Databases,
         seata: &Seata,
         storage: StorageClient,
         orders: OrderClient,
     ) -> Result<Self, AtOpenError> {
-        let pool = database::open(directory, "business", SCHEMA).await?;
-        Ok(Self { seata: seata.clone(), database: seata.at(pool).await?, storage, orders })
+        let database = databases.open("business", SCHEMA, seata).await?;
+        Ok(Self { seata: seata.clone(), database, storage, orders })
     }
 
     /// What begins this service's transactions.
@@ -96,12 +94,13 @@ impl Business {
         self.purchase(purchase).await // joins
     }
 
-    async fn note(&self, purchase: &Purchase) -> Result<(), sqlx::Error> {
+    async fn note(&self, purchase: &Purchase) -> Result<(), ShopError> {
         let Purchase { buyer, product, pieces, .. } = purchase;
-        sqlx::query("INSERT INTO audit (text) VALUES (?)")
-            .bind(format!("{buyer} wants {pieces} of {product}"))
-            .execute(&self.database)
-            .await?;
+        let text = format!("{buyer} wants {pieces} of {product}");
+        match &self.database {
+            Database::Sqlx(pool) => with_sqlx::note(pool, &text).await?,
+            Database::SeaOrm(database, _) => with_sea_orm::note(database, &text).await?,
+        }
         Ok(())
     }
 }

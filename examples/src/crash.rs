@@ -39,7 +39,7 @@ pub async fn crash(mut stage: Stage) -> Result<Infallible, ServeError> {
     }
 
     let mut busy = Vec::new();
-    purchase(&business, &stage.directory, &mut busy).await?;
+    purchase(&business, stage.databases.directory(), &mut busy).await?;
     match &mut stage.witness {
         Witness::Coordinator(lives) => {
             println!("{}", lives.until(|step| matches!(step, EventKind::Decided { .. })).await?);

@@ -21,6 +21,9 @@ pub enum ShopError {
     /// A database, or AT mode around it.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+    /// The same, as SeaORM says it.
+    #[error(transparent)]
+    SeaOrm(#[from] sea_orm::DbErr),
     /// The global transaction could not be begun, or did not commit.
     #[error(transparent)]
     Transaction(#[from] seata::Error),
@@ -37,7 +40,7 @@ impl ShopError {
         match self {
             Self::Refused(_) => StatusCode::CONFLICT,
             Self::Service { .. } => StatusCode::BAD_GATEWAY,
-            Self::Database(_) | Self::Transaction(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Database(_) | Self::SeaOrm(_) | Self::Transaction(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -71,7 +74,9 @@ impl From<ShopError> for Status {
         match error {
             ShopError::Refused(reason) => Self::failed_precondition(reason),
             ShopError::Service { .. } => Self::unavailable(error.to_string()),
-            ShopError::Database(_) | ShopError::Transaction(_) => Self::internal(error.to_string()),
+            ShopError::Database(_) | ShopError::SeaOrm(_) | ShopError::Transaction(_) => {
+                Self::internal(error.to_string())
+            }
         }
     }
 }

@@ -13,7 +13,8 @@
 //! ```
 //!
 //! Each service is a file. `cargo run -p seata-examples --bin shop` plays purchases that commit, fail,
-//! are given up half-way and are killed; with `--server` a Java Seata server is their coordinator.
+//! are given up half-way and are killed; with `--server` a Java Seata server is their coordinator, with `--orm sea-orm`
+//! the services speak to their databases by entities.
 
 #![forbid(unsafe_code)]
 
@@ -30,7 +31,10 @@ pub mod scenes;
 pub mod server;
 pub mod shop;
 pub mod storage;
+pub mod with_sea_orm;
+pub mod with_sqlx;
 pub mod witness;
 
+pub use database::{Databases, Orm};
 pub use error::ShopError;
 pub use shop::{Place, Shop};

@@ -1,10 +1,10 @@
 //! The order service: who ordered what. gRPC, served by tonic; it has the account service debited.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use seata::{
     Seata,
-    at::{AtOpenError, AtSqlitePool},
+    at::AtOpenError,
     tonic::{JoinTransactionLayer, PropagateTransaction, PropagateTransactionLayer},
 };
 use tokio::net::TcpListener;
@@ -14,7 +14,13 @@ use tonic::{
 };
 use tower::ServiceBuilder;
 
-use crate::{ShopError, account::AccountClient, database, server::Stop};
+use crate::{
+    ShopError,
+    account::AccountClient,
+    database::{Database, Databases},
+    server::Stop,
+    with_sea_orm, with_sqlx,
+};
 use proto::{CreatedOrder, NewOrder, orders_client::OrdersClient, orders_server};
 
 /// Generated from `proto/order.proto`.
@@ -39,7 +45,7 @@ const CALL_LIMIT: Duration = Duration::from_secs(10);
 /// What the service has: its database, in AT mode, and a way to the accounts.
 #[derive(Clone, Debug)]
 pub struct Orders {
-    database: AtSqlitePool,
+    database: Database,
     accounts: AccountClient,
 }
 
@@ -48,13 +54,16 @@ impl Orders {
     ///
     /// # Errors
     /// When it cannot be opened, or cannot take part in global transactions.
-    pub async fn open(directory: &Path, seata: &Seata, accounts: AccountClient) -> Result<Self, AtOpenError> {
-        let pool = database::open(directory, "order", SCHEMA).await?;
-        Ok(Self { database: seata.at(pool).await?, accounts })
+    pub async fn open(
+        databases: &Databases,
+        seata: &Seata,
+        accounts: AccountClient,
+    ) -> Result<Self, AtOpenError> {
+        Ok(Self { database: databases.open("order", SCHEMA, seata).await?, accounts })
     }
 
     /// The database, in AT mode.
-    pub fn database(&self) -> &AtSqlitePool {
+    pub fn database(&self) -> &Database {
         &self.database
     }
 
@@ -75,16 +84,11 @@ impl Orders {
             .await
     }
 
-    async fn insert(&self, order: &NewOrder) -> Result<i64, sqlx::Error> {
-        sqlx::query_scalar(
-            "INSERT INTO orders (buyer, product, pieces, amount) VALUES (?, ?, ?, ?) RETURNING id",
-        )
-        .bind(&order.buyer)
-        .bind(&order.product)
-        .bind(order.pieces)
-        .bind(order.amount)
-        .fetch_one(&self.database)
-        .await
+    async fn insert(&self, order: &NewOrder) -> Result<i64, ShopError> {
+        Ok(match &self.database {
+            Database::Sqlx(pool) => with_sqlx::insert_order(pool, order).await?,
+            Database::SeaOrm(database, _) => with_sea_orm::insert_order(database, order).await?,
+        })
     }
 }
 
@@ -92,7 +96,7 @@ impl Orders {
 impl orders_server::Orders for Orders {
     async fn create(&self, request: Request<NewOrder>) -> Result<Response<CreatedOrder>, Status> {
         let order = request.into_inner();
-        let id = self.insert(&order).await.map_err(ShopError::from)?;
+        let id = self.insert(&order).await?;
         self.accounts.debit(&order.buyer, order.amount).await?;
         Ok(Response::new(CreatedOrder { id }))
     }

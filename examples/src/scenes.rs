@@ -1,6 +1,6 @@
 //! The scenes that the shop plays: what happens, what must come of it, and how it is shown.
 
-use std::{future::pending, path::PathBuf};
+use std::future::pending;
 
 use seata::Coordinator;
 use tokio::sync::oneshot;
@@ -9,6 +9,7 @@ use crate::{
     Place, Shop, ShopError,
     books::{Books, Comparison},
     business::Purchase,
+    database::Databases,
     life::{Left, Lives},
     server::ServeError,
     witness::Witness,
@@ -21,8 +22,8 @@ pub struct Stage {
     pub shop: Shop,
     /// Who tells how its transactions end.
     pub witness: Witness,
-    /// Where its databases are.
-    pub directory: PathBuf,
+    /// Its databases.
+    pub databases: Databases,
 }
 
 /// Something that came out other than it must.
@@ -39,38 +40,39 @@ const CHAIRS: Purchase = Purchase { buyer: "alice", product: "chair", pieces: 2,
 const TOO_MANY_CHAIRS: Purchase = Purchase { pieces: 50, ..CHAIRS };
 
 impl Stage {
-    /// Opens the shop in this directory, with a coordinator there too. What an earlier run left is finished
+    /// Opens the shop on these databases, with a coordinator in their directory. What an earlier run left is finished
     /// first, and shown.
     ///
     /// # Errors
     /// What kept the shop from opening, or from finishing.
-    pub async fn open(directory: PathBuf) -> Result<Self, ServeError> {
-        let coordinator = Coordinator::open(directory.join("coordinator")).await?;
+    pub async fn open(databases: Databases) -> Result<Self, ServeError> {
+        let coordinator = Coordinator::open(databases.directory().join("coordinator")).await?;
         // No database is there yet, so phase two cannot have begun.
         let left = coordinator.transactions().await?;
         let lives = Lives::new(coordinator.events()).with_left(&left);
         let witness = Witness::Coordinator(lives);
         if left.is_empty() {
-            let shop = Shop::start(Place::Embedded(coordinator), &directory).await?;
-            return Ok(Self { shop, witness, directory });
+            let shop = Shop::start(Place::Embedded(coordinator), &databases).await?;
+            return Ok(Self { shop, witness, databases });
         }
         println!("{KILLED}");
         left.iter().for_each(|view| println!("{}", Left(view)));
-        let before = Books::read(&directory).await?;
-        let shop = Shop::start(Place::Embedded(coordinator), &directory).await?;
-        Self { shop, witness, directory }.finish(left.len(), before).await
+        let before = Books::read(databases.directory()).await?;
+        let shop = Shop::start(Place::Embedded(coordinator), &databases).await?;
+        Self { shop, witness, databases }.finish(left.len(), before).await
     }
 
-    /// Opens the shop in this directory, with the coordinator on a server. What an earlier run left is
+    /// Opens the shop on these databases, with the coordinator on a server. What an earlier run left is
     /// finished first.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
-    pub async fn open_on(server: String, directory: PathBuf) -> Result<Self, ServeError> {
+    pub async fn open_on(server: String, databases: Databases) -> Result<Self, ServeError> {
         // A directory whose databases are not made yet has no books.
-        let before = Books::read(&directory).await.ok();
-        let shop = Shop::start(Place::Server(server), &directory).await?;
-        let stage = Self { shop, witness: Witness::Databases(directory.clone()), directory };
+        let before = Books::read(databases.directory()).await.ok();
+        let shop = Shop::start(Place::Server(server), &databases).await?;
+        let witness = Witness::Databases(databases.directory().to_owned());
+        let stage = Self { shop, witness, databases };
         match before {
             Some(before) if before.undo_rows > 0 => {
                 println!("{KILLED}");
@@ -92,7 +94,7 @@ impl Stage {
         }
         ended.sort(); // which of them ends first says nothing
         println!("{}", ended.join("\n"));
-        let after = Books::read(&self.directory).await?;
+        let after = Books::read(self.databases.directory()).await?;
         println!("{}", Comparison { before, after });
         self.check("recovery", after, after).await?;
         Ok(self)
@@ -161,12 +163,12 @@ impl Stage {
 
     async fn begin(&self, scene: &str) -> Result<Books, sqlx::Error> {
         println!("== {scene}");
-        Books::read(&self.directory).await
+        Books::read(self.databases.directory()).await
     }
 
     async fn end(&mut self, scene: &'static str, before: Books, expected: Books) -> Result<(), ServeError> {
         println!("{}", self.witness.ended().await?);
-        let after = Books::read(&self.directory).await?;
+        let after = Books::read(self.databases.directory()).await?;
         println!("{}", Comparison { before, after });
         self.check(scene, after, expected).await
     }
@@ -193,7 +195,7 @@ impl Stage {
     async fn read_committed(&self) -> Result<(), sqlx::Error> {
         let all = ["SELECT * FROM stock", "SELECT * FROM orders", "SELECT * FROM account"];
         for (database, query) in self.shop.databases().iter().zip(all) {
-            sqlx::query(query).fetch_all(database.global_committed()).await?;
+            sqlx::query(query).fetch_all(database.pool().global_committed()).await?;
         }
         Ok(())
     }

@@ -1,12 +1,13 @@
 //! The four services in one process, with a coordinator there or on a server of its own.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
-use seata::{Coordinator, Seata, SeataBuilder, at::AtSqlitePool};
+use seata::{Coordinator, Seata, SeataBuilder};
 
 use crate::{
     account::{AccountClient, Accounts},
     business::Business,
+    database::{Database, Databases},
     order::{OrderClient, Orders},
     server::{ServeError, Server},
     storage::{Storage, StorageClient},
@@ -41,41 +42,41 @@ pub struct Shop {
     /// The service that buyers talk to.
     pub business: Business,
     place: Place,
-    databases: [AtSqlitePool; 3],
+    databases: [Database; 3],
     applications: [Seata; 4],
     servers: [Server; 3],
 }
 
 impl Shop {
-    /// Starts the services on free loopback ports, with their databases in `directory`. Whatever an
+    /// Starts the services on free loopback ports, with these databases. Whatever an
     /// earlier run left unfinished in them is finished from here on.
     ///
     /// # Errors
     /// What kept a service from starting.
-    pub async fn start(place: Place, directory: &Path) -> Result<Self, ServeError> {
+    pub async fn start(place: Place, databases: &Databases) -> Result<Self, ServeError> {
         // In real life each of these is a program of its own, with one `Seata` value.
         let account = place.builder("account").start().await?;
-        let accounts = Accounts::open(directory, &account).await?;
+        let accounts = Accounts::open(databases, &account).await?;
         let account_database = accounts.database().clone();
         let account_server =
             Server::start(|listener, stop| accounts.serve(account.clone(), listener, stop)).await?;
 
         let order = place.builder("order").start().await?;
         let to_accounts = AccountClient::new(account_server.address());
-        let orders = Orders::open(directory, &order, to_accounts).await?;
+        let orders = Orders::open(databases, &order, to_accounts).await?;
         let order_database = orders.database().clone();
         let order_server =
             Server::start(|listener, stop| orders.serve(order.clone(), listener, stop)).await?;
 
         let storage = place.builder("storage").start().await?;
-        let stock = Storage::open(directory, &storage).await?;
+        let stock = Storage::open(databases, &storage).await?;
         let storage_database = stock.database().clone();
         let storage_server = Server::start(|listener, stop| stock.serve(&storage, listener, stop)).await?;
 
         let business = place.builder("business").start().await?;
         Ok(Self {
             business: Business::open(
-                directory,
+                databases,
                 &business,
                 StorageClient::new(storage_server.address()),
                 OrderClient::new(order_server.address())?,
@@ -97,7 +98,7 @@ impl Shop {
     }
 
     /// The databases of storage, order and account, in AT mode.
-    pub fn databases(&self) -> &[AtSqlitePool; 3] {
+    pub fn databases(&self) -> &[Database; 3] {
         &self.databases
     }
 

@@ -1,17 +1,19 @@
 //! The storage service: what is in stock. HTTP/1, served by axum.
 
-use std::{future::Future, io, net::SocketAddr, path::Path};
+use std::{future::Future, io, net::SocketAddr};
 
 use axum::{Json, Router, extract::State, routing::post};
-use seata::{
-    Seata,
-    at::{AtOpenError, AtSqlitePool},
-    tower::JoinTransactionLayer,
-};
+use seata::{Seata, at::AtOpenError, tower::JoinTransactionLayer};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
-use crate::{ShopError, database, http::JsonClient, server::Stop};
+use crate::{
+    ShopError,
+    database::{Database, Databases},
+    http::JsonClient,
+    server::Stop,
+    with_sea_orm, with_sqlx,
+};
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS stock (product TEXT PRIMARY KEY NOT NULL, pieces INTEGER NOT NULL);
@@ -21,7 +23,7 @@ const SCHEMA: &str = "
 /// What the service has: its database, in AT mode.
 #[derive(Clone, Debug)]
 pub struct Storage {
-    database: AtSqlitePool,
+    database: Database,
 }
 
 /// What a caller sends.
@@ -36,13 +38,12 @@ impl Storage {
     ///
     /// # Errors
     /// When it cannot be opened, or cannot take part in global transactions.
-    pub async fn open(directory: &Path, seata: &Seata) -> Result<Self, AtOpenError> {
-        let pool = database::open(directory, "storage", SCHEMA).await?;
-        Ok(Self { database: seata.at(pool).await? })
+    pub async fn open(databases: &Databases, seata: &Seata) -> Result<Self, AtOpenError> {
+        Ok(Self { database: databases.open("storage", SCHEMA, seata).await? })
     }
 
     /// The database, in AT mode.
-    pub fn database(&self) -> &AtSqlitePool {
+    pub fn database(&self) -> &Database {
         &self.database
     }
 
@@ -61,17 +62,16 @@ impl Storage {
     }
 }
 
-/// One ordinary statement. In a global transaction it is a branch: imaged, logged and locked.
 async fn deduct(State(storage): State<Storage>, Json(request): Json<Deduct>) -> Result<(), ShopError> {
     let Deduct { product, pieces } = request;
-    let updated = sqlx::query("UPDATE stock SET pieces = pieces - ?1 WHERE product = ?2 AND pieces >= ?1")
-        .bind(pieces)
-        .bind(&product)
-        .execute(&storage.database)
-        .await?;
-    match updated.rows_affected() {
-        0 => Err(ShopError::Refused(format!("fewer than {pieces} of {product} in stock"))),
-        _ => Ok(()),
+    let were_there = match &storage.database {
+        Database::Sqlx(pool) => with_sqlx::deduct(pool, &product, pieces).await?,
+        Database::SeaOrm(database, _) => with_sea_orm::deduct(database, &product, pieces).await?,
+    };
+    if were_there {
+        Ok(())
+    } else {
+        Err(ShopError::Refused(format!("fewer than {pieces} of {product} in stock")))
     }
 }
 

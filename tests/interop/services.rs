@@ -1,9 +1,10 @@
 //! The services of the example shop, each where Java can call it.
 
-use std::{net::SocketAddr, path::Path};
+use std::net::SocketAddr;
 
 use seata::Seata;
 use seata_examples::{
+    Databases,
     account::{AccountClient, Accounts},
     books::Books,
     business::Business,
@@ -28,7 +29,7 @@ pub(crate) struct Services {
 impl Services {
     pub(crate) async fn start(server: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let at: &Path = directory.path();
+        let at = &Databases::in_directory(directory.path());
         let application = async |name: &str| Seata::builder(name).server(server).start().await.unwrap();
 
         let account = application("account").await;

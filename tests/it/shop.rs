@@ -6,7 +6,7 @@ use seata::{
     Coordinator, Xid,
     coordinator::{Decision, Event, EventKind},
 };
-use seata_examples::{Place, Shop, ShopError, business::Purchase, database};
+use seata_examples::{Databases, Place, Shop, ShopError, business::Purchase, database};
 use seata_tests::{
     amount,
     polls::{Drop, poll_at_most},
@@ -44,7 +44,9 @@ impl World {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let coordinator = Coordinator::open(directory.path().join("seata-data")).await.unwrap();
-        let shop = Shop::start(Place::Embedded(coordinator), directory.path()).await.unwrap();
+        let shop = Shop::start(Place::Embedded(coordinator), &Databases::in_directory(directory.path()))
+            .await
+            .unwrap();
         let events = shop.coordinator().unwrap().events();
         let open = async |service| open_raw(directory.path(), service).await;
         let databases =

@@ -5,11 +5,12 @@ use std::{
     process::ExitCode,
 };
 
-use seata_examples::{Place, crash::crash, scenes::Stage, server::ServeError};
+use seata_examples::{Databases, Orm, Place, crash::crash, scenes::Stage, server::ServeError};
 
 const USAGE: &str = "\
-usage: shop [--server HOST:PORT] [--data DIR] [--crash]
+usage: shop [--orm sqlx|sea-orm] [--server HOST:PORT] [--data DIR] [--crash]
 
+  --orm sqlx|sea-orm  what the services write their statements with: SQL (the default), or entities
   --server HOST:PORT  use the coordinator on this server, such as a Java Seata server; else one in this process
   --data DIR          keep the databases in DIR; else they are removed at the end
   --crash             end the process between phase one and phase two; the next start finishes the work";
@@ -24,6 +25,7 @@ const SERVER_CRASH_SITE: &str = "target/shop-data-server";
 const UNUSABLE: u8 = 2;
 
 struct Arguments {
+    orm: Orm,
     server: Option<String>,
     data: Option<PathBuf>,
     crash: bool,
@@ -64,24 +66,25 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), ServeError> {
-    let Arguments { server, data, crash, .. } = arguments;
+    let Arguments { orm, server, data, crash, .. } = arguments;
     let site = Path::new(if server.is_some() { SERVER_CRASH_SITE } else { CRASH_SITE });
     match data {
-        Some(data) => play(server, &data, crash).await,
-        None if crash => play(server, site, true).await,
+        Some(data) => play(server, &data, orm, crash).await,
+        None if crash => play(server, site, orm, true).await,
         None if site.exists() => {
-            play(server, site, false).await?;
+            play(server, site, orm, false).await?;
             Ok(fs_err::remove_dir_all(site)?)
         }
-        None => play(server, tempfile::tempdir()?.path(), false).await,
+        None => play(server, tempfile::tempdir()?.path(), orm, false).await,
     }
 }
 
-async fn play(server: Option<String>, data: &Path, crashes: bool) -> Result<(), ServeError> {
+async fn play(server: Option<String>, data: &Path, orm: Orm, crashes: bool) -> Result<(), ServeError> {
     fs_err::create_dir_all(data)?;
+    let databases = Databases::in_directory(data).with_orm(orm);
     let mut stage = match server {
-        Some(server) => Stage::open_on(server, data.to_owned()).await?,
-        None => Stage::open(data.to_owned()).await?,
+        Some(server) => Stage::open_on(server, databases).await?,
+        None => Stage::open(databases).await?,
     };
     if crashes {
         match crash(stage).await? {}
@@ -95,10 +98,12 @@ async fn play(server: Option<String>, data: &Path, crashes: bool) -> Result<(), 
 fn arguments() -> Result<Arguments, lexopt::Error> {
     use lexopt::prelude::*;
 
-    let mut arguments = Arguments { server: None, data: None, crash: false, help: false };
+    let mut arguments =
+        Arguments { orm: Orm::default(), server: None, data: None, crash: false, help: false };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
+            Long("orm") => arguments.orm = parser.value()?.parse_with(orm)?,
             Long("server") => arguments.server = Some(parser.value()?.string()?),
             Long("data") => arguments.data = Some(parser.value()?.into()),
             Long("crash") => arguments.crash = true,
@@ -107,4 +112,12 @@ fn arguments() -> Result<Arguments, lexopt::Error> {
         }
     }
     Ok(arguments)
+}
+
+fn orm(name: &str) -> Result<Orm, &'static str> {
+    match name {
+        "sqlx" => Ok(Orm::Sqlx),
+        "sea-orm" => Ok(Orm::SeaOrm),
+        _ => Err("it is sqlx or sea-orm"),
+    }
 }

@@ -28,14 +28,16 @@ fn every_scene_ends_as_it_must_and_reads_the_same_each_time() {
     assert_eq!(text.matches("end       Committed").count(), 1, "{text}");
     assert_eq!(text.matches("end       Rollbacked").count(), 3, "{text}");
 
-    let second = shop(&directory.path().join("second"), &[]);
+    let second = shop(&directory.path().join("second"), &["--orm", "sqlx"]);
     assert_eq!(printed(&second), text);
+    let entities = shop(&directory.path().join("entities"), &["--orm", "sea-orm"]);
+    assert_eq!(printed(&entities), text, "with SeaORM");
 }
 
 #[test]
 fn what_a_killed_shop_left_is_finished_by_the_next_start() {
     let directory = tempfile::tempdir().expect("a scratch directory");
-    let killed = shop(directory.path(), &["--crash"]);
+    let killed = shop(directory.path(), &["--crash", "--orm", "sea-orm"]);
     let text = printed(&killed);
     assert_eq!(killed.status.code(), None, "it dies by a signal:\n{text}");
     assert!(text.contains("decision  AsyncCommitting"), "{text}");
@@ -75,6 +77,9 @@ fn a_directory_that_cannot_be_used_and_an_unknown_option_are_refused() {
     std::fs::write(&file, "not a directory").expect("written");
     assert_eq!(shop(&file, &[]).status.code(), Some(1));
     assert_eq!(shop(directory.path(), &["--slow"]).status.code(), Some(USAGE_ERROR));
+    let unknown = shop(directory.path(), &["--orm", "hand"]);
+    assert_eq!(unknown.status.code(), Some(USAGE_ERROR));
+    assert!(printed(&unknown).contains("it is sqlx or sea-orm"), "{}", printed(&unknown));
 }
 
 #[test]

@@ -8,7 +8,7 @@
 use std::{error::Error, io, path::Path, process::ExitCode};
 
 use seata::Seata;
-use seata_examples::{server::Server, storage::Storage};
+use seata_examples::{Databases, server::Server, storage::Storage};
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
@@ -28,7 +28,7 @@ async fn main() -> ExitCode {
 
 async fn serve(server: &str, directory: &Path) -> Result<(), Box<dyn Error + Send + Sync>> {
     let seata = Seata::builder("storage").server(server).start().await?;
-    let storage = Storage::open(directory, &seata).await?;
+    let storage = Storage::open(&Databases::in_directory(directory), &seata).await?;
     let serving = Server::start(|listener, stop| storage.serve(&seata, listener, stop)).await?;
     println!("open {}", serving.address());
     tokio::task::spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink())).await??;
