@@ -12,5 +12,6 @@ mod phase_two;
 mod refusals;
 mod rollback_order;
 mod statements;
+mod undo_documents;
 mod usage;
 mod world;

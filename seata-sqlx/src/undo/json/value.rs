@@ -5,7 +5,7 @@ use std::fmt;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
+    de::{DeserializeOwned, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -14,10 +14,17 @@ use crate::undo::{Instant, PgObject, SerialArray, Value};
 
 /// Never fails: what has no variant of its own is kept as it stands.
 pub(super) fn read_value(json: &str) -> Value {
-    read_known_value(json).unwrap_or_else(|| Value::Other(json.to_owned()))
+    read_known_value(json, Place::Field).unwrap_or_else(|| Value::Other(json.to_owned()))
 }
 
-fn read_known_value(json: &str) -> Option<Value> {
+/// Where a value stands. Java writes no array into an array: how deep they could go would be up to who wrote the document.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Field,
+    Array,
+}
+
+fn read_known_value(json: &str, place: Place) -> Option<Value> {
     match json.as_bytes().first()? {
         b'n' => Some(Value::Null),
         b't' => Some(Value::Boolean(true)),
@@ -27,7 +34,7 @@ fn read_known_value(json: &str) -> Option<Value> {
             let (class, content): (String, Box<RawValue>) = serde_json::from_str(json).ok()?;
             read_boxed(&class, content.get())
         }
-        b'{' => read_object(json),
+        b'{' => read_object(json, place),
         _ if json.contains(['.', 'e', 'E']) => read_floating(json).map(Value::Double),
         _ => json.parse().ok().map(Value::Integer),
     }
@@ -93,28 +100,28 @@ fn read_instant(content: &str) -> Option<Instant> {
     (nanos < 1_000_000_000).then_some(Instant { millis, nanos: Some(nanos) })
 }
 
-fn read_object(json: &str) -> Option<Value> {
-    let Properties(mut properties) = serde_json::from_str(json).ok()?;
-    let mut take = |name: &str| {
-        let place = properties.iter().position(|(property, _)| property == name)?;
-        Some(properties.remove(place).1)
-    };
-    let class: String = serde_json::from_str(take("@class")?.get()).ok()?;
-    if class == SERIAL_ARRAY {
-        let base_type = serde_json::from_str(take("baseType")?.get()).ok()?;
-        let base_type_name: String = serde_json::from_str(take("baseTypeName")?.get()).ok()?;
-        let elements: Vec<Box<RawValue>> = serde_json::from_str(take("elements")?.get()).ok()?;
-        let elements = elements.iter().map(|raw| read_element(raw.get(), base_type, &base_type_name));
-        let elements = elements.collect();
-        return Some(Value::Array(SerialArray { base_type, base_type_name, elements }));
+fn read_object(json: &str, place: Place) -> Option<Value> {
+    let mut object: Object = serde_json::from_str(json).ok()?;
+    let class: String = object.take("@class")?;
+    match class.as_str() {
+        SERIAL_ARRAY if place == Place::Field => read_array(object).map(Value::Array),
+        _ if class.starts_with("org.postgresql.") => read_pg_object(class, object).map(Value::PgObject),
+        _ => None,
     }
-    if !class.starts_with("org.postgresql.") {
-        return None;
-    }
-    let type_name = serde_json::from_str(take("type")?.get()).ok()?;
-    let text = serde_json::from_str(take("value")?.get()).ok()?;
-    let properties = properties.into_iter().map(|(name, raw)| (name, raw.get().to_owned())).collect();
-    Some(Value::PgObject(PgObject { class, type_name, text, properties }))
+}
+
+fn read_pg_object(class: String, mut object: Object) -> Option<PgObject> {
+    let (type_name, text) = (object.take("type")?, object.take("value")?);
+    let properties = object.0.into_iter().map(|(name, raw)| (name, raw.get().to_owned())).collect();
+    Some(PgObject { class, type_name, text, properties })
+}
+
+fn read_array(mut object: Object) -> Option<SerialArray> {
+    let base_type = object.take("baseType")?;
+    let base_type_name: String = object.take("baseTypeName")?;
+    let elements: Vec<Box<RawValue>> = object.take("elements")?;
+    let elements = elements.iter().map(|raw| read_element(raw.get(), base_type, &base_type_name));
+    Some(SerialArray { base_type, elements: elements.collect(), base_type_name })
 }
 
 /// Java does not box all elements; what they are is known from the array.
@@ -129,13 +136,22 @@ fn read_element(json: &str, base_type: i32, base_type_name: &str) -> Value {
         (_, "uuid") => text().map(Value::Uuid),
         _ => None,
     };
-    bare.unwrap_or_else(|| read_value(json))
+    let known = bare.or_else(|| read_known_value(json, Place::Array));
+    known.unwrap_or_else(|| Value::Other(json.to_owned()))
 }
 
 /// An object's properties in their order.
-struct Properties(Vec<(String, Box<RawValue>)>);
+struct Object(Vec<(String, Box<RawValue>)>);
 
-impl<'de> Deserialize<'de> for Properties {
+impl Object {
+    /// Takes a property out.
+    fn take<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
+        let place = self.0.iter().position(|(property, _)| property == name)?;
+        serde_json::from_str(self.0.remove(place).1.get()).ok()
+    }
+}
+
+impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(InOrder)
     }
@@ -144,17 +160,17 @@ impl<'de> Deserialize<'de> for Properties {
 struct InOrder;
 
 impl<'de> Visitor<'de> for InOrder {
-    type Value = Properties;
+    type Value = Object;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Properties, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
         let mut properties = Vec::new();
         while let Some(property) = map.next_entry()? {
             properties.push(property);
         }
-        Ok(Properties(properties))
+        Ok(Object(properties))
     }
 }
