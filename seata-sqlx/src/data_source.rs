@@ -275,6 +275,13 @@ impl<DB: Dialect> AtPoolBuilder<DB> {
         self
     }
 
+    /// How many bytes an undo log may have, before it is compressed. A longer one is neither written, so that its local
+    /// transaction is rolled back, nor read. Default: 1 GiB.
+    pub fn max_undo_log(mut self, bytes: usize) -> Self {
+        self.options.writing.max_log = bytes;
+        self
+    }
+
     /// Opens the data source, as [`AtPool::new`] does.
     ///
     /// # Errors

@@ -65,6 +65,11 @@
 //! `undo_log` is created when it is missing, with the columns that Java Seata has, and holds the
 //! documents that Java's jackson serializer writes ([`undo`]). In SQLite they carry a storage class as a JDBC type:
 //! INTEGER −5, REAL 8, TEXT 12 (bytes, if they are no UTF-8), BLOB −4, NULL 0.
+//!
+//! Logs of more than [64 KiB](AtPoolBuilder::compress_undo_logs_above) are compressed as zip, and go into several rows
+//! where the database takes [less at once](AtPoolBuilder::max_packet). Logs by Java are read in all these forms, with the
+//! feature `compressors` by every compressor of Java's; those by its serializers fastjson, kryo and protostuff, and by
+//! seata-go, are not, and the answer names them.
 #![forbid(unsafe_code)]
 
 mod branch;

@@ -49,7 +49,7 @@
 //! | `embedded` (default) | `Coordinator`: a coordinator in the process |
 //! | `remote` (default) | `.server("127.0.0.1:8091")`: a coordinator on a server of its own, in the module `remote` |
 //! | `config` | `.config(Config::read(path)?)`: its settings from TOML and the environment |
-//! | `compressors`, `protobuf` | further forms of its messages |
+//! | `compressors`, `protobuf` | further forms of its messages; with `compressors` also of undo logs that Java wrote |
 //! | `mysql`, `postgres`, `sqlite` | `seata.at(pool)`: AT mode for sqlx on these databases, in the module `at` |
 //! | `sea-orm` | `AtDatabase::from(seata.at(pool).await?)`: the same for SeaORM, in the module `sea_orm` |
 //! | `tower` | the HTTP layers, in the module `tower` |

@@ -95,7 +95,7 @@ impl<DB: Dialect> Rollback<'_, DB> {
     async fn undo(&mut self, branch: BranchId) -> Result<(), UndoError> {
         let (context, content) = self.row(branch).await?;
         let continuations = self.continuations(&context).await?;
-        let log = undo::read(&context, content, continuations, undo::READ_LIMIT)?;
+        let log = undo::read(&context, content, continuations, self.options.writing.max_log)?;
         for statement in log.sql_undo_logs.iter().rev() {
             undo::<DB>(self.connection, self.options, self.structures, self.task, statement).await?;
         }

@@ -16,6 +16,6 @@ pub use context::Context;
 pub use json::{DecodeError, decode, encode};
 pub use objects::{PgObject, SerialArray};
 pub use record::{BranchUndoLog, Field, Row, SqlType, SqlUndoLog, TableRecords};
-pub use rows::{READ_LIMIT, ReadError, UndoRow, WriteError, Writing, read, write};
+pub use rows::{MAX_LOG, ReadError, UndoRow, WriteError, Writing, read, write};
 pub use value::{Instant, Value};
 pub use zone::{Civil, CivilDate, Zone, ZoneError};

@@ -8,8 +8,8 @@ use seata_protocol::{
 
 use super::{BranchUndoLog, Context, DecodeError, decode, encode};
 
-/// Reads no undo log that is longer than this many bytes, or becomes so when it is decompressed, unless told otherwise.
-pub const READ_LIMIT: usize = 1 << 30;
+/// The bytes of the longest undo log, unless something else is said: 1 GiB.
+pub const MAX_LOG: usize = 1 << 30;
 
 /// How undo logs are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,11 +19,13 @@ pub struct Writing {
     /// How many bytes the database takes in one statement, where it has such a limit: MySQL's `max_allowed_packet`. A log of
     /// more than 0.8 times as many bytes is cut into several rows.
     pub max_packet: Option<u64>,
+    /// Logs of more bytes than this are not written, as they would not be read. [`MAX_LOG`].
+    pub max_log: usize,
 }
 
 impl Default for Writing {
     fn default() -> Self {
-        Self { compress_above: Some(64 << 10), max_packet: None }
+        Self { compress_above: Some(64 << 10), max_packet: None, max_log: MAX_LOG }
     }
 }
 
@@ -50,13 +52,21 @@ impl UndoRow {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteError {
+    /// It has more bytes than an undo log may.
+    #[error("the undo log has {size} bytes, more than {limit}: change fewer rows in one local transaction")]
+    TooLong {
+        /// The bytes of the log.
+        size: usize,
+        /// How many it may have.
+        limit: usize,
+    },
     /// It takes more rows than Java's readers can be told of.
     #[error(
         "the undo log has {size} bytes and would take {rows} rows of {piece} bytes, of which the undo table's \
          VARCHAR(128) of a context can name {most}: change fewer rows in one local transaction, or raise \
          max_allowed_packet"
     )]
-    TooLong {
+    TooManyRows {
         /// The bytes of the log, compressed if it is to be.
         size: usize,
         /// How many rows they would take.
@@ -148,11 +158,14 @@ impl From<CompressError> for ReadError {
 /// assert_eq!(rows[0].context, "serializer=jackson&compressorType=NONE");
 ///
 /// let context = Context::parse(&rows[0].context)?;
-/// assert_eq!(undo::read(&context, rows[0].content.clone(), Vec::new(), undo::READ_LIMIT)?, log);
+/// assert_eq!(undo::read(&context, rows[0].content.clone(), Vec::new(), undo::MAX_LOG)?, log);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn write(log: &BranchUndoLog, writing: &Writing) -> Result<Vec<UndoRow>, WriteError> {
     let mut content = encode(log);
+    if content.len() > writing.max_log {
+        return Err(WriteError::TooLong { size: content.len(), limit: writing.max_log });
+    }
     let mut compressor = Compressor::None;
     if writing.compress_above.is_some_and(|threshold| content.len() > threshold) {
         compressor = Compressor::Zip;
@@ -162,7 +175,7 @@ pub fn write(log: &BranchUndoLog, writing: &Writing) -> Result<Vec<UndoRow>, Wri
     let count = content.len().div_ceil(piece).max(1) - 1;
     let continuations =
         continuation_ids(log.branch_id, count, Context::room(compressor)).map_err(|most| {
-            WriteError::TooLong { size: content.len(), rows: count + 1, piece, most: most + 1 }
+            WriteError::TooManyRows { size: content.len(), rows: count + 1, piece, most: most + 1 }
         })?;
     let mut rows = Vec::with_capacity(count + 1);
     let rest = content.split_off(content.len().min(piece));
@@ -249,7 +262,7 @@ mod tests {
             let rows = write(&log, &writing).unwrap();
             assert_eq!(rows.len(), 1);
             assert!(rows[0].context.ends_with(expected), "{}", rows[0].context);
-            assert_eq!(read_rows(rows, READ_LIMIT).unwrap(), log);
+            assert_eq!(read_rows(rows, MAX_LOG).unwrap(), log);
         }
     }
 
@@ -258,7 +271,11 @@ mod tests {
         for count in 1..=11 {
             let max_packet = 100_000;
             let log = log_with(noise(count * 60_000 - 1_000));
-            let rows = write(&log, &Writing { compress_above: None, max_packet: Some(max_packet) }).unwrap();
+            let rows = write(
+                &log,
+                &Writing { compress_above: None, max_packet: Some(max_packet), ..Writing::default() },
+            )
+            .unwrap();
             let (last, others) = rows.split_last().unwrap();
             assert_eq!(others.len(), count - 1);
             assert!(last.branch_id == 7 && last.context.len() <= 128, "{}", last.context);
@@ -270,16 +287,19 @@ mod tests {
                     .concat();
             assert_eq!(in_javas_order, encode(&log));
             assert!(rows.iter().all(|row| row.content.len() <= 80_000));
-            assert_eq!(read_rows(rows, READ_LIMIT).unwrap(), log);
+            assert_eq!(read_rows(rows, MAX_LOG).unwrap(), log);
         }
     }
 
     #[test]
     fn a_log_of_more_rows_than_a_context_can_name_is_refused() {
         let log = log_with(noise(12 * 60_000));
-        let writing = Writing { compress_above: None, max_packet: Some(100_000) };
+        let writing = Writing { compress_above: None, max_packet: Some(100_000), ..Writing::default() };
         let error = write(&log, &writing).unwrap_err();
-        assert!(matches!(error, WriteError::TooLong { rows: 13, most: 11, piece: 80_000, .. }), "{error:?}");
+        assert!(
+            matches!(error, WriteError::TooManyRows { rows: 13, most: 11, piece: 80_000, .. }),
+            "{error:?}"
+        );
         let compressed = Writing { compress_above: Some(0), ..writing };
         assert!(write(&log_with(vec![7; 12 * 60_000]), &compressed).is_ok());
     }
@@ -320,9 +340,9 @@ mod tests {
         assert!(read("serializer=kryo").contains("kryo"));
         assert!(read("compressorType=RAR").contains("RAR"));
         assert!(read("subId=1,x").contains("1,x"));
-        let seven_z = read_rows(vec![row(7, "compressorType=SEVENZ", b"{}")], READ_LIMIT).unwrap_err();
+        let seven_z = read_rows(vec![row(7, "compressorType=SEVENZ", b"{}")], MAX_LOG).unwrap_err();
         assert!(seven_z.to_string().contains("SEVENZ"), "{seven_z}");
-        let missing = read_rows(vec![row(7, "subId=-5", b"{}")], READ_LIMIT);
+        let missing = read_rows(vec![row(7, "subId=-5", b"{}")], MAX_LOG);
         assert!(matches!(missing, Err(ReadError::Missing { branch_id: -5 })));
     }
 
@@ -333,8 +353,10 @@ mod tests {
         assert!(compressed[0].content.len() < 10_000);
         let error = read_rows(compressed, 1 << 20).unwrap_err();
         assert!(matches!(error, ReadError::TooLong { limit: 1_048_576 }), "{error:?}");
-        let plain = write(&log, &Writing { compress_above: None, max_packet: None }).unwrap();
+        let plain = write(&log, &Writing { compress_above: None, ..Writing::default() }).unwrap();
         assert!(matches!(read_rows(plain, 1 << 20), Err(ReadError::TooLong { .. })));
+        let refused = write(&log, &Writing { max_log: 1 << 20, ..Writing::default() });
+        assert!(matches!(refused, Err(WriteError::TooLong { limit: 1_048_576, .. })), "{refused:?}");
     }
 
     fn log_with(bytes: Vec<u8>) -> BranchUndoLog {

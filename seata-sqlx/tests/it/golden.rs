@@ -35,11 +35,11 @@ fn rows_of_every_compressor_of_java_are_read() {
     for name in compressors {
         let context = Context::parse(&format!("serializer=jackson&compressorType={name}&map=")).unwrap();
         let content = file(&format!("compressors/types_delete.{name}.bin"));
-        let log = undo::read(&context, content, Vec::new(), undo::READ_LIMIT).unwrap();
+        let log = undo::read(&context, content, Vec::new(), undo::MAX_LOG).unwrap();
         assert_eq!(log.sql_undo_logs, plain.sql_undo_logs, "{name}");
     }
     let context = Context::parse("compressorType=ZIP").unwrap();
-    let big = undo::read(&context, file("compressors/big.zip.bin"), Vec::new(), undo::READ_LIMIT).unwrap();
+    let big = undo::read(&context, file("compressors/big.zip.bin"), Vec::new(), undo::MAX_LOG).unwrap();
     assert!(undo::encode(&big).len() > 160_000);
 }
 

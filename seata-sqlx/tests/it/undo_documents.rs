@@ -23,7 +23,7 @@ proptest! {
         compress_above in option::of(0_usize..4_000),
         max_packet in option::of(800_u64..10_000),
     ) {
-        let writing = Writing { compress_above, max_packet };
+        let writing = Writing { compress_above, max_packet, ..Writing::default() };
         let Ok(rows) = undo::write(&log, &writing) else { return Ok(()) };
         let (own, others) = rows.split_last().unwrap();
         prop_assert!(own.context.len() <= 128);
@@ -31,7 +31,7 @@ proptest! {
         prop_assert!(others.windows(2).all(|pair| pair[0].branch_id < pair[1].branch_id));
         let others = others.iter().rev().map(|row| (row.branch_id, row.content.clone())).collect();
         let context = Context::parse(&own.context).unwrap();
-        prop_assert_eq!(undo::read(&context, own.content.clone(), others, undo::READ_LIMIT).unwrap(), log);
+        prop_assert_eq!(undo::read(&context, own.content.clone(), others, undo::MAX_LOG).unwrap(), log);
     }
 
     #[test]
