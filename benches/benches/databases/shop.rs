@@ -1,0 +1,109 @@
+//! The databases of a purchase, plain and in AT mode.
+
+use std::future::Future;
+
+use futures_util::future::BoxFuture;
+use seata::{OnError, TransactionOptions};
+
+/// More rows than workers, so that nobody waits for a row.
+pub(crate) const ROWS: i64 = 128;
+
+/// Whatever keeps a purchase from its end.
+pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// What somebody buys from.
+pub(crate) trait Shop: Clone + Send + Sync + 'static {
+    /// One purchase.
+    fn purchase(&self, worker: usize) -> BoxFuture<'static, Result<(), Error>>;
+}
+
+/// A purchase as one global transaction.
+pub(crate) fn global(
+    purchase: BoxFuture<'static, Result<(), Error>>,
+) -> impl Future<Output = Result<(), Error>> + Send {
+    seata::run(TransactionOptions::new("purchase"), |_: &Error| OnError::Rollback, purchase)
+}
+
+/// The shop on one kind of database.
+macro_rules! shop {
+    ($name:ident, $DB:ty, $schema:expr, $take:literal, $pay:literal, $order:literal) => {
+        pub(crate) mod $name {
+            use futures_util::future::BoxFuture;
+            use seata::{Seata, at::AtPool};
+            use sqlx::{Pool, pool::PoolOptions, query};
+
+            use super::{Error, ROWS, Shop};
+
+            pub(crate) const SCHEMA: &str = $schema;
+
+            /// Storage, and books.
+            #[derive(Clone)]
+            pub(crate) struct On<P>([P; 2]);
+
+            macro_rules! purchase {
+                ($pool:ty) => {
+                    impl Shop for On<$pool> {
+                        fn purchase(&self, worker: usize) -> BoxFuture<'static, Result<(), Error>> {
+                            let [storage, books] = self.0.clone();
+                            let row = worker as i64 % ROWS;
+                            Box::pin(async move {
+                                query($take).bind(row).execute(&storage).await?;
+                                query($pay).bind(row).execute(&books).await?;
+                                query($order).bind(row).bind(row).execute(&books).await?;
+                                Ok(())
+                            })
+                        }
+                    }
+                };
+            }
+            purchase!(Pool<$DB>);
+            purchase!(AtPool<$DB>);
+
+            async fn connect(urls: [String; 2]) -> [Pool<$DB>; 2] {
+                /// As many as HikariCP opens where it is told nothing else, for each of two.
+                const CONNECTIONS: u32 = 32;
+                let [storage, books] = urls;
+                let options = || PoolOptions::new().max_connections(CONNECTIONS);
+                [options().connect(&storage).await, options().connect(&books).await]
+                    .map(|pool| pool.expect("the server runs"))
+            }
+
+            pub(crate) async fn plain(urls: [String; 2]) -> On<Pool<$DB>> {
+                On(connect(urls).await)
+            }
+
+            pub(crate) async fn at(urls: [String; 2], seata: &Seata) -> On<AtPool<$DB>> {
+                let [storage, books] = connect(urls).await;
+                On([
+                    seata.at(storage).await.expect("a data source"),
+                    seata.at(books).await.expect("a data source"),
+                ])
+            }
+        }
+    };
+}
+
+shop!(
+    on_mariadb,
+    sqlx::MySql,
+    "CREATE TABLE stock (id BIGINT PRIMARY KEY, count INT NOT NULL);
+     INSERT INTO stock SELECT seq, 1000000 FROM seq_0_to_127;
+     CREATE TABLE account (id BIGINT PRIMARY KEY, money INT NOT NULL);
+     INSERT INTO account SELECT seq, 1000000 FROM seq_0_to_127;
+     CREATE TABLE orders (id BIGINT PRIMARY KEY AUTO_INCREMENT, account BIGINT, product BIGINT, money INT);",
+    "UPDATE stock SET count = count - 1 WHERE id = ?",
+    "UPDATE account SET money = money - 5 WHERE id = ?",
+    "INSERT INTO orders (account, product, money) VALUES (?, ?, 5)"
+);
+shop!(
+    on_postgres,
+    sqlx::Postgres,
+    "CREATE TABLE stock (id BIGINT PRIMARY KEY, count INT NOT NULL);
+     INSERT INTO stock SELECT n, 1000000 FROM generate_series(0, 127) n;
+     CREATE TABLE account (id BIGINT PRIMARY KEY, money INT NOT NULL);
+     INSERT INTO account SELECT n, 1000000 FROM generate_series(0, 127) n;
+     CREATE TABLE orders (id BIGSERIAL PRIMARY KEY, account BIGINT, product BIGINT, money INT);",
+    "UPDATE stock SET count = count - 1 WHERE id = $1",
+    "UPDATE account SET money = money - 5 WHERE id = $1",
+    "INSERT INTO orders (account, product, money) VALUES ($1, $2, 5)"
+);
