@@ -1,5 +1,12 @@
 //! `AtDatabase`: SeaORM's traits on a data source in AT mode.
 
+mod backend;
+mod context;
+mod error;
+mod options;
+mod statement;
+mod transaction;
+
 use std::fmt;
 
 use futures_core::{future::BoxFuture, stream::BoxStream};
@@ -9,13 +16,12 @@ use sea_orm::{
 };
 use seata_sqlx::AtPool;
 
-use crate::{
-    backend::{Pool, on_each},
-    context::Context,
-    options,
-    statement::{self, Reading},
-    transaction::AtDatabaseTransaction,
-};
+use backend::{Pool, on_each};
+use context::Context;
+use statement::Reading;
+
+pub use error::at_error;
+pub use transaction::AtDatabaseTransaction;
 
 /// A database in AT mode for SeaORM: in the place of a [`DatabaseConnection`](sea_orm::DatabaseConnection).
 ///
@@ -30,14 +36,6 @@ pub struct AtDatabase {
 }
 
 impl AtDatabase {
-    /// The data source, if it is on SQLite.
-    #[cfg(feature = "sqlite")]
-    pub fn as_sqlite(&self) -> Option<&AtPool<sqlx::Sqlite>> {
-        match &self.pool {
-            Pool::Sqlite(pool) => Some(pool),
-        }
-    }
-
     /// Runs a function in a transaction: its `Ok` commits, its `Err` rolls back. As
     /// [`TransactionTrait::transaction`], for `async` closures.
     ///
@@ -67,12 +65,34 @@ impl AtDatabase {
     }
 }
 
-#[cfg(feature = "sqlite")]
-impl From<AtPool<sqlx::Sqlite>> for AtDatabase {
-    fn from(pool: AtPool<sqlx::Sqlite>) -> Self {
-        Self { pool: Pool::Sqlite(pool) }
-    }
+/// From the data source of this database, and back.
+macro_rules! made_from {
+    ($DB:ident, $as:ident, $name:literal) => {
+        impl From<AtPool<sqlx::$DB>> for AtDatabase {
+            fn from(pool: AtPool<sqlx::$DB>) -> Self {
+                Self { pool: Pool::$DB(pool) }
+            }
+        }
+
+        impl AtDatabase {
+            #[doc = concat!("The data source, if it is on ", $name, ".")]
+            pub fn $as(&self) -> Option<&AtPool<sqlx::$DB>> {
+                match &self.pool {
+                    Pool::$DB(pool) => Some(pool),
+                    #[allow(unreachable_patterns, reason = "where it is the only database")]
+                    _ => None,
+                }
+            }
+        }
+    };
 }
+
+#[cfg(feature = "mysql")]
+made_from!(MySql, as_mysql, "MySQL or MariaDB");
+#[cfg(feature = "postgres")]
+made_from!(Postgres, as_postgres, "PostgreSQL");
+#[cfg(feature = "sqlite")]
+made_from!(Sqlite, as_sqlite, "SQLite");
 
 impl ConnectionTrait for AtDatabase {
     fn get_database_backend(&self) -> DbBackend {

@@ -83,26 +83,14 @@
 //!
 //! # Cancellation
 //! Every future here may be dropped at any time, as those of [`seata_sqlx`].
+//!
+//! # Features
+//! `sqlite` (default), `mysql` and `postgres`: the databases that a data source can stand on. Without any of them
+//! there is nothing here.
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "sqlite")]
-mod backend;
-#[cfg(feature = "sqlite")]
-mod context;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod database;
-#[cfg(feature = "sqlite")]
-mod error;
-#[cfg(feature = "sqlite")]
-mod options;
-#[cfg(feature = "sqlite")]
-mod statement;
-#[cfg(feature = "sqlite")]
-mod transaction;
 
-#[cfg(feature = "sqlite")]
-pub use database::AtDatabase;
-#[cfg(feature = "sqlite")]
-pub use error::at_error;
-#[cfg(feature = "sqlite")]
-pub use transaction::AtDatabaseTransaction;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+pub use database::{AtDatabase, AtDatabaseTransaction, at_error};

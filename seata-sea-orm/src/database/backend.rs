@@ -4,11 +4,15 @@ use sea_orm::{DbBackend, DbErr};
 use seata_sqlx::{AtConnection, AtPool, Depth};
 use sqlx::AssertSqlSafe;
 
-use crate::error;
+use super::error;
 
 /// A data source on one of the databases.
 #[derive(Clone, Debug)]
 pub(crate) enum Pool {
+    #[cfg(feature = "mysql")]
+    MySql(AtPool<sqlx::MySql>),
+    #[cfg(feature = "postgres")]
+    Postgres(AtPool<sqlx::Postgres>),
     #[cfg(feature = "sqlite")]
     Sqlite(AtPool<sqlx::Sqlite>),
 }
@@ -16,6 +20,10 @@ pub(crate) enum Pool {
 /// A connection of such a data source.
 #[derive(Debug)]
 pub(crate) enum Connection {
+    #[cfg(feature = "mysql")]
+    MySql(AtConnection<sqlx::MySql>),
+    #[cfg(feature = "postgres")]
+    Postgres(AtConnection<sqlx::Postgres>),
     #[cfg(feature = "sqlite")]
     Sqlite(AtConnection<sqlx::Sqlite>),
 }
@@ -24,8 +32,12 @@ pub(crate) enum Connection {
 macro_rules! on_each {
     ($enum:ident, $value:expr, $inner:ident => $run:expr) => {
         match $value {
+            #[cfg(feature = "mysql")]
+            $crate::database::backend::$enum::MySql($inner) => $run,
+            #[cfg(feature = "postgres")]
+            $crate::database::backend::$enum::Postgres($inner) => $run,
             #[cfg(feature = "sqlite")]
-            $crate::backend::$enum::Sqlite($inner) => $run,
+            $crate::database::backend::$enum::Sqlite($inner) => $run,
         }
     };
 }
@@ -35,6 +47,10 @@ pub(crate) use on_each;
 impl Pool {
     pub(crate) fn backend(&self) -> DbBackend {
         match self {
+            #[cfg(feature = "mysql")]
+            Self::MySql(_) => DbBackend::MySql,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => DbBackend::Postgres,
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => DbBackend::Sqlite,
         }
@@ -42,6 +58,10 @@ impl Pool {
 
     pub(crate) fn connection(&self) -> Connection {
         match self {
+            #[cfg(feature = "mysql")]
+            Self::MySql(pool) => Connection::MySql(pool.connection()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(pool) => Connection::Postgres(pool.connection()),
             #[cfg(feature = "sqlite")]
             Self::Sqlite(pool) => Connection::Sqlite(pool.connection()),
         }

@@ -16,7 +16,7 @@ use sea_orm::{
 use seata_sqlx::Depth;
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::{
+use super::{
     backend::{Connection, on_each},
     context::Context,
     error::{misuse, query},

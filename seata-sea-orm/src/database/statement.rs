@@ -7,7 +7,7 @@ use sea_query_sqlx::SqlxValues;
 use seata_context::RootContext;
 use sqlx::{AssertSqlSafe, Database, Executor, IntoArguments, query::Query};
 
-use crate::error;
+use super::error;
 
 pub(crate) fn execute<'e, DB, X>(
     executor: X,
