@@ -115,7 +115,7 @@ fn content(out: &mut String, value: &Value) {
         Value::Float(value) => floating(out, &float_text(*value)),
         Value::Decimal(digits) | Value::BigInteger(digits) => out.push_str(digits),
         Value::Text(text) | Value::Clob(text) | Value::Time(text) | Value::Uuid(text) => string(out, text),
-        Value::Bytes(bytes) | Value::Blob(bytes) => string(out, &STANDARD.encode(bytes)),
+        Value::Bytes(bytes) | Value::Blob(bytes) => base64(out, bytes),
         Value::Timestamp(at) | Value::LocalDateTime(at) => instant(out, *at),
         Value::PgObject(object) => pg_object(out, object),
         Value::Array(array) => serial_array(out, array),
@@ -203,22 +203,41 @@ fn floating(out: &mut String, text: &str) {
 /// Escapes what jackson escapes, as it does: control characters, and what UTF-16 needs two units for.
 fn string(out: &mut String, text: &str) {
     out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{8}' => out.push_str("\\b"),
-            '\t' => out.push_str("\\t"),
-            '\n' => out.push_str("\\n"),
-            '\u{c}' => out.push_str("\\f"),
-            '\r' => out.push_str("\\r"),
-            '\0'..' ' | '\u{10000}'.. => {
-                for unit in character.encode_utf16(&mut [0; 2]) {
-                    write!(out, "\\u{unit:04X}").expect("a String takes any text");
-                }
+    let mut rest = text;
+    while let Some(place) = rest.find(is_escaped) {
+        let (plain, from) = rest.split_at(place);
+        out.push_str(plain);
+        let mut characters = from.chars();
+        characters.next().into_iter().for_each(|character| escape(out, character));
+        rest = characters.as_str();
+    }
+    out.push_str(rest);
+    out.push('"');
+}
+
+fn is_escaped(character: char) -> bool {
+    matches!(character, '"' | '\\' | '\0'..' ' | '\u{10000}'..)
+}
+
+fn escape(out: &mut String, character: char) {
+    match character {
+        '"' => out.push_str("\\\""),
+        '\\' => out.push_str("\\\\"),
+        '\u{8}' => out.push_str("\\b"),
+        '\t' => out.push_str("\\t"),
+        '\n' => out.push_str("\\n"),
+        '\u{c}' => out.push_str("\\f"),
+        '\r' => out.push_str("\\r"),
+        _ => {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                write!(out, "\\u{unit:04X}").expect("a String takes any text");
             }
-            _ => out.push(character),
         }
     }
+}
+
+fn base64(out: &mut String, bytes: &[u8]) {
+    out.push('"');
+    STANDARD.encode_string(bytes, out);
     out.push('"');
 }
