@@ -7,6 +7,7 @@
 mod console;
 mod doctor;
 mod lock;
+mod sql;
 mod terminal;
 mod top;
 mod tx;
@@ -35,6 +36,7 @@ struct Cli {
 enum Command {
     Doctor(doctor::Doctor),
     Lock(lock::Lock),
+    Sql(sql::Sql),
     Top(top::Top),
     Tx(tx::Tx),
 }
@@ -44,6 +46,7 @@ impl Command {
         match self {
             Self::Doctor(doctor) => Ok(doctor.run()?),
             Self::Lock(lock) => found(lock.run()),
+            Self::Sql(sql) => Ok(sql.run()?),
             Self::Top(top) => found(top.run()),
             Self::Tx(tx) => found(tx.run()),
         }

@@ -71,6 +71,11 @@
 //! feature `compressors` by every compressor of Java's; those by its serializers fastjson, kryo and protostuff, and by
 //! seata-go, are not, and the answer names them.
 #![forbid(unsafe_code)]
+// Without a database there are no data sources, and statements can only be checked.
+#![cfg_attr(
+    not(any(feature = "mysql", feature = "postgres", feature = "sqlite")),
+    allow(dead_code, unused_imports, unused_macros)
+)]
 
 mod branch;
 mod caller;
@@ -103,7 +108,7 @@ pub use data_source::{AtPool, AtPoolBuilder, Outside};
 pub use dialect::Dialect;
 pub use error::{AtError, AtOpenError};
 pub use phase_two::{DirtyChoice, DirtyRow};
-pub use sql::{Flavor, Refusal};
+pub use sql::{Checked, Flavor, Outcome, Refusal, check, statements};
 pub use transaction::{AtTransaction, Depth};
 
 /// A data source on PostgreSQL, as [`sqlx::PgPool`] is the pool.

@@ -7,6 +7,7 @@ mod peer;
 #[path = "../../../seata-client/tests/it/scripted.rs"]
 mod scripted;
 mod server;
+mod sql;
 mod trouble;
 
 use std::process::{Command, Output};

@@ -3,7 +3,9 @@
 mod analysis;
 mod cache;
 mod change;
+mod check;
 mod clauses;
+#[cfg(feature = "sqlite")]
 mod definitions;
 mod depth;
 mod flavor;
@@ -27,6 +29,8 @@ mod words;
 
 pub(crate) use analysis::analyse;
 pub(crate) use cache::StatementCache;
+pub use check::{Checked, Outcome, check, statements};
+#[cfg(feature = "sqlite")]
 pub(crate) use definitions::{conflict_clause, trigger_events};
 pub use flavor::Flavor;
 pub(crate) use image::image_query;

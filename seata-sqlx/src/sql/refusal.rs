@@ -66,7 +66,9 @@ pub enum Refusal {
     #[error("{0} is not undone; use a sub-query in WHERE or SET")]
     Join(&'static str),
     /// The statement may remove rows that it does not name.
-    #[error("OR REPLACE and REPLACE may delete rows that no image holds; use ON CONFLICT … DO UPDATE")]
+    #[error(
+        "OR REPLACE and REPLACE may delete rows that no image holds; use ON CONFLICT … DO UPDATE or ON DUPLICATE KEY UPDATE"
+    )]
     Replace,
     /// A failure inside the statement would leave a half-changed or ended transaction.
     #[error("OR {0} leaves changes behind, or ends the transaction, when it fails; leave it out")]

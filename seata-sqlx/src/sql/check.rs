@@ -1,0 +1,268 @@
+//! What becomes of a statement, told without a database.
+
+use std::{fmt, ops::RangeInclusive};
+
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use super::{
+    Flavor, Kind, Refusal, Rows, Statement, Write, analyse, image_query,
+    tokens::{Offsets, keyword, significant},
+};
+
+/// What AT mode does with a statement inside a global transaction, as far as its words tell. The table may yet speak
+/// against it: one without a primary key, or with a trigger that the statement would fire, is refused when it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Checked {
+    /// What becomes of it.
+    pub outcome: Outcome,
+    /// The table whose rows it changes or locks, as the statement names it.
+    pub table: Option<String>,
+    /// The query that reads the rows before they are changed, or the keys of those that are locked. `<key>` stands for
+    /// the columns of the primary key, `*` for all columns. `None` where none is needed.
+    pub image_query: Option<String>,
+    /// The row locks that the coordinator is asked for, `<key>` being the values of the primary key.
+    pub lock_keys: Option<String>,
+    /// How many statements are run beside it, at the fewest and at the most (a database that has no RETURNING clause, or
+    /// rows that an upsert finds there). The local transaction, its undo log and the request to the coordinator, which
+    /// all statements of a branch share, are not counted.
+    pub extra_round_trips: RangeInclusive<u32>,
+}
+
+/// What becomes of a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It runs as it is: it changes no rows.
+    Passed,
+    /// It runs, and a rollback of the global transaction puts its rows back.
+    Undone,
+    /// It waits until no other global transaction holds the rows that it locks.
+    Locked,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Passed => "passed",
+            Self::Undone => "undone",
+            Self::Locked => "locked",
+        })
+    }
+}
+
+/// Tells what AT mode does with a statement inside a global transaction. No database is asked.
+///
+/// ```
+/// use seata_sqlx::{Flavor, Outcome, Refusal, check};
+///
+/// let checked = check(Flavor::MySql, "UPDATE stock SET n = n - ? WHERE id = ?")?;
+/// assert_eq!(checked.outcome, Outcome::Undone);
+/// assert_eq!(checked.lock_keys.as_deref(), Some("stock:<key>"));
+/// assert_eq!(
+///     checked.image_query.as_deref(),
+///     Some("SELECT <key>, `stock`.`n` FROM `stock` JOIN (SELECT ? AS seata_p0) AS seata_parameters WHERE id = ? FOR UPDATE"),
+/// );
+///
+/// assert_eq!(check(Flavor::MySql, "REPLACE INTO stock VALUES (1, 2)"), Err(Refusal::Replace));
+/// # Ok::<(), Refusal>(())
+/// ```
+///
+/// In a test of an application, for the statements that it has:
+/// ```
+/// # use seata_sqlx::{Flavor, check};
+/// # const STATEMENTS: [&str; 2] = ["SELECT 1", "DELETE FROM stock WHERE id = $1"];
+/// for sql in STATEMENTS {
+///     check(Flavor::Postgres, sql).unwrap_or_else(|refusal| panic!("{sql}: {refusal}"));
+/// }
+/// ```
+///
+/// # Errors
+/// Why the statement would be refused before it runs, with the alternative.
+pub fn check(flavor: Flavor, sql: &str) -> Result<Checked, Refusal> {
+    match analyse(flavor, sql).statement? {
+        Statement::Read => Ok(Checked {
+            outcome: Outcome::Passed,
+            table: None,
+            image_query: None,
+            lock_keys: None,
+            extra_round_trips: 0..=0,
+        }),
+        Statement::Lock(rows) => Ok(Checked {
+            outcome: Outcome::Locked,
+            image_query: Some(image(flavor, &rows, "<key>")),
+            extra_round_trips: 1..=2,
+            ..on_table(flavor, &rows)
+        }),
+        Statement::Write(write) => Ok(Checked {
+            image_query: before_image(flavor, &write),
+            extra_round_trips: extra_round_trips(flavor, &write),
+            ..on_table(flavor, &write.rows)
+        }),
+    }
+}
+
+fn on_table(flavor: Flavor, rows: &Rows) -> Checked {
+    let schema = rows.schema.as_ref().map(|schema| format!("{schema}."));
+    Checked {
+        outcome: Outcome::Undone,
+        table: Some(format!("{}{}", schema.unwrap_or_default(), rows.table)),
+        image_query: None,
+        lock_keys: Some(format!("{}:<key>", locked_table(flavor, rows))),
+        extra_round_trips: 0..=0,
+    }
+}
+
+/// As Java names it: with its schema only in PostgreSQL, and there only where that is another than `public`.
+fn locked_table(flavor: Flavor, rows: &Rows) -> String {
+    match &rows.schema {
+        Some(schema) if flavor == Flavor::Postgres && schema != "public" => {
+            format!("{schema}.{}", rows.table)
+        }
+        _ => rows.table.clone(),
+    }
+}
+
+fn before_image(flavor: Flavor, write: &Write) -> Option<String> {
+    let qualifier = write.rows.qualifier(flavor);
+    match &write.kind {
+        Kind::Insert | Kind::Upsert { .. } => None,
+        // PostgreSQL gives back what it removes.
+        Kind::Delete if flavor == Flavor::Postgres => None,
+        Kind::Delete => Some(image(flavor, &write.rows, &format!("{qualifier}.*"))),
+        Kind::Update { columns } => {
+            let set = columns.iter().map(|column| format!("{qualifier}.{}", flavor.quote(column)));
+            let columns: Vec<String> = std::iter::once("<key>".to_owned()).chain(set).collect();
+            Some(image(flavor, &write.rows, &columns.join(", ")))
+        }
+    }
+}
+
+fn image(flavor: Flavor, rows: &Rows, columns: &str) -> String {
+    let schema = rows.schema.as_ref().map(|schema| format!("{}.", flavor.quote(schema)));
+    let reference = format!("{}{}", schema.unwrap_or_default(), flavor.quote(&rows.table));
+    let lock = if flavor == Flavor::Sqlite { "" } else { "FOR UPDATE" };
+    image_query(flavor, rows, columns, &reference, lock)
+}
+
+/// The image before, and what it takes to know the rows afterwards.
+fn extra_round_trips(flavor: Flavor, write: &Write) -> RangeInclusive<u32> {
+    match (flavor, &write.kind) {
+        // Its RETURNING clause tells all that has to be known of the rows.
+        (Flavor::Postgres, Kind::Insert | Kind::Delete) => 0..=0,
+        (Flavor::Postgres, Kind::Update { .. }) => 1..=1,
+        // That of MariaDB as well, but for an UPDATE.
+        (Flavor::MySql, Kind::Insert) => 0..=1,
+        (Flavor::MySql, Kind::Delete) if write.returning_at.is_some() => 0..=2,
+        (Flavor::Sqlite, Kind::Insert) if !write.has_returning => 1..=1,
+        // Run once to see which rows it touches, taken back, and run again.
+        (Flavor::Sqlite, Kind::Insert | Kind::Upsert { .. }) => 6..=6,
+        // Between two savepoints, and once more for rows that are there.
+        (_, Kind::Upsert { .. }) => 2..=8,
+        (_, Kind::Update { .. } | Kind::Delete) => 2..=2,
+    }
+}
+
+/// The statements of a text that a semicolon separates, each with the number of its line, counted from 1. What begins
+/// with CREATE and has a body of statements is one of them.
+///
+/// ```
+/// use seata_sqlx::{Flavor, statements};
+///
+/// let text = "-- stock\nSELECT ';';\nDELETE FROM stock -- all\n";
+/// let found = statements(Flavor::Sqlite, text)?;
+/// assert_eq!(found, [(2, "SELECT ';'"), (3, "DELETE FROM stock")]);
+/// # Ok::<(), seata_sqlx::Refusal>(())
+/// ```
+///
+/// # Errors
+/// [`Refusal::NotUnderstood`] or [`Refusal::Ambiguous`] where it cannot be told what is text and what is not.
+pub fn statements(flavor: Flavor, text: &str) -> Result<Vec<(u64, &str)>, Refusal> {
+    let tokens = significant(flavor, text)?;
+    let mut offsets = Offsets::new(text);
+    let mut found = Vec::new();
+    let mut rest = tokens.as_slice();
+    while let Some(first) = rest.first() {
+        let length = length(rest);
+        if let Some(last) = rest[..length].last() {
+            let (start, end) = (offsets.of(first.span.start), offsets.of(last.span.end));
+            found.push((first.span.start.line, &text[start..end]));
+        }
+        rest = &rest[length.min(rest.len())..];
+        if rest.first().is_some_and(|token| token.token == Token::SemiColon) {
+            rest = &rest[1..];
+        }
+    }
+    Ok(found)
+}
+
+/// How many tokens the first statement has.
+fn length(tokens: &[TokenWithSpan]) -> usize {
+    let is_definition = keyword(&tokens[0].token) == "CREATE";
+    let mut has_body = false;
+    let mut last = String::new();
+    for (index, token) in tokens.iter().enumerate() {
+        let word = keyword(&token.token);
+        if token.token == Token::SemiColon && (!has_body || last == "END") {
+            return index;
+        }
+        has_body |= is_definition && word == "BEGIN";
+        last = word;
+    }
+    tokens.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_falls_into_its_statements() {
+        let text = "/* ; */ SELECT 1;;\n\nCREATE TRIGGER x AFTER INSERT ON t BEGIN SELECT 1; DELETE FROM u; END;\nCOMMIT";
+        let found = statements(Flavor::Sqlite, text).unwrap();
+        assert_eq!(
+            found,
+            [
+                (1, "SELECT 1"),
+                (3, "CREATE TRIGGER x AFTER INSERT ON t BEGIN SELECT 1; DELETE FROM u; END"),
+                (4, "COMMIT"),
+            ]
+        );
+        let body = "DO $$ BEGIN DELETE FROM t; END $$;\r\nSELECT 2";
+        assert_eq!(statements(Flavor::Postgres, body).unwrap()[1], (2, "SELECT 2"));
+        assert!(statements(Flavor::MySql, "SELECT 'x").is_err());
+    }
+
+    #[test]
+    fn what_stands_beside_a_statement_is_told() {
+        for (flavor, sql, image_query, lock_keys) in [
+            (
+                Flavor::Postgres,
+                "UPDATE s.acc AS a SET n = $1 FROM b WHERE b.id = a.id",
+                Some(r#"SELECT <key>, "a"."n" FROM s.acc AS a, b WHERE b.id = a.id FOR UPDATE OF "a""#),
+                Some("s.acc:<key>"),
+            ),
+            (Flavor::Postgres, "DELETE FROM Public.Acc WHERE id = $1", None, Some("acc:<key>")),
+            (
+                Flavor::MySql,
+                "DELETE FROM s.acc WHERE id = ?",
+                Some("SELECT `acc`.* FROM `s`.`acc` WHERE id = ? FOR UPDATE"),
+                Some("acc:<key>"),
+            ),
+            (Flavor::Sqlite, "INSERT INTO acc DEFAULT VALUES", None, Some("acc:<key>")),
+            (
+                Flavor::MySql,
+                "SELECT * FROM acc WHERE id = ? FOR UPDATE",
+                Some("SELECT <key> FROM `acc` WHERE id = ? FOR UPDATE"),
+                Some("acc:<key>"),
+            ),
+            (Flavor::MySql, "SELECT 1", None, None),
+        ] {
+            let checked = check(flavor, sql).unwrap();
+            assert_eq!(
+                (checked.image_query.as_deref(), checked.lock_keys.as_deref()),
+                (image_query, lock_keys)
+            );
+        }
+    }
+}
