@@ -6,23 +6,22 @@ use super::{
 };
 use crate::undo::{SerialArray, Value, Zone};
 
-/// Java's object of an array, and whether it says everything: of bounds Java knows nothing, and of dimensions little.
+/// Java's object of an array. It knows nothing of bounds, and little of dimensions.
 pub(super) fn object(
     text: &str,
     binary: Option<&[u8]>,
     element: &Element,
     zone: &Zone,
-) -> Result<(SerialArray, bool), String> {
-    let (bounds, items) = match text.split_once('=') {
-        Some((bounds, items)) if bounds.starts_with('[') => (Some(bounds), items),
-        _ => (None, text),
+) -> Result<SerialArray, String> {
+    let items = match text.split_once('=') {
+        Some((bounds, items)) if bounds.starts_with('[') => items,
+        _ => text,
     };
     let parsed = Parser { rest: items, delimiter: element.delimiter }.list()?;
     let mut exact = match binary {
         Some(binary) if element.kind.is_binary() => elements(binary)?.into_iter(),
         _ => Vec::new().into_iter(),
     };
-    let is_flat = parsed.iter().all(|item| !matches!(item, Item::List(_)));
     let elements = parsed.into_iter().map(|item| match item {
         Item::Null => {
             exact.next();
@@ -30,16 +29,19 @@ pub(super) fn object(
         }
         Item::Text(text) => match exact.next().flatten() {
             Some(binary) => Ok(from_binary(&element.kind, &element.java_name, binary, zone)?.0),
-            None => Ok(from_text(&element.kind, &element.java_name, &text)),
+            None => Ok(match from_text(&element.kind, &element.java_name, &text) {
+                // NaN among numbers of another class: only a text comes back from JSON.
+                Value::Double(_) => Value::Text(text),
+                value => value,
+            }),
         },
         list => Ok(Value::Other(json(&list).to_string())),
     });
-    let array = SerialArray {
+    Ok(SerialArray {
         base_type: element.jdbc_type,
         base_type_name: element.java_name.clone(),
         elements: elements.collect::<Result<_, String>>()?,
-    };
-    Ok((array, bounds.is_none() && is_flat))
+    })
 }
 
 /// The array's text, from Java's object.
@@ -189,21 +191,19 @@ mod tests {
     #[test]
     fn what_the_server_quotes_comes_back() {
         let text = r#"{x,"y z",NULL,"NULL","","a\"b\\c{,}",é}"#;
-        let (array, is_all) = object(text, None, &texts(), &Zone::utc()).unwrap();
+        let array = object(text, None, &texts(), &Zone::utc()).unwrap();
         let expected = ["x", "y z", "", "NULL", "", r#"a"b\c{,}"#, "é"];
         let mut expected: Vec<Value> = expected.map(|text| Value::Text(text.to_owned())).into();
         expected[2] = Value::Null;
-        assert_eq!((&array.elements, is_all), (&expected, true));
+        assert_eq!(array.elements, expected);
         let literal = literal(&array, &texts(), &Zone::utc()).unwrap();
         assert_eq!(literal, r#"{"x","y z",NULL,"NULL","","a\"b\\c{,}","é"}"#);
     }
 
     #[test]
-    fn bounds_and_dimensions_are_not_all() {
-        for text in ["[0:1]={a,b}", "{{a,NULL},{c,d}}"] {
-            let (array, is_all) = object(text, None, &texts(), &Zone::utc()).unwrap();
-            assert!(!is_all, "{array:?}");
-        }
+    fn a_further_dimension_is_an_array_of_its_own() {
+        let array = object("[0:1][1:2]={{a,NULL},{c,d}}", None, &texts(), &Zone::utc()).unwrap();
+        assert_eq!(array.elements[0], Value::Other(r#"["a",null]"#.to_owned()));
         let boxed = Value::Other(r#"["[Ljava.lang.Integer;",[1,null]]"#.to_owned());
         let array = SerialArray { base_type: 4, base_type_name: "int4".into(), elements: vec![boxed] };
         assert_eq!(literal(&array, &texts(), &Zone::utc()).unwrap(), r#"{{"1",NULL}}"#);

@@ -2,15 +2,13 @@
 
 use crate::undo::{PgObject, Value, Zone};
 
+pub(super) const MICROS_PER_HOUR: i64 = 60 * MICROS_PER_MINUTE;
 const MICROS_PER_MINUTE: i64 = 60_000_000;
 
-/// The object, and whether it says everything: Java counts no more hours than fit into 32 bits.
-pub(super) fn object(micros: i64, days: i32, months: i32) -> (PgObject, bool) {
-    let minutes = micros / MICROS_PER_MINUTE;
-    let hours = i32::try_from(minutes / 60);
-    let is_all = hours.is_ok();
-    let hours = hours.unwrap_or(if micros < 0 { i32::MIN } else { i32::MAX });
-    let (years, months, minutes) = (months / 12, months % 12, minutes % 60);
+/// The object.
+pub(super) fn object(micros: i64, days: i32, months: i32) -> PgObject {
+    let (hours, minutes) = (micros / MICROS_PER_HOUR, micros / MICROS_PER_MINUTE % 60);
+    let (years, months) = (months / 12, months % 12);
     let of_minute = micros % MICROS_PER_MINUTE;
     let (whole, fraction) = (of_minute / 1_000_000, of_minute % 1_000_000);
     let seconds = Value::Double(whole as f64 + fraction as f64 / 1_000_000.0).java_text(&Zone::utc());
@@ -29,13 +27,12 @@ pub(super) fn object(micros: i64, days: i32, months: i32) -> (PgObject, bool) {
         ("seconds", seconds),
         ("null", "false".to_owned()),
     ];
-    let object = PgObject {
+    PgObject {
         class: "org.postgresql.util.PGInterval".to_owned(),
         type_name: "interval".to_owned(),
         text: Some(text),
         properties: properties.into_iter().map(|(name, json)| (name.to_owned(), json)).collect(),
-    };
-    (object, is_all)
+    }
 }
 
 /// At least one digit behind the point.
@@ -55,14 +52,8 @@ mod tests {
 
     #[test]
     fn every_part_has_a_sign_of_its_own() {
-        let (object, is_all) = object(-3_723_500_000, 4, -13);
-        assert!(is_all);
+        let object = object(-3_723_500_000, 4, -13);
         assert_eq!(object.text.as_deref(), Some("-1 years -1 mons 4 days -1 hours -2 mins -3.5 secs"));
         assert!(object.properties.contains(&("seconds".to_owned(), "-3.5".to_owned())));
-    }
-
-    #[test]
-    fn more_hours_than_java_counts_are_told() {
-        assert!(!object(i64::MAX, 0, 0).1);
     }
 }

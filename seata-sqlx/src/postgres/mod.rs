@@ -48,7 +48,7 @@ impl Dialect for Postgres {
     // It is the column that has the type.
     const VALUES_HAVE_TYPES: bool = false;
     const DEFAULT_SCHEMA: Option<&'static str> = Some("public");
-    const OVERRIDING: &'static str = " OVERRIDING SYSTEM VALUE";
+    const OVERRIDING: &'static str = "OVERRIDING SYSTEM VALUE ";
     const NOW: &'static str = "now()";
     const NEWEST_UNDO_FIRST: &'static str = "id DESC";
     const DAYS_AGO: &'static str = "now() - pg_catalog.make_interval(days => $1::int)";

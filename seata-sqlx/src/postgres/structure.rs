@@ -76,9 +76,9 @@ const COLUMNS: &str = "WITH RECURSIVE own AS ( \
 
 const KEY: &str = "SELECT a.attname::text, coalesce(c.collname::text, ''), coalesce(c.collisdeterministic, true) \
      FROM pg_catalog.pg_index i \
-     CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indcollation::oid[]) WITH ORDINALITY k(attnum, collation, place) \
+     CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indcollation::oid[]) WITH ORDINALITY k(attnum, coll, place) \
      JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
-     LEFT JOIN pg_catalog.pg_collation c ON c.oid = k.collation \
+     LEFT JOIN pg_catalog.pg_collation c ON c.oid = k.coll \
      WHERE i.indrelid = $1::oid AND i.indisprimary AND k.place <= i.indnkeyatts ORDER BY k.place";
 
 /// Triggers of the table and of its partitions, and rules, in the bits of `pg_trigger.tgtype`.

@@ -33,8 +33,9 @@ pub(super) enum Kind {
     Double,
     Numeric,
     Money,
-    /// Texts of every kind, and enumerations.
     Text,
+    /// An enumeration. Its type is unknown to sqlx, which asks for it, and meanwhile loses a statement without a name.
+    Enumeration,
     /// The one-byte type `"char"`.
     Byte,
     Xml,
@@ -67,7 +68,16 @@ pub(super) struct Element {
 impl Kind {
     /// Its values are read in binary form, which no setting of the session changes.
     pub(super) fn is_binary(&self) -> bool {
-        !matches!(self, Self::Numeric | Self::Xml | Self::Uuid | Self::Bit | Self::Object | Self::Array(_))
+        !matches!(
+            self,
+            Self::Numeric
+                | Self::Enumeration
+                | Self::Xml
+                | Self::Uuid
+                | Self::Bit
+                | Self::Object
+                | Self::Array(_)
+        )
     }
 }
 
@@ -184,7 +194,7 @@ fn kind(described: &Described) -> Kind {
 /// What it is, if it is no array.
 fn kind_alone(type_name: &str, type_type: char, is_built_in: bool, modifier: i32) -> Kind {
     if type_type == 'e' {
-        return Kind::Text;
+        return Kind::Enumeration;
     }
     if !is_built_in {
         return Kind::Object;

@@ -1,7 +1,8 @@
 //! Values: from what an image query gives to Java's classes, and back.
 //!
-//! The value in a document is what Java's driver would have read. Where that is not all, the field carries the
+//! The value in a document is what Java's driver would have read. Where that need not be all, the field carries the
 //! value's binary form besides, as `type:hexadecimal`: the server's own, the same under every setting of a session.
+//! Of two values that look the same to Java, either both have such a form or none has.
 
 use super::{
     array, calendar, geometric, interval,
@@ -31,25 +32,21 @@ pub(super) fn read(
     zone: &Zone,
 ) -> Result<(Value, Option<String>), String> {
     let Some(given) = given else { return Ok((Value::Null, None)) };
-    let ((value, is_all), binary) = match column.form() {
-        Form::Binary => (from_binary(&column.kind, &column.java_name, given, zone)?, given),
+    let (value, binary) = match column.form() {
         Form::Text => return Ok((text_alone(column, utf8(given)?, zone)?, None)),
-        Form::Both => match record(given)? {
-            [Some(text), Some(binary)] => {
-                let text = utf8(text)?;
-                let (value, is_all) = match &column.kind {
-                    Kind::Array(element) => {
-                        let (array, is_all) = array::object(text, Some(binary), element, zone)?;
-                        (Value::Array(array), is_all)
-                    }
-                    kind => (from_text(kind, &column.java_name, text), true),
-                };
-                ((value, is_all && column.text_is_exact), binary)
+        Form::Binary => {
+            let (value, is_all) = from_binary(&column.kind, &column.java_name, given, zone)?;
+            if is_all {
+                return Ok((value, None));
             }
+            (value, given)
+        }
+        Form::Both => match record(given)? {
+            [Some(text), Some(binary)] => (text_and_binary(column, utf8(text)?, binary, zone)?, binary),
             _ => return Ok((Value::Null, None)),
         },
     };
-    Ok((value, (!is_all).then(|| exact(column, binary))))
+    Ok((value, Some(exact(column, binary))))
 }
 
 /// What to bind for a field, whoever wrote it.
@@ -86,7 +83,14 @@ pub(super) fn parameter(number: usize, column: &ColumnType, value: &Value, exact
 
 fn text_alone(column: &ColumnType, text: &str, zone: &Zone) -> Result<Value, String> {
     match &column.kind {
-        Kind::Array(element) => Ok(Value::Array(array::object(text, None, element, zone)?.0)),
+        Kind::Array(element) => array::object(text, None, element, zone).map(Value::Array),
+        kind => Ok(from_text(kind, &column.java_name, text)),
+    }
+}
+
+fn text_and_binary(column: &ColumnType, text: &str, binary: &[u8], zone: &Zone) -> Result<Value, String> {
+    match &column.kind {
+        Kind::Array(element) => array::object(text, Some(binary), element, zone).map(Value::Array),
         kind => Ok(from_text(kind, &column.java_name, text)),
     }
 }
@@ -153,11 +157,11 @@ pub(super) fn from_binary(
         Kind::Long => (Value::Long(i64::from_be_bytes(take(bytes)?)), true),
         Kind::Float => {
             let value = f32::from_be_bytes(take(bytes)?);
-            (Value::Float(value), !value.is_nan() || value.to_bits() == f32::NAN.to_bits())
+            (Value::Float(value), !value.is_nan())
         }
         Kind::Double => {
             let value = f64::from_be_bytes(take(bytes)?);
-            (Value::Double(value), !value.is_nan() || value.to_bits() == f64::NAN.to_bits())
+            (Value::Double(value), !value.is_nan())
         }
         Kind::Money => (Value::Double(i64::from_be_bytes(take(bytes)?) as f64 / 100.0), false),
         Kind::Byte => match u8::from_be_bytes(take(bytes)?) {
@@ -171,7 +175,11 @@ pub(super) fn from_binary(
         },
         Kind::Bytes => (Value::Bytes(bytes.to_vec()), true),
         Kind::Date => date(i32::from_be_bytes(take(bytes)?), zone),
-        Kind::Time => time(i64::from_be_bytes(take(bytes)?)),
+        Kind::Time => {
+            // Java's class knows no fraction of a second, and no 24:00:00.
+            let seconds = i64::from_be_bytes(take(bytes)?) / calendar::MICROS_PER_SECOND;
+            (Value::Time(calendar::clock(seconds)), false)
+        }
         Kind::TimeWithZone => {
             let micros = i64::from_be_bytes(take(bytes)?);
             let west = i32::from_be_bytes(take(bytes)?);
@@ -185,8 +193,9 @@ pub(super) fn from_binary(
             let micros = i64::from_be_bytes(take(bytes)?);
             let days = i32::from_be_bytes(take(bytes)?);
             let months = i32::from_be_bytes(take(bytes)?);
-            let (object, is_all) = interval::object(micros, days, months);
-            (Value::PgObject(object), is_all)
+            // Java counts no more hours than fit into 32 bits.
+            let is_all = i32::try_from(micros / interval::MICROS_PER_HOUR).is_ok();
+            (Value::PgObject(interval::object(micros, days, months)), is_all)
         }
         Kind::Geometric(class) => (Value::PgObject(geometric::object(class, java_name, bytes)?), true),
         other => return Err(format!("values of the kind {other:?} are not read in binary form")),
@@ -257,8 +266,8 @@ fn date(days: i32, zone: &Zone) -> (Value, bool) {
     };
     match millis {
         Some(millis) => (Value::Date(millis), true),
-        // A day that Java's calendar, or the zone, left out.
-        None => (Value::Date((i64::from(days) + 10_957) * calendar::SECONDS_PER_DAY * 1000), false),
+        // A day that Java's calendar, or the zone, left out. No other day begins with this millisecond.
+        None => (Value::Date((i64::from(days) + 10_957) * calendar::SECONDS_PER_DAY * 1000 + 1), false),
     }
 }
 
@@ -280,11 +289,13 @@ fn timestamp(micros: i64, zone: &Zone) -> (Value, bool) {
         (i64::MIN, _) => endless(MINUS_INFINITY),
         (micros, civil) => match civil.and_then(|civil| zone.timestamp_of(civil)) {
             Some(at) => (Value::Timestamp(at), true),
-            // A time that Java's calendar, or the zone, left out.
+            // A time that Java's calendar, or the zone, left out. No other one has this nanosecond.
             None => {
-                let at = civil.and_then(|civil| zone.timestamp_near(civil));
-                let millis = 10_957 * calendar::SECONDS_PER_DAY * 1000 + micros / 1000;
-                (Value::Timestamp(at.unwrap_or(Instant { millis, nanos: None })), false)
+                let near = civil.and_then(|civil| zone.timestamp_near(civil));
+                let millis = 10_957 * calendar::SECONDS_PER_DAY * 1000 + micros.div_euclid(1000);
+                let nanos = micros.rem_euclid(calendar::MICROS_PER_SECOND) as u32 * 1000 + 1;
+                let millis = near.map_or(millis, |near| near.millis);
+                (Value::Timestamp(Instant { millis, nanos: Some(nanos) }), false)
             }
         },
     }
@@ -299,11 +310,4 @@ fn timestamp_text(at: Instant, zone: &Zone, suffix: &str) -> Result<String, Stri
             Ok(calendar::timestamp_text(civil, suffix))
         }
     }
-}
-
-/// Java's class knows no fraction of a second, and no 24:00:00.
-fn time(micros: i64) -> (Value, bool) {
-    let seconds = micros / calendar::MICROS_PER_SECOND;
-    let is_all = micros % calendar::MICROS_PER_SECOND == 0 && seconds < calendar::SECONDS_PER_DAY;
-    (Value::Time(calendar::clock(seconds)), is_all)
 }
