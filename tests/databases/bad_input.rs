@@ -97,7 +97,7 @@ async fn the_limit_is_a_hundred_thousand_rows<E: Engine>() {
 }
 
 async fn an_update_of_many_rows_is_undone<E: Engine>() {
-    let count = amount(10_000, 100_000);
+    let count = amount(2_000, 20_000);
     let world = World::<E>::new(&rows::<E>(count)).await;
     let before = world.dump().await;
     let changed =

@@ -137,6 +137,8 @@ macro_rules! through_sqlx {
 
         fn connect(url: &str, connections: u32) -> BoxFuture<'_, Result<Self::Raw, Error>> {
             let options = ::sqlx::pool::PoolOptions::new().max_connections(connections);
+            // A server that is away refuses connections, and is asked again until then.
+            let options = options.acquire_timeout(::std::time::Duration::from_secs(5));
             Box::pin(async move { options.connect(url).await })
         }
 
@@ -252,6 +254,18 @@ macro_rules! on_each_database {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
                 super::$test::<sqlx::Sqlite>().await;
+            })+
+        }
+        mod on_mysql {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test::<sqlx::MySql>().await;
+            })+
+        }
+        mod on_postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test::<sqlx::Postgres>().await;
             })+
         }
     };

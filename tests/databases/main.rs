@@ -2,10 +2,13 @@
 
 mod bad_input;
 mod cancellation;
+mod crash;
 mod engine;
 mod generated;
 mod isolation;
+mod mysql;
 mod outcomes;
+mod postgres;
 mod servers;
 mod sqlite;
 mod statements;

@@ -247,6 +247,7 @@ impl<E: Engine> World<E> {
 pub(crate) async fn application() -> Seata {
     let mut settings = Settings::default();
     settings.retry_period = Duration::from_millis(50);
+    settings.max_retry_period = Duration::from_millis(500);
     let coordinator = Coordinator::in_memory_with(settings);
     Seata::builder("test").coordinator(&coordinator).start().await.expect("it starts")
 }

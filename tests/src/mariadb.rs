@@ -131,7 +131,8 @@ fn launch(port: u16, options: &[String], directory: &Path) -> Process {
         .arg(format!("--port={port}"))
         .args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--max-connections=1000"])
         // A commit is with the operating system, which is not killed.
-        .args(["--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M"])
+        .args(["--innodb-flush-log-at-trx-commit=2", "--innodb-flush-method=nosync", "--sync-frm=0"])
+        .arg("--innodb-buffer-pool-size=64M")
         .args(options);
     Process::start("MariaDB", &mut command, directory.join("mariadb.log"))
 }

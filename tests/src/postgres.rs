@@ -83,9 +83,14 @@ impl Postgres {
         SHARED.get_or_init(|| wait::blocking(Self::start))
     }
 
-    /// Ends it as a crash would.
+    /// Ends it as a crash would, with all the processes that serve its connections: they would go on for a while.
     pub fn kill(&mut self) {
+        let served = self.process.children();
         self.process.kill();
+        let mut kill = Command::new("kill");
+        kill.args(["-s", "KILL"]).args(served.iter().map(u32::to_string)).stderr(std::process::Stdio::null());
+        // Some have gone by themselves.
+        let _ = kill.status();
     }
 
     /// Starts it again after it was killed, on the same port with the same data.

@@ -89,6 +89,13 @@ impl Process {
         self.child.id()
     }
 
+    /// The numbers of the processes that it has started.
+    pub fn children(&self) -> Vec<u32> {
+        let id = self.id();
+        let children = fs_err::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        children.split_whitespace().filter_map(|id| id.parse().ok()).collect()
+    }
+
     /// The end of what it said.
     pub fn log(&self) -> String {
         let log = fs_err::read(&self.log).unwrap_or_else(|error| error.to_string().into_bytes());

@@ -63,8 +63,10 @@ impl Dialect for Postgres {
 
     fn stream<'c>(
         connection: &'c mut PgConnection,
-        call: Call<Self>,
+        mut call: Call<Self>,
     ) -> BoxStream<'c, Result<Output<Self>, Error>> {
+        // An unnamed statement does not outlive what the driver asks about a type that is new to it.
+        call.persistent |= call.arguments.is_some();
         connection.fetch_many(call)
     }
 

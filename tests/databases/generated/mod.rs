@@ -2,6 +2,8 @@
 //! undone exactly; whatever cannot be is refused.
 
 mod grammar;
+mod mysql;
+mod postgres;
 mod sqlite;
 
 use rand::{Rng as _, rngs::StdRng};

@@ -1,0 +1,68 @@
+//! MariaDB, which stands for all that speak MySQL.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use futures_util::future::BoxFuture;
+use seata_tests::mariadb::MariaDb;
+use sqlx::{AssertSqlSafe, Connection, Error, MySql, MySqlConnection, MySqlPool};
+
+use crate::engine::{Engine, Place, Value, binding, through_sqlx};
+
+static DATABASES: AtomicU32 = AtomicU32::new(0);
+
+impl Engine for MySql {
+    const NAME: &'static str = "mysql";
+    const TEXT: &'static str = "VARCHAR(100)";
+    const COUNTS: &'static str = "BIGINT PRIMARY KEY AUTO_INCREMENT";
+    const LONG: &'static str = "SIGNED";
+
+    fn database() -> BoxFuture<'static, Place> {
+        Box::pin(async {
+            let server = MariaDb::shared();
+            let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+            create(&server.url(""), &name).await;
+            Place { url: server.url(&name), _directory: None }
+        })
+    }
+
+    fn tables() -> &'static str {
+        "SELECT CONCAT('`', REPLACE(table_name, '`', '``'), '`') FROM information_schema.tables
+         WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' AND table_name <> 'undo_log' ORDER BY 1"
+    }
+
+    fn dump<'r>(raw: &'r MySqlPool, table: &'r str) -> BoxFuture<'r, String> {
+        Box::pin(async move {
+            // As text a FLOAT has fewer digits than it needs.
+            let columns = format!(
+                "SELECT GROUP_CONCAT(CONCAT('COALESCE(HEX(CAST(', IF(data_type = 'float', CONCAT('CAST(', quoted, \
+                 ' AS DOUBLE)'), quoted), ' AS BINARY)), ''NULL'')') ORDER BY ordinal_position) FROM (SELECT \
+                 data_type, ordinal_position, CONCAT('`', REPLACE(column_name, '`', '``'), '`') AS quoted FROM \
+                 information_schema.columns WHERE table_schema = DATABASE() AND CONCAT('`', \
+                 REPLACE(table_name, '`', '``'), '`') = '{}') AS c",
+                table.replace('\'', "''")
+            );
+            let columns = Self::raw_texts(raw, &columns).await.expect("its columns");
+            let columns = columns.into_iter().next().flatten().expect("it has columns");
+            format!("SELECT CONCAT_WS(' | ', {columns}) FROM {table}")
+        })
+    }
+
+    fn open_transactions() -> Option<&'static str> {
+        Some(
+            "SELECT COUNT(*) FROM information_schema.innodb_trx AS t JOIN information_schema.processlist AS p \
+             ON p.id = t.trx_mysql_thread_id WHERE p.db = DATABASE() AND p.id <> CONNECTION_ID()",
+        )
+    }
+
+    through_sqlx!(MySql);
+}
+
+binding!(MySql);
+
+/// Makes an empty database on a server.
+pub(crate) async fn create(server: &str, name: &str) {
+    let mut connection = MySqlConnection::connect(server).await.expect("the server is there");
+    let statement = format!("CREATE DATABASE {name} CHARACTER SET utf8mb4");
+    sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.expect("a new name");
+    connection.close().await.expect("an end");
+}
