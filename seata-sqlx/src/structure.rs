@@ -45,6 +45,8 @@ pub struct Table<DB: Dialect> {
     pub(crate) references: Vec<Reference>,
     /// An ON CONFLICT action in its definition that may change or end more than the statement.
     pub(crate) declared_conflict: Option<String>,
+    /// Where a statement gives back the rows that it touched, it can tell which of them an upsert has changed.
+    pub(crate) tells_updates: bool,
 }
 
 /// A column, whose type is told as its database needs it.
@@ -85,6 +87,9 @@ impl<DB: Dialect> Table<DB> {
             && write.kind != Kind::Delete
         {
             return Err(Refusal::DeclaredConflict { table: self.name.clone(), action: action.clone() });
+        }
+        if !self.tells_updates && matches!(write.kind, Kind::Upsert { .. }) {
+            return Err(Refusal::PartitionedUpsert(self.name.clone()));
         }
         self.admit_columns(write)?;
         // Undoing fires as well: an INSERT is undone by a DELETE.

@@ -58,6 +58,7 @@ async fn load(
         triggers: triggers(connection, &place).await?,
         references: references(connection, &place).await?,
         declared_conflict: None,
+        tells_updates: true,
         columns: columns.columns,
         key,
         reference: place.reference(),

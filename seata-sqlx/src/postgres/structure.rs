@@ -1,5 +1,7 @@
 //! Table structures from PostgreSQL's catalogues.
 
+use std::collections::HashSet;
+
 use sqlx::{Error, PgConnection, Postgres, Row as _, postgres::PgRow};
 
 use super::types::{ColumnType, Described, DescribedElement};
@@ -151,13 +153,21 @@ async fn load(connection: &mut PgConnection, oid: i64) -> Result<Result<Table<Po
             .map(|(_, collation)| collation.clone())
             .unwrap_or_default()
     };
+    let columns = columns(connection, oid).await?;
+    let mut folded = HashSet::new();
+    if !columns.iter().all(|column| folded.insert(column.name.to_ascii_lowercase())) {
+        let kind = "table with two columns whose names differ in case alone".to_owned();
+        return Ok(Err(Refusal::NotATable { name, kind }));
+    }
     Ok(Ok(Table {
-        columns: columns(connection, oid).await?,
+        columns,
         key_collations: names.iter().map(collation).collect(),
         key: names,
         triggers: triggers(connection, oid).await?,
         references: references(connection, oid).await?,
         declared_conflict: None,
+        // The column xmax of a partitioned table cannot be had.
+        tells_updates: found.try_get::<String, _>(2)? != "p",
         reference: qualified(&schema, &table),
         name,
     }))

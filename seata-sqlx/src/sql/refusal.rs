@@ -83,6 +83,12 @@ pub enum Refusal {
         /// The action in its definition.
         action: String,
     },
+    /// The database does not tell which rows of a partitioned table an upsert has changed.
+    #[error(
+        "ON CONFLICT DO UPDATE on the partitioned table {0} is not undone: PostgreSQL does not tell which rows it has \
+         changed; lock the row with SELECT … FOR UPDATE, then INSERT or UPDATE it"
+    )]
+    PartitionedUpsert(String),
     /// The condition cannot be copied into the image query word for word.
     #[error("{0} could not be copied into the image query word for word; write it more plainly")]
     NotReproducible(&'static str),

@@ -77,6 +77,7 @@ async fn load(
         columns,
         triggers: triggers(connection, &name).await?,
         references: references(connection, &name, &key).await?,
+        tells_updates: true,
         declared_conflict: definition.and_then(|sql| conflict_clause(&sql)),
         key,
         key_collations: collations,

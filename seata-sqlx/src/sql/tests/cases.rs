@@ -151,6 +151,7 @@ fn tables() -> String {
             "SQLite",
             Refusal::KeyCollation { table: name(), collation: "backwards".to_owned() },
         ),
+        ("partitions, for ON CONFLICT DO UPDATE", "PostgreSQL", Refusal::PartitionedUpsert(name())),
         ("a temporary or attached one", "SQLite", Refusal::NotInMain(name())),
         ("the undo table", "all", Refusal::UndoTable("undo_log".to_owned())),
     ];
