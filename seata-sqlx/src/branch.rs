@@ -213,11 +213,8 @@ async fn write_undo_rows<DB: Dialect>(
     logs: Vec<SqlUndoLog>,
 ) -> Result<(), Error> {
     let log = BranchUndoLog { xid: xid.to_string(), branch_id: branch.0, sql_undo_logs: logs };
-    let rows = undo::write(&log, &core.options.writing).map_err(|source| AtError::UndoLog {
-        xid: xid.clone(),
-        branch,
-        source,
-    })?;
+    let written = undo::write_aside(log, core.options.writing).await;
+    let rows = written.map_err(|source| AtError::UndoLog { xid: xid.clone(), branch, source })?;
     for row in rows {
         let is_own = row.branch_id == branch.0;
         let call = undo_row::<DB>(&core.options.undo_table, xid, row, 0)?;

@@ -95,7 +95,8 @@ impl<DB: Dialect> Rollback<'_, DB> {
     async fn undo(&mut self, branch: BranchId) -> Result<(), UndoError> {
         let (context, content) = self.row(branch).await?;
         let continuations = self.continuations(&context).await?;
-        let log = undo::read(&context, content, continuations, self.options.writing.max_log)?;
+        let limit = self.options.writing.max_log;
+        let log = undo::read_aside(context.clone(), content, continuations, limit).await?;
         for statement in log.sql_undo_logs.iter().rev() {
             undo::<DB>(self.connection, self.options, self.structures, self.task, statement).await?;
         }

@@ -1,5 +1,6 @@
 //! Undo logs: what a branch changed, in the document that Java's resource managers read and write.
 
+mod aside;
 mod calendar;
 mod context;
 mod decimal;
@@ -12,6 +13,7 @@ mod text;
 mod value;
 mod zone;
 
+pub(crate) use aside::{read_aside, write_aside};
 pub use context::Context;
 pub use json::{DecodeError, decode, encode};
 pub use objects::{PgObject, SerialArray};

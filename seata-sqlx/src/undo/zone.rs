@@ -82,7 +82,14 @@ const KNOWN: std::ops::Range<i64> = -374_580_979_200..250_246_627_200;
 impl Zone {
     /// The system's zone: `TZ`, else `/etc/localtime`; UTC if there is neither.
     pub fn system() -> Self {
-        Self::new(TimeZone::system())
+        let found = TimeZone::try_system().unwrap_or_else(|error| {
+            // Who has set none means none.
+            if std::env::var_os("TZ").is_some_and(|name| !name.is_empty()) {
+                tracing::warn!(%error, "the system's time zone is not known: undo logs are written as in UTC");
+            }
+            TimeZone::UTC
+        });
+        Self::new(found)
     }
 
     /// Coordinated universal time.

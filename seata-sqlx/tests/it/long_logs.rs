@@ -21,6 +21,22 @@ async fn a_log_above_the_threshold_is_compressed() {
 }
 
 #[tokio::test]
+async fn a_log_of_many_rows_is_undone() {
+    let world = World::new("CREATE TABLE t (id INTEGER PRIMARY KEY, b TEXT)").await;
+    run(
+        &world,
+        "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 10000) INSERT INTO t \
+         SELECT id, hex(randomblob(20)) FROM n",
+    )
+    .await;
+    let before = world.dump().await;
+    let xid = change(&world, "UPDATE t SET b = b || 'x'").await;
+    assert_eq!(contexts(&world).await, ["serializer=jackson&compressorType=ZIP"]);
+    assert_eq!(world.coordinator.rollback(&xid).await, [BranchAnswer::rollbacked()]);
+    assert_eq!(world.dump().await, before);
+}
+
+#[tokio::test]
 async fn a_log_in_several_rows_is_undone_and_goes_as_a_whole() {
     let world = World::with(SCHEMA, 2, in_pieces).await;
     let before = world.dump().await;
