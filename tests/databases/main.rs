@@ -7,6 +7,7 @@ mod engine;
 mod generated;
 mod isolation;
 mod mysql;
+mod orm;
 mod outcomes;
 mod postgres;
 mod servers;
