@@ -5,7 +5,9 @@ mod entities;
 #[path = "../../seata-sea-orm/tests/it/stories.rs"]
 mod stories;
 
-use sea_orm::{AccessMode, ConnectionTrait, DbErr, EntityTrait, IsolationLevel, QuerySelect, TransactionTrait};
+use sea_orm::{
+    AccessMode, ConnectionTrait, DbErr, EntityTrait, IsolationLevel, QuerySelect, TransactionTrait,
+};
 use seata::{
     RootContext,
     at::AtError,

@@ -130,7 +130,9 @@ async fn upsert(db: &impl ConnectionTrait) -> Result<(), DbErr> {
     let kept = OnConflict::column(cake::Column::Name).do_nothing_on([cake::Column::Id]).to_owned();
     let kept =
         cake::Entity::insert(cake::ActiveModel { pieces: Set(1), ..new_cake("apple") }).on_conflict(kept);
-    assert_eq!(kept.exec_without_returning(db).await?, 0);
+    let changed = kept.exec_without_returning(db).await?;
+    // MySQL has no words for it, and counts the row that was found.
+    assert!(changed == 0 || db.get_database_backend() == sea_orm::DbBackend::MySql, "{changed}");
     assert_eq!(apple(db).await?.pieces, 6);
     Ok(())
 }

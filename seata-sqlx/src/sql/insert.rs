@@ -37,8 +37,27 @@ pub(super) fn kind(flavor: Flavor, insert: &ast::Insert) -> Result<(Kind, Target
             OnConflictAction::DoNothing => Ok((Kind::Insert, target, true)),
             OnConflictAction::DoUpdate(update) => Ok((set(&update.assignments)?, target, insert.ignore)),
         },
-        Some(OnInsert::DuplicateKeyUpdate(assignments)) => Ok((set(assignments)?, target, insert.ignore)),
+        Some(OnInsert::DuplicateKeyUpdate(assignments)) => {
+            let mut assignments = assignments.clone();
+            // Elsewhere the name may be one of the query's.
+            if matches!(insert.source.as_deref().map(|source| &*source.body), None | Some(SetExpr::Values(_)))
+            {
+                assignments.retain(|assignment| !keeps(assignment));
+            }
+            Ok((set(&assignments)?, target, insert.ignore))
+        }
         Some(_) => Err(Refusal::NotUnderstood("it has an unknown ON clause".to_owned())),
+    }
+}
+
+/// `id = id`, in whose words MySQL does nothing about a conflict.
+fn keeps(assignment: &ast::Assignment) -> bool {
+    match (&assignment.target, &assignment.value) {
+        (ast::AssignmentTarget::ColumnName(name), Expr::Identifier(value)) => {
+            name.0.len() == 1
+                && name.0[0].as_ident().is_some_and(|name| name.value.eq_ignore_ascii_case(&value.value))
+        }
+        _ => false,
     }
 }
 

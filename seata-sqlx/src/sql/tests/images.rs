@@ -310,3 +310,22 @@ fn the_end_of_an_upserts_assignments_is_known() {
         assert!(sql[..write.updates_end.unwrap()].ends_with(end), "{sql}");
     }
 }
+
+/// What SeaORM writes for a conflict that is to be left alone.
+#[test]
+fn a_column_that_an_upsert_sets_to_itself_is_not_set() {
+    let columns = |sql: &str| match analyse(Flavor::MySql, sql).statement {
+        Ok(Statement::Write(Write { kind: crate::sql::Kind::Upsert { columns }, .. })) => columns,
+        other => panic!("{sql} gave {other:?}"),
+    };
+    for (sql, set) in [
+        ("INSERT INTO t (id, n) VALUES (1, 2) ON DUPLICATE KEY UPDATE `id` = `id`", &[][..]),
+        ("INSERT INTO t (id, n) VALUES (1, 2) ON DUPLICATE KEY UPDATE ID = `id`, n = 3", &["n"]),
+        ("INSERT INTO t SET id = 1 ON DUPLICATE KEY UPDATE id = id", &[]),
+        ("INSERT INTO t (id) VALUES (1) ON DUPLICATE KEY UPDATE id = id + 1", &["id"]),
+        ("INSERT INTO t (id) VALUES (1) AS new ON DUPLICATE KEY UPDATE id = new.id", &["id"]),
+        ("INSERT INTO t (id) SELECT id FROM u ON DUPLICATE KEY UPDATE id = id", &["id"]),
+    ] {
+        assert_eq!(columns(sql), set, "{sql}");
+    }
+}
