@@ -8,7 +8,7 @@ use seata_tests::{amount, mariadb::MariaDb, postgres, wait};
 use sqlx::{MySql, Postgres};
 
 use crate::{
-    engine::{Engine, Place},
+    engine::{Engine, Place, on_each_server},
     mysql,
     world::{Options, World, application},
 };
@@ -203,23 +203,6 @@ async fn serves_again<E: Mortal>(world: &World<E>) {
         served.map(|_| ())
     })
     .await;
-}
-
-macro_rules! on_each_server {
-    ($($test:ident),+ $(,)?) => {
-        mod on_mysql {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                super::$test::<sqlx::MySql>().await;
-            })+
-        }
-        mod on_postgres {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                super::$test::<sqlx::Postgres>().await;
-            })+
-        }
-    };
 }
 
 on_each_server!(

@@ -34,7 +34,7 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
     fn tables() -> &'static str;
     /// The statement that gives each row of the table as one text, exactly.
     fn dump<'r>(raw: &'r Self::Raw, table: &'r str) -> BoxFuture<'r, String>;
-    /// Counts the local transactions that are open in this database, or `None` where that cannot be asked.
+    /// Lists the local transactions that are open in this database, or `None` where that cannot be asked.
     fn open_transactions() -> Option<&'static str>;
     /// With the database's own placeholders in place of `?`.
     fn placed(sql: &str) -> String {
@@ -272,3 +272,23 @@ macro_rules! on_each_database {
 }
 
 pub(crate) use on_each_database;
+
+/// One test for each database that has a server.
+macro_rules! on_each_server {
+    ($($test:ident),+ $(,)?) => {
+        mod on_mysql {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test::<sqlx::MySql>().await;
+            })+
+        }
+        mod on_postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test::<sqlx::Postgres>().await;
+            })+
+        }
+    };
+}
+
+pub(crate) use on_each_server;

@@ -1,12 +1,16 @@
 //! Two that want the same row.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use seata::{GlobalStatus, LockRetry, Xid, at::AtError, run_with_global_lock};
+use seata_tests::wait;
 use tokio::sync::oneshot;
 
 use crate::{
-    engine::{Engine, on_each_database},
+    engine::{Engine, on_each_database, on_each_server},
     world::{Options, World, xid},
 };
 
@@ -16,15 +20,26 @@ const SCHEMA: &str = "CREATE TABLE t (id BIGINT PRIMARY KEY, n BIGINT NOT NULL);
 /// How long a holder keeps its row: many tries to get it, and few for a test.
 const HELD: Duration = Duration::from_millis(150);
 
-/// A global transaction that has changed row 1, and ends after a while.
+/// A global transaction that has changed row 1, and ends after a while, or when it is told to.
 struct Holder {
     xid: Xid,
+    told: oneshot::Sender<()>,
     ended: tokio::task::JoinHandle<GlobalStatus>,
 }
 
 impl Holder {
-    async fn of_the_first_row<E: Engine>(world: &std::sync::Arc<World<E>>, commits: bool) -> Self {
+    async fn of_the_first_row<E: Engine>(world: &Arc<World<E>>, commits: bool) -> Self {
+        Self::until(world, commits, HELD).await
+    }
+
+    /// Until it is told.
+    async fn for_long<E: Engine>(world: &Arc<World<E>>, commits: bool) -> Self {
+        Self::until(world, commits, wait::LIMIT).await
+    }
+
+    async fn until<E: Engine>(world: &Arc<World<E>>, commits: bool, at_most: Duration) -> Self {
         let (held, hold) = oneshot::channel();
+        let (told, tells) = oneshot::channel();
         let world = world.clone();
         let ended = tokio::spawn(async move {
             let seata = world.seata.clone();
@@ -32,23 +47,25 @@ impl Holder {
                 let mut transaction = world.begin_global().await;
                 world.execute("UPDATE t SET n = n + 100 WHERE id = 1", &[]).await.unwrap();
                 held.send(xid()).unwrap();
-                tokio::time::sleep(HELD).await;
+                let _ = tokio::time::timeout(at_most, tells).await;
                 let ended = if commits { transaction.commit().await } else { transaction.rollback().await };
                 ended.unwrap()
             };
             seata.scope(work).await
         });
-        Self { xid: hold.await.unwrap(), ended }
+        Self { xid: hold.await.unwrap(), told, ended }
     }
 
     async fn end(self, commits: bool) {
+        // It may have ended by itself.
+        let _ = self.told.send(());
         let expected = if commits { GlobalStatus::Committed } else { GlobalStatus::Rollbacked };
         assert_eq!(self.ended.await.unwrap(), expected);
     }
 }
 
-async fn world<E: Engine>(options: Options) -> std::sync::Arc<World<E>> {
-    std::sync::Arc::new(World::with(SCHEMA, options).await)
+async fn world<E: Engine>(options: Options) -> Arc<World<E>> {
+    Arc::new(World::with(SCHEMA, options).await)
 }
 
 fn assert_locked(error: &sqlx::Error, holder: &Xid) {
@@ -76,7 +93,7 @@ async fn a_statement_by_itself_waits_and_runs_again<E: Engine>() {
 
 async fn a_statement_by_itself_gives_up_and_says_who_holds_the_row<E: Engine>() {
     let world = world::<E>(Options::impatient()).await;
-    let holder = Holder::of_the_first_row(&world, true).await;
+    let holder = Holder::for_long(&world, true).await;
     let error = world.committed(world.execute("UPDATE t SET n = n + 1 WHERE id = 1", &[])).await.unwrap_err();
     assert_locked(&error, &holder.xid);
     // Another row is free.
@@ -89,7 +106,7 @@ async fn a_statement_by_itself_gives_up_and_says_who_holds_the_row<E: Engine>() 
 /// A local transaction is rolled back as a whole, and may be begun anew.
 async fn a_local_transaction_gives_up_as_a_whole<E: Engine>() {
     let world = world::<E>(Options::impatient()).await;
-    let holder = Holder::of_the_first_row(&world, false).await;
+    let holder = Holder::for_long(&world, false).await;
     let tried = world.committed(async {
         let mut local = world.begin().await?;
         E::local_execute(&mut local, "UPDATE t SET n = 0 WHERE id = 2", &[]).await?;
@@ -120,7 +137,7 @@ async fn a_writer_under_global_lock_waits<E: Engine>() {
 
 async fn a_writer_under_global_lock_gives_up<E: Engine>() {
     let world = world::<E>(Options::impatient()).await;
-    let holder = Holder::of_the_first_row(&world, false).await;
+    let holder = Holder::for_long(&world, false).await;
     let update = world.execute("UPDATE t SET n = n + 1 WHERE id = 1", &[]);
     let error = world.seata.scope(run_with_global_lock(LockRetry::default(), update)).await.unwrap_err();
     assert_locked(&error, &holder.xid);
@@ -141,6 +158,78 @@ async fn a_global_committed_read_waits<E: Engine>() {
     }
 }
 
+/// It checks the row, and returns what is there when that is free.
+async fn a_select_for_update_waits<E: Engine>() {
+    for (commits, n) in [(true, 110), (false, 10)] {
+        let world = world::<E>(Options::patient()).await;
+        let holder = Holder::of_the_first_row(&world, commits).await;
+        let read = world.numbers("SELECT n FROM t WHERE id = 1 FOR UPDATE", &[]);
+        assert_eq!(world.committed(read).await.unwrap(), [n]);
+        holder.end(commits).await;
+        world.assert_clean("in the end").await;
+    }
+}
+
+async fn a_select_for_update_keeps_the_row<E: Engine>() {
+    for (commits, n) in [(true, 110), (false, 10)] {
+        let world = world::<E>(Options::patient()).await;
+        let holder = Holder::of_the_first_row(&world, commits).await;
+        let read = world.committed(async {
+            let mut local = world.begin().await.unwrap();
+            let n = E::local_numbers(&mut local, "SELECT n FROM t WHERE id = 1 FOR UPDATE").await;
+            // What is read so nobody changes until the end.
+            let changed = E::local_execute(&mut local, "UPDATE t SET n = n + 1 WHERE id = 1", &[]).await;
+            assert_eq!(changed.unwrap(), 1);
+            E::commit(local).await.unwrap();
+            n
+        });
+        assert_eq!(read.await.unwrap(), [n]);
+        holder.end(commits).await;
+        assert_eq!(world.number("SELECT n FROM t WHERE id = 1").await, n + 1);
+        world.assert_clean("in the end").await;
+    }
+}
+
+async fn a_select_for_update_gives_up<E: Engine>() {
+    let world = world::<E>(Options::impatient()).await;
+    let holder = Holder::for_long(&world, true).await;
+    let read = world.numbers("SELECT n FROM t WHERE id = 1 FOR UPDATE", &[]);
+    assert_locked(&world.committed(read).await.unwrap_err(), &holder.xid);
+    // Under #[global_lock], outside any global transaction.
+    let read = world.numbers("SELECT n FROM t WHERE id = 1 FOR UPDATE", &[]);
+    let read = world.seata.scope(run_with_global_lock(LockRetry::default(), read));
+    assert_locked(&read.await.unwrap_err(), &holder.xid);
+    holder.end(true).await;
+    world.assert_clean("in the end").await;
+}
+
+/// Rows have locks of their own there: registration alone is tried again, and nothing is lost.
+async fn a_local_transaction_waits_for_the_outcome<E: Engine>() {
+    for commits in [true, false] {
+        let world = world::<E>(Options::patient()).await;
+        let holder = Holder::of_the_first_row(&world, commits).await;
+        let written = world.committed(async {
+            let mut local = world.begin().await?;
+            E::local_execute(&mut local, "UPDATE t SET n = 7 WHERE id = 2", &[]).await?;
+            E::local_execute(&mut local, "UPDATE t SET n = n + 1 WHERE id = 1", &[]).await?;
+            E::commit(local).await
+        });
+        let expected = match (commits, written.await) {
+            (true, written) => written.map(|()| [111, 7]).unwrap(),
+            // Its undo would wait for the rows that we hold.
+            (false, Err(error)) => {
+                assert_locked(&error, &holder.xid);
+                [10, 20]
+            }
+            // It came to the row after the undo.
+            (false, Ok(())) => [11, 7],
+        };
+        holder.end(commits).await;
+        assert_eq!(E::raw_numbers(&world.raw, "SELECT n FROM t ORDER BY id").await.unwrap(), expected);
+        world.assert_clean("in the end").await;
+    }
+}
+
 on_each_database!(
     a_statement_by_itself_waits_and_runs_again,
     a_statement_by_itself_gives_up_and_says_who_holds_the_row,
@@ -149,3 +238,14 @@ on_each_database!(
     a_writer_under_global_lock_gives_up,
     a_global_committed_read_waits,
 );
+
+mod with_row_locks {
+    use super::*;
+
+    on_each_server!(
+        a_select_for_update_waits,
+        a_select_for_update_keeps_the_row,
+        a_select_for_update_gives_up,
+        a_local_transaction_waits_for_the_outcome,
+    );
+}

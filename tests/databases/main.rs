@@ -4,6 +4,7 @@ mod bad_input;
 mod cancellation;
 mod crash;
 mod engine;
+mod faults;
 mod generated;
 mod isolation;
 mod mysql;

@@ -49,7 +49,8 @@ impl Engine for MySql {
 
     fn open_transactions() -> Option<&'static str> {
         Some(
-            "SELECT COUNT(*) FROM information_schema.innodb_trx AS t JOIN information_schema.processlist AS p \
+            "SELECT CONCAT_WS(' ', p.id, p.command, p.time, t.trx_state, t.trx_started, t.trx_rows_locked, \
+             t.trx_rows_modified, p.info) FROM information_schema.innodb_trx AS t JOIN information_schema.processlist AS p \
              ON p.id = t.trx_mysql_thread_id WHERE p.db = DATABASE() AND p.id <> CONNECTION_ID()",
         )
     }

@@ -46,7 +46,7 @@ impl Engine for Postgres {
 
     fn open_transactions() -> Option<&'static str> {
         Some(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
+            "SELECT concat_ws(' ', pid, state, xact_start, query) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
              AND state <> 'idle' AND backend_type = 'client backend'",
         )
     }

@@ -51,7 +51,7 @@ pub(crate) struct World<E: Engine> {
     pub(crate) at: E::At,
     /// The same database, for the eyes of the test alone.
     pub(crate) raw: E::Raw,
-    _place: Place,
+    place: Place,
     options: Options,
 }
 
@@ -70,6 +70,17 @@ impl<E: Engine> World<E> {
         Self::on(&self.seata, schema, self.options).await
     }
 
+    /// Another pool on the same database, whose transactions are nobody's business.
+    pub(crate) async fn beside_itself(&self) -> Self {
+        let place = Place { url: self.place.url.clone(), _directory: None };
+        Self::at_place(&application().await, place, "", self.options).await
+    }
+
+    /// How sqlx reaches it.
+    pub(crate) fn url(&self) -> &str {
+        &self.place.url
+    }
+
     pub(crate) async fn on(seata: &Seata, schema: &str, options: Options) -> Self {
         Self::at_place(seata, E::database().await, schema, options).await
     }
@@ -81,7 +92,7 @@ impl<E: Engine> World<E> {
         }
         let pool = E::connect(&place.url, options.connections).await.expect("a pool");
         let at = E::open(&pool, seata, options).await.expect("a data source");
-        Self { seata: seata.clone(), at, raw, _place: place, options }
+        Self { seata: seata.clone(), at, raw, place, options }
     }
 
     pub(crate) fn coordinator(&self) -> &Coordinator {
@@ -208,19 +219,22 @@ impl<E: Engine> World<E> {
         .await;
         wait::until(when, || async {
             match (self.undo_rows().await, self.open_transactions().await) {
-                (0, 0) => Ok(()),
-                (undo, open) => Err(format!("{undo} undo logs and {open} local transactions are left")),
+                (0, open) if open.is_empty() => Ok(()),
+                (undo, open) => Err(format!("{undo} undo logs are left, and local transactions: {open:?}")),
             }
         })
         .await;
         self.assert_serves(when).await;
     }
 
-    /// How many local transactions are open in the database.
-    pub(crate) async fn open_transactions(&self) -> i64 {
+    /// The local transactions that are open in the database.
+    pub(crate) async fn open_transactions(&self) -> Vec<String> {
         match E::open_transactions() {
-            Some(sql) => self.number(sql).await,
-            None => 0,
+            Some(sql) => {
+                let open = E::raw_texts(&self.raw, sql).await.expect("the database tells");
+                open.into_iter().flatten().collect()
+            }
+            None => Vec::new(),
         }
     }
 
