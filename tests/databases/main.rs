@@ -11,6 +11,8 @@ mod mysql;
 mod orm;
 mod outcomes;
 mod postgres;
+mod postgres_tables;
+mod postgres_types;
 mod servers;
 mod sqlite;
 mod statements;
