@@ -11,6 +11,7 @@ mod mysql;
 mod orm;
 mod outcomes;
 mod postgres;
+mod postgres_documents;
 mod postgres_tables;
 mod postgres_types;
 mod servers;
