@@ -11,7 +11,7 @@ use super::{
     Flavor, Inserted, Kind, Narrowing, Refusal, Rows, Swallowed, Write,
     clauses::{Clauses, outer_words, verb},
     functions, insert,
-    target::{Target, assigned, tables_of},
+    target::{Target, assigned, needs_source, tables_of},
     tokens::{keyword, offset},
     volatile::{
         self,
@@ -263,7 +263,7 @@ impl Change<'_> {
         if has_tail == clauses.tail.is_empty() {
             return Err(Refusal::NotReproducible("ORDER BY or LIMIT"));
         }
-        let is_joined = tables.len() > 1 || tables.iter().any(|table| !table.joins.is_empty());
+        let is_joined = needs_source(tables);
         let swallowed = self.swallowed(place.end)?;
         Ok(Rows {
             with: words.text(clauses.with.clone()),

@@ -9,7 +9,7 @@ use super::{
     Flavor, Refusal, Rows, Statement, Swallowed,
     clauses::Clauses,
     settings,
-    target::{Target, tables_of},
+    target::{Target, needs_source, tables_of},
     tokens::keyword,
     words::Words,
 };
@@ -180,7 +180,7 @@ fn selected(words: &Words<'_>, of: Option<&str>) -> Result<Rows, Refusal> {
     if has_tail == clauses.tail.is_empty() {
         return Err(Refusal::NotReproducible("ORDER BY or LIMIT"));
     }
-    let is_joined = of.is_some() && (select.from.len() > 1 || !select.from[0].joins.is_empty());
+    let is_joined = needs_source(&select.from);
     let grouped = select.distinct.is_some()
         || select.having.is_some()
         || !matches!(&select.group_by, GroupByExpr::Expressions(terms, _) if terms.is_empty())

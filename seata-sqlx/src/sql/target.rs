@@ -56,6 +56,12 @@ impl Target {
     }
 }
 
+/// Whether these say more than which table is meant.
+pub(super) fn needs_source(from: &[TableWithJoins]) -> bool {
+    let says_partitions = |table: &TableWithJoins| matches!(&table.relation, TableFactor::Table { partitions, .. } if !partitions.is_empty());
+    from.len() > 1 || from.iter().any(|table| !table.joins.is_empty() || says_partitions(table))
+}
+
 /// All tables of a FROM clause; `None` for what is not a table by a name.
 pub(super) fn tables_of(flavor: Flavor, from: &[TableWithJoins]) -> Vec<Option<Target>> {
     let mut tables = Vec::new();

@@ -1,10 +1,10 @@
 //! A statement as words, and its own words copied out of it.
 
-use std::ops::Range;
+use std::{ops::Range, thread};
 
 use sqlparser::{
     ast,
-    parser::Parser,
+    parser::{Parser, ParserError},
     tokenizer::{Span, Token, TokenWithSpan},
 };
 
@@ -120,34 +120,58 @@ impl<'a> Words<'a> {
         let found = &self.tokens[range];
         let same = match condition {
             None => found.is_empty(),
-            Some(condition) => {
-                let mut parser =
-                    Parser::new(self.flavor.grammar()).with_tokens_with_locations(found.to_vec());
-                parser.parse_expr().is_ok_and(|found| found == *condition)
-                    && parser.peek_token().token == Token::EOF
-            }
+            Some(condition) => read_all(self.flavor, found, |parser| parser.parse_expr())
+                .is_ok_and(|found| found == *condition),
         };
         if same { Ok(()) } else { Err(Refusal::NotReproducible("the condition")) }
     }
 }
 
 pub(super) fn parse(flavor: Flavor, tokens: Vec<TokenWithSpan>) -> Result<ast::Statement, Refusal> {
+    read_all(flavor, &tokens, |parser| parser.parse_statement())
+}
+
+/// What `read` makes of all these words.
+fn read_all<T: Send>(
+    flavor: Flavor,
+    tokens: &[TokenWithSpan],
+    read: impl Fn(&mut Parser<'_>) -> Result<T, ParserError> + Sync,
+) -> Result<T, Refusal> {
     /// SQLite itself takes 1000 levels, but trees are compared and dropped level by level of the stack, and
     /// an unoptimized build needs some kilobytes for each: two megabytes held 400.
     const DEPTH: usize = 300;
-    if depth(&tokens) > DEPTH {
+    /// Each level of parentheses takes about 40 kilobytes of such a build.
+    const ON_THIS_STACK: usize = 15;
+    const ON_A_LARGE_STACK: usize = 50;
+    const LARGE_STACK: usize = 16 << 20;
+    if depth(tokens) > DEPTH {
         return Err(Refusal::NotUnderstood(format!(
             "more than {DEPTH} operators stand in a row, where IN might do"
         )));
     }
-    let mut parser = Parser::new(flavor.grammar()).with_tokens_with_locations(tokens);
-    let understood = parser.parse_statement().and_then(|statement| {
+    let read = |levels: usize| {
+        let parser = Parser::new(flavor.grammar()).with_recursion_limit(levels);
+        let mut parser = parser.with_tokens_with_locations(tokens.to_vec());
+        let understood = read(&mut parser)?;
         let rest = parser.peek_token();
-        if rest.token == Token::EOF {
-            Ok(statement)
-        } else {
-            parser.expected("the end of the statement", rest)
+        match rest.token {
+            Token::EOF => Ok(understood),
+            _ => parser.expected("the end of the statement", rest),
         }
-    });
-    understood.map_err(|error| Refusal::NotUnderstood(error.to_string()))
+    };
+    let understood = match read(ON_THIS_STACK) {
+        Err(ParserError::RecursionLimitExceeded) => thread::scope(|scope| {
+            let reader = thread::Builder::new().stack_size(LARGE_STACK);
+            let reader = reader.spawn_scoped(scope, || read(ON_A_LARGE_STACK));
+            let understood = reader.ok().and_then(|reader| reader.join().ok());
+            understood.unwrap_or(Err(ParserError::RecursionLimitExceeded))
+        }),
+        understood => understood,
+    };
+    understood.map_err(|error| match error {
+        ParserError::RecursionLimitExceeded => {
+            Refusal::NotUnderstood(format!("more than {ON_A_LARGE_STACK} levels of parentheses"))
+        }
+        error => Refusal::NotUnderstood(error.to_string()),
+    })
 }

@@ -61,10 +61,11 @@ fn follows_verb(bridge: &Bridge, verb: usize, index: usize) -> bool {
 }
 
 fn depth_is_zero(bridge: &Bridge, verb: usize, index: usize) -> bool {
-    let depth = bridge.tokens[verb..index].iter().fold(0, |depth, token| match token.token {
+    let Some(before) = bridge.tokens.get(verb..index) else { return false };
+    let depth = before.iter().fold(0, |depth, token| match token.token {
         Token::LParen => depth + 1,
         Token::RParen => depth - 1,
         _ => depth,
     });
-    index > verb && depth == 0
+    depth == 0
 }

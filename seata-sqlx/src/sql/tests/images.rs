@@ -61,6 +61,15 @@ fn mysql_consumes_each_argument_in_its_place() {
             "SELECT `a`.`id`, `a`.`n` FROM acc AS a JOIN uq AS u USING (id) WHERE u.v = ? FOR UPDATE",
         ),
         (
+            "UPDATE acc PARTITION (p0, p1) SET n = ? WHERE m = ?",
+            "SELECT `acc`.`id`, `acc`.`n` FROM acc PARTITION (p0, p1) JOIN (SELECT ? AS seata_p0) AS seata_parameters \
+             WHERE m = ? FOR UPDATE",
+        ),
+        (
+            "SELECT * FROM acc PARTITION (p0) AS a WHERE m = ? FOR UPDATE",
+            "SELECT `a`.`id`, `a`.`n` FROM acc PARTITION (p0) AS a WHERE m = ? FOR UPDATE",
+        ),
+        (
             "DELETE FROM acc WHERE id = ? OR n = ? RETURNING n + ?, m - ?",
             "SELECT `acc`.`id`, `acc`.`n` FROM `acc` WHERE (id = ? OR n = ?) AND (COALESCE(?, ?) IS NULL OR TRUE) \
              FOR UPDATE",

@@ -1,5 +1,6 @@
 //! What statements are, by database.
 
 mod cases;
+mod fuzz;
 mod images;
 mod sqlite;
