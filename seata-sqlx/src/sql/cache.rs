@@ -10,6 +10,9 @@ use super::{Analysis, Flavor, Refusal, Rows, analyse, committed_read};
 /// How many statement texts are kept. A text is dropped when it was not used while as many others were.
 const GENERATION: usize = 512;
 
+/// How many bytes they have together, where they are long: an analysis takes a few times as many.
+const BYTES: usize = 4 << 20;
+
 /// What is known of statements, by their text.
 #[derive(Default)]
 pub(crate) struct StatementCache {
@@ -29,12 +32,13 @@ impl StatementCache {
     }
 }
 
-/// Values of the last [`GENERATION`] texts at least and twice as many at most.
+/// Values of the last [`GENERATION`] texts, or of [`BYTES`] of them, at least and of twice as many at most.
 struct Texts<V>(Mutex<Generations<V>>);
 
 struct Generations<V> {
     young: HashMap<Arc<str>, V>,
     old: HashMap<Arc<str>, V>,
+    young_bytes: usize,
 }
 
 impl<V: Clone> Texts<V> {
@@ -63,16 +67,18 @@ impl<V: Clone> Generations<V> {
     }
 
     fn insert(&mut self, sql: Arc<str>, value: V) {
-        if self.young.len() >= GENERATION {
+        if self.young.len() >= GENERATION || self.young_bytes >= BYTES {
             self.old = std::mem::take(&mut self.young);
+            self.young_bytes = 0;
         }
+        self.young_bytes += sql.len();
         self.young.insert(sql, value);
     }
 }
 
 impl<V> Default for Texts<V> {
     fn default() -> Self {
-        Self(Mutex::new(Generations { young: HashMap::new(), old: HashMap::new() }))
+        Self(Mutex::new(Generations { young: HashMap::new(), old: HashMap::new(), young_bytes: 0 }))
     }
 }
 
@@ -91,5 +97,15 @@ mod tests {
         }
         let generations = cache.analyses.generations();
         assert!(generations.young.len() + generations.old.len() <= 2 * GENERATION + 1);
+    }
+
+    #[test]
+    fn long_texts_push_out_others_sooner() {
+        let cache = StatementCache::default();
+        for number in 0..40 {
+            cache.analysis(Flavor::Sqlite, &format!("SELECT '{}{number}'", "x".repeat(BYTES / 4)));
+        }
+        let generations = cache.analyses.generations();
+        assert!(generations.young.len() + generations.old.len() <= 10);
     }
 }

@@ -122,7 +122,7 @@ fn set_mysql(tokens: &[TokenWithSpan]) -> Result<(), Refusal> {
         return Ok(());
     }
     let mut depth = 0_usize;
-    let assignments = tokens[1..].split(|token| {
+    let mut assignments = tokens[1..].split(|token| {
         match token.token {
             Token::LParen => depth += 1,
             Token::RParen => depth = depth.saturating_sub(1),
@@ -130,7 +130,7 @@ fn set_mysql(tokens: &[TokenWithSpan]) -> Result<(), Refusal> {
         }
         depth == 0 && token.token == Token::Comma
     });
-    assignments.map(assigned_in_mysql).collect()
+    assignments.try_for_each(assigned_in_mysql)
 }
 
 fn assigned_in_mysql(tokens: &[TokenWithSpan]) -> Result<(), Refusal> {
