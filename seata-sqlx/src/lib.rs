@@ -28,15 +28,18 @@
 //! # What is undone
 //! | statement | inside a global transaction |
 //! |---|---|
-//! | `INSERT` of one row or many, with or without a column list, `DEFAULT VALUES`, `… SELECT`, `OR IGNORE`, `ON CONFLICT DO NOTHING` | undone; the keys come back from the statement itself |
-//! | `INSERT … ON CONFLICT DO UPDATE`; any `INSERT … RETURNING` | undone; run once to see which rows it touches, taken back, and run again |
-//! | `UPDATE`, `DELETE`, with alias, sub-queries, `WITH`, `RETURNING`, `OR IGNORE` | undone |
-//! | `SELECT`, `VALUES`, `EXPLAIN`, `WITH … SELECT`, `PRAGMA` that only tells | passed on |
+//! | `INSERT` of one row or many, `… SELECT`, `SET`, `DEFAULT`, `IGNORE`, `ON CONFLICT`, `ON DUPLICATE KEY UPDATE` | undone |
+//! | `UPDATE`, `DELETE`, with alias, sub-queries, `WITH`, joins of one changed table, `ORDER BY` and `LIMIT` | undone |
+//! | `RETURNING` of any of them | undone |
+//! | `SELECT … FOR UPDATE`, `FOR SHARE` and their kin, of one table | waits for its row locks |
+//! | `SELECT`, `VALUES`, `EXPLAIN`, `SHOW`, `WITH … SELECT`, settings that take only time or memory | passed on |
 //! | [`pool.global_committed()`](AtPool::global_committed) | a `SELECT` that sees no undecided row |
-//! | `REPLACE`, `OR REPLACE`, `OR FAIL`, `OR ROLLBACK`, `UPDATE … FROM`, changes of a key | refused |
-//! | DDL, `ATTACH`, `VACUUM`, `PRAGMA` that sets, `BEGIN` and its like, several statements in one call | refused |
-//! | tables without a declared key, views, virtual, temporary and attached tables | refused |
+//! | `REPLACE`, `MERGE`, changes of a key, of several tables or inside `WITH`, stored procedures, `COPY`, `LOAD DATA` | refused |
+//! | DDL, other settings, `BEGIN` and its like, several statements in one call | refused |
+//! | tables without a declared key, views, temporary tables | refused |
 //! | a change that fires a trigger or a referential action (`CASCADE`, `SET NULL`, `SET DEFAULT`), or whose undo would | refused |
+//!
+//! `docs/sql.md` of the repository has a table for each database, and [`check`] says it of a statement without one.
 //!
 //! Refused means an [`AtError::Refused`] that quotes the statement and names a way out, before anything has run. A
 //! statement that picks other rows each time it runs (`random()` in `WHERE`) is seen by its images and rolled back.

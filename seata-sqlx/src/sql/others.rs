@@ -18,11 +18,10 @@ pub(super) fn statement(flavor: Flavor, first: &str, tokens: &[TokenWithSpan]) -
             Err(Refusal::TransactionControl("PREPARE TRANSACTION".to_owned()))
         }
         (Flavor::MySql, "XA") => Err(Refusal::TransactionControl(named())),
-        (Flavor::Sqlite, _) => Err(Refusal::Definition(named())),
-        (_, "SHOW") => Ok(Statement::Read),
-        (_, "SET") => settings::set(flavor, tokens).map(|()| Statement::Read),
+        (Flavor::MySql | Flavor::Postgres, "SHOW") => Ok(Statement::Read),
+        (Flavor::MySql | Flavor::Postgres, "SET") => settings::set(flavor, tokens).map(|()| Statement::Read),
         (Flavor::Postgres, "RESET") => settings::reset(tokens).map(|()| Statement::Read),
-        (Flavor::MySql, "DESCRIBE" | "DESC" | "HELP") => Ok(Statement::Read),
+        (Flavor::MySql, "HELP") => Ok(Statement::Read),
         // A cursor reads; it is refused to change through one.
         (Flavor::Postgres, "DECLARE") if !locks(tokens) => Ok(Statement::Read),
         (Flavor::Postgres, "DECLARE") => {
@@ -30,7 +29,9 @@ pub(super) fn statement(flavor: Flavor, first: &str, tokens: &[TokenWithSpan]) -
         }
         (Flavor::Postgres, "FETCH" | "MOVE" | "CLOSE" | "DEALLOCATE") => Ok(Statement::Read),
         (Flavor::Postgres, "LISTEN" | "UNLISTEN" | "NOTIFY" | "LOCK") => Ok(Statement::Read),
-        (_, "CALL" | "DO" | "EXECUTE" | "PREPARE") => Err(Refusal::Hidden(named())),
+        (Flavor::MySql | Flavor::Postgres, "CALL" | "DO" | "EXECUTE" | "PREPARE") => {
+            Err(Refusal::Hidden(named()))
+        }
         (Flavor::MySql, "DEALLOCATE") => Ok(Statement::Read),
         (_, "MERGE") => Err(Refusal::Merge),
         (Flavor::Postgres, "COPY") => copy(tokens),
@@ -40,9 +41,55 @@ pub(super) fn statement(flavor: Flavor, first: &str, tokens: &[TokenWithSpan]) -
             Flavor::MySql,
             "LOCK" | "UNLOCK" | "FLUSH" | "ANALYZE" | "CHECK" | "OPTIMIZE" | "REPAIR" | "USE",
         ) => Err(Refusal::Definition(named())),
-        _ => Err(Refusal::Definition(named())),
+        _ if DEFINING.contains(&first) => Err(Refusal::Definition(named())),
+        _ => Err(Refusal::NotUnderstood(format!("it begins with {first}"))),
     }
 }
+
+/// Statements that change the structure, the server or the session, or commit by themselves.
+const DEFINING: [&str; 41] = [
+    "ALTER",
+    "ANALYZE",
+    "ATTACH",
+    "BINLOG",
+    "CACHE",
+    "CHANGE",
+    "CHECK",
+    "CHECKPOINT",
+    "CHECKSUM",
+    "CLONE",
+    "CLUSTER",
+    "COMMENT",
+    "CREATE",
+    "DETACH",
+    "DISCARD",
+    "DROP",
+    "FLUSH",
+    "GRANT",
+    "IMPORT",
+    "INSTALL",
+    "KILL",
+    "LOAD",
+    "LOCK",
+    "OPTIMIZE",
+    "PURGE",
+    "REASSIGN",
+    "REFRESH",
+    "REINDEX",
+    "RENAME",
+    "REPAIR",
+    "RESET",
+    "RESTART",
+    "REVOKE",
+    "SECURITY",
+    "SHUTDOWN",
+    "STOP",
+    "TRUNCATE",
+    "UNINSTALL",
+    "UNLOCK",
+    "USE",
+    "VACUUM",
+];
 
 fn locks(tokens: &[TokenWithSpan]) -> bool {
     tokens.windows(2).any(|two| {

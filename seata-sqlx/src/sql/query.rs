@@ -7,7 +7,7 @@ use sqlparser::{
 
 use super::{
     Flavor, Refusal, Rows, Statement, Swallowed,
-    clauses::Clauses,
+    clauses::{Clauses, outer_words, verb},
     settings,
     target::{Target, needs_source, tables_of},
     tokens::keyword,
@@ -16,8 +16,11 @@ use super::{
 
 /// SELECT, VALUES, TABLE, and WITH before them.
 pub(super) fn read(flavor: Flavor, sql: &str, tokens: &[TokenWithSpan]) -> Result<Statement, Refusal> {
-    if changes_in_with(tokens) {
+    if changes_in_with(flavor, tokens) {
         return Err(Refusal::With);
+    }
+    if keyword(&tokens[0].token) == "WITH" && verb(tokens, &outer_words(tokens)) == 0 {
+        return Err(Refusal::NotUnderstood("what stands behind WITH is not found".to_owned()));
     }
     if flavor == Flavor::Sqlite {
         return Ok(Statement::Read);
@@ -33,24 +36,14 @@ pub(super) fn read(flavor: Flavor, sql: &str, tokens: &[TokenWithSpan]) -> Resul
     locked(&words).map(Statement::Lock)
 }
 
-/// `AS (DELETE …`
-fn changes_in_with(tokens: &[TokenWithSpan]) -> bool {
-    let opens = |three: &[TokenWithSpan]| {
-        matches!(keyword(&three[0].token).as_str(), "AS" | "MATERIALIZED")
-            && three[1].token == Token::LParen
-            && matches!(keyword(&three[2].token).as_str(), "INSERT" | "UPDATE" | "DELETE" | "MERGE" | "WITH")
+/// `WITH x AS (DELETE …`, at whatever depth; only PostgreSQL has it. Whoever calls a column so has to quote it.
+fn changes_in_with(flavor: Flavor, tokens: &[TokenWithSpan]) -> bool {
+    let words: Vec<String> = tokens.iter().map(|token| keyword(&token.token)).collect();
+    let changes = |two: &[String]| {
+        matches!(two[1].as_str(), "INSERT" | "UPDATE" | "DELETE" | "MERGE")
+            && !matches!(two[0].as_str(), "FOR" | "KEY")
     };
-    let mut found = tokens.windows(3).filter(|three| opens(three)).map(|three| keyword(&three[2].token));
-    found.any(|word| word != "WITH") || nested_change(tokens)
-}
-
-/// `AS (WITH … DELETE`, or parentheses around it.
-fn nested_change(tokens: &[TokenWithSpan]) -> bool {
-    tokens.windows(2).any(|two| {
-        matches!(two[0].token, Token::LParen | Token::RParen)
-            && matches!(keyword(&two[1].token).as_str(), "INSERT" | "UPDATE" | "DELETE" | "MERGE")
-            && keyword(&tokens[0].token) == "WITH"
-    })
+    flavor == Flavor::Postgres && words.iter().any(|word| word == "WITH") && words.windows(2).any(changes)
 }
 
 /// A SELECT that makes a table, or writes a file of the server.
