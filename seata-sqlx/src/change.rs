@@ -77,16 +77,23 @@ pub(crate) async fn run<DB: Dialect>(
     if write.rows.table.eq_ignore_ascii_case(&surroundings.options.undo_table) {
         return Err(refused(Refusal::UndoTable(write.rows.table.clone())));
     }
-    let structure = admitted(surroundings, connection, write).await;
-    let structure = structure.map_err(ChangeError::Doubtful)?.map_err(refused)?;
-    let table = &*structure.table;
-    let changed = run_on(surroundings, connection, call, write, table).await;
-    if let Err(ChangeError::Unchanged(error) | ChangeError::Doubtful(error)) = &changed
-        && DB::tells_of_alteration(error)
-    {
-        surroundings.structures.forget(table);
+    let mut may_be_altered = true;
+    loop {
+        let structure = admitted(surroundings, connection, write).await;
+        let table = structure.map_err(ChangeError::Doubtful)?.map_err(refused)?.table;
+        let changed = run_on(surroundings, connection, call, write, &table).await;
+        let Err(ChangeError::Unchanged(error) | ChangeError::Doubtful(error)) = &changed else {
+            return changed;
+        };
+        if !DB::tells_of_alteration(error) {
+            return changed;
+        }
+        surroundings.structures.forget(&table);
+        let is_unchanged = matches!(changed, Err(ChangeError::Unchanged(_)));
+        if !is_unchanged || !std::mem::take(&mut may_be_altered) {
+            return changed;
+        }
     }
-    changed
 }
 
 /// The structure of the table, if this change of it can be undone. One that is known from before may lack a column.
@@ -190,6 +197,9 @@ impl<DB: Dialect> Change<'_, DB> {
             let mut seen = HashSet::new();
             before.retain(|row| seen.insert(image::identity(row)));
         }
+        if self.write.kind == Kind::Delete {
+            self.check_current().await?;
+        }
         let locks = self.locks(&before).map_err(|error| self.unchanged(error))?;
         let (outputs, touched) = match self.returned {
             Returned::Nothing => (self.run_narrowed(&before).await?, None),
@@ -218,6 +228,17 @@ impl<DB: Dialect> Change<'_, DB> {
             log(SqlType::Update, table, before, after)
         };
         Ok(Changed { outputs, logs: vec![log], locks })
+    }
+
+    /// A column that is not known yet would be lost with its row.
+    async fn check_current(&mut self) -> Result<(), ChangeError> {
+        let table = self.reading.table;
+        if DB::is_current(self.connection, table).await.map_err(|error| self.failed(error))? {
+            return Ok(());
+        }
+        self.surroundings.structures.forget(table);
+        let detail = format!("table {} has just been altered; try again", table.name);
+        Err(self.unchanged(ImageError::Unwritable(detail)))
     }
 
     /// DELETE that gives back what it removes.
@@ -499,6 +520,7 @@ impl<DB: Dialect> Change<'_, DB> {
 
     fn unchanged(&self, error: ImageError) -> ChangeError {
         match error {
+            ImageError::Database(error @ Error::ColumnDecode { .. }) => ChangeError::Unchanged(error),
             ImageError::Database(error) => self.failed(error),
             error => ChangeError::Unchanged(self.explained(error)),
         }

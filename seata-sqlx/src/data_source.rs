@@ -330,9 +330,12 @@ impl<DB: Dialect> AtPoolBuilder<DB> {
             "SELECT branch_id, xid, context, rollback_info, log_status, log_created, log_modified FROM {} LIMIT 1",
             DB::quote(table)
         );
-        for statement in DB::undo_table(table).into_iter().chain([check]) {
-            let done = execute::<DB>(&mut connection, Call::text(statement)).await;
-            done.map_err(|source| AtOpenError::UndoTable { table: table.clone(), source })?;
+        // Whoever may not make tables finds the one that somebody else has made.
+        if execute::<DB>(&mut connection, Call::text(check.as_str())).await.is_err() {
+            for statement in DB::undo_table(table).into_iter().chain([check]) {
+                let done = execute::<DB>(&mut connection, Call::text(statement)).await;
+                done.map_err(|source| AtOpenError::UndoTable { table: table.clone(), source })?;
+            }
         }
         Ok((resource, DB::capabilities(&mut connection).await?))
     }

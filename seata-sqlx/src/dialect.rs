@@ -192,6 +192,15 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
         name: &'c TableName,
     ) -> BoxFuture<'c, Result<Result<Structure<Self>, Refusal>, Error>>;
 
+    /// Whether the table still has the columns of its structure, and no others. Asked inside a local transaction that has
+    /// read of it, and keeps it as it is.
+    fn is_current<'c>(
+        _connection: &'c mut Self::Connection,
+        _table: &'c Table<Self>,
+    ) -> BoxFuture<'c, Result<bool, Error>> {
+        Box::pin(async { Ok(true) })
+    }
+
     /// Whether the statement that failed so left the transaction open and itself without effect.
     fn keeps_transaction(error: &Error) -> bool;
 

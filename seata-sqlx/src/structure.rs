@@ -244,6 +244,11 @@ impl<DB: Dialect> StructureCache<DB> {
         self.place(name).known().is_some()
     }
 
+    /// Drops all of them.
+    pub(crate) fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn place(&self, name: &str) -> Arc<Place<DB>> {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = places.get(name) {

@@ -162,6 +162,13 @@ impl Dialect for MySql {
         Box::pin(structure::structure(connection, cache, name))
     }
 
+    fn is_current<'c>(
+        connection: &'c mut MySqlConnection,
+        table: &'c Table<Self>,
+    ) -> BoxFuture<'c, Result<bool, Error>> {
+        Box::pin(structure::is_current(connection, table))
+    }
+
     fn keeps_transaction(error: &Error) -> bool {
         error::keeps_transaction(error)
     }

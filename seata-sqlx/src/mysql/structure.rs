@@ -36,6 +36,16 @@ pub(super) async fn structure(
     }))
 }
 
+/// Whether the table has these columns and no others.
+pub(super) async fn is_current(
+    connection: &mut MySqlConnection,
+    table: &Table<MySql>,
+) -> Result<bool, Error> {
+    let found = query(connection, &format!("SHOW COLUMNS FROM {}", table.reference), &[]).await?;
+    let found = found.iter().map(|row| text(row, 0)).collect::<Result<Vec<_>, _>>()?;
+    Ok(found.iter().eq(table.columns.iter().map(|column| &column.name)))
+}
+
 async fn load(
     connection: &mut MySqlConnection,
     wanted: &TableName,

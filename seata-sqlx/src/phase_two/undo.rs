@@ -95,7 +95,13 @@ pub(super) async fn undo<DB: Dialect>(
     statement: &SqlUndoLog,
 ) -> Result<(), UndoError> {
     let undo: Undo<'_, DB> = Undo { connection, options, structures, task, statement };
-    undo.run().await
+    let undone = undo.run().await;
+    if let Err(UndoError::Database(error)) = &undone
+        && DB::tells_of_alteration(error)
+    {
+        structures.clear();
+    }
+    undone
 }
 
 /// One statement on its way back.
