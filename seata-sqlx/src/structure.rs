@@ -244,9 +244,12 @@ impl<DB: Dialect> StructureCache<DB> {
         self.place(name).known().is_some()
     }
 
-    /// Drops all of them.
-    pub(crate) fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    /// Drops those that were loaded before this moment, and says whether there were any.
+    pub(crate) fn forget_before(&self, moment: Instant) -> bool {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = places.len();
+        places.retain(|_, place| place.known().as_ref().is_none_or(|known| known.loaded >= moment));
+        places.len() < count
     }
 
     fn place(&self, name: &str) -> Arc<Place<DB>> {

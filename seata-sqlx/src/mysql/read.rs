@@ -87,8 +87,10 @@ fn read(kind: &Kind, wire: &str, bytes: &[u8], zone: &Zone) -> Result<Read, Stri
         Kind::Double if wire.starts_with("DOUBLE") => {
             plain(Value::Double(f64::from_le_bytes(bytes.try_into().map_err(|_| misfit())?)))
         }
-        Kind::Bit(1) if wire == "BIT" => plain(Value::Boolean(bytes.iter().any(|byte| *byte != 0))),
-        Kind::Bit(_) if wire == "BIT" => plain(Value::Bytes(bytes.to_vec())),
+        Kind::Bit(bits) if wire == "BIT" && fits(bytes, *bits) => plain(match bits {
+            1 => Value::Boolean(bytes.iter().any(|byte| *byte != 0)),
+            _ => Value::Bytes(bytes.to_vec()),
+        }),
         Kind::Text(text) if is_characters(wire) => read_text(text, bytes),
         Kind::Json if wire == "JSON" || is_characters(wire) => plain(Value::Text(utf8(bytes)?)),
         Kind::Named if is_characters(wire) => plain(Value::Text(utf8(bytes)?)),
@@ -126,6 +128,13 @@ fn read(kind: &Kind, wire: &str, bytes: &[u8], zone: &Zone) -> Result<Read, Stri
         }
         _ => Err(misfit()),
     }
+}
+
+/// Whether a column of so many bits may hold these, the highest first.
+fn fits(bytes: &[u8], bits: u8) -> bool {
+    let highest = bytes.iter().position(|byte| *byte != 0);
+    let length = highest.map_or(0, |place| 8 * (bytes.len() - place) - bytes[place].leading_zeros() as usize);
+    bytes.len() == usize::from(bits).div_ceil(8) && length <= usize::from(bits)
 }
 
 /// A value in a column whose type is not looked up.

@@ -9,6 +9,8 @@ mod undone;
 
 pub(crate) use dirty::Resolver;
 pub use dirty::{DirtyChoice, DirtyRow};
+use std::time::Instant;
+
 use futures_core::future::BoxFuture;
 use seata_context::{BranchAnswer, BranchTask, Resource};
 use seata_protocol::{BranchStatus, BranchType, ResourceId};
@@ -139,6 +141,7 @@ impl<DB: Dialect> AtResource<DB> {
         let mut lease = self.connect(slot).await?;
         let mut seen = None;
         loop {
+            let began = Instant::now();
             let rollback = Rollback::<DB> {
                 connection: lease.connection(),
                 options: &self.options,
@@ -157,6 +160,10 @@ impl<DB: Dialect> AtResource<DB> {
             // An answer that is followed by a confirmed ROLLBACK leaves nothing open.
             if execute::<DB>(lease.connection(), Call::text("ROLLBACK")).await.is_err() {
                 return Err(error);
+            }
+            // What is known of a table from before may be the cause.
+            if self.structures.forget_before(began) {
+                continue;
             }
             // A branch that was still under way when the undo rows were listed may have committed since, with
             // a row that had to be waited for.

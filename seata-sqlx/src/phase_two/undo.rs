@@ -95,13 +95,7 @@ pub(super) async fn undo<DB: Dialect>(
     statement: &SqlUndoLog,
 ) -> Result<(), UndoError> {
     let undo: Undo<'_, DB> = Undo { connection, options, structures, task, statement };
-    let undone = undo.run().await;
-    if let Err(UndoError::Database(error)) = &undone
-        && DB::tells_of_alteration(error)
-    {
-        structures.clear();
-    }
-    undone
+    undo.run().await
 }
 
 /// One statement on its way back.
