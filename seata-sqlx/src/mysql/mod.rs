@@ -262,9 +262,26 @@ async fn capabilities(connection: &mut MySqlConnection) -> Result<Capabilities, 
         Argument::Text(version) => version,
         _ => String::new(),
     };
+    warn_of_unseen_triggers(connection).await?;
     // UPDATE gives nothing back. DELETE could, but then the driver no more tells how many rows it removed.
     let insert = if gives_back(&version) { Returned::Image } else { Returned::Nothing };
     Ok(Capabilities { insert, update: Returned::Nothing, delete: Returned::Nothing, max_packet })
+}
+
+/// The server shows triggers to those alone who have the privilege. Without it a table with one looks like any other.
+async fn warn_of_unseen_triggers(connection: &mut MySqlConnection) -> Result<(), Error> {
+    for row in rows::<MySql>(connection, Call::new("SHOW GRANTS", &[])?).await? {
+        if let Argument::Text(grant) = MySql::argument_at(&row, 0)?
+            && ["ALL PRIVILEGES", "TRIGGER"].iter().any(|privilege| grant.contains(privilege))
+        {
+            return Ok(());
+        }
+    }
+    tracing::warn!(
+        "the user of this data source does not have the privilege TRIGGER, so that changes of tables with triggers cannot \
+         be refused: grant it, unless there are none"
+    );
+    Ok(())
 }
 
 /// MariaDB since 10.5: `10.11.19-MariaDB-0+deb12u1`.
