@@ -116,3 +116,85 @@ impl Condition {
 fn idle(arguments: usize) -> Option<String> {
     (arguments > 0).then(|| format!("(COALESCE(NULL, {}) IS NULL OR TRUE)", vec!["?"; arguments].join(", ")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::types::Description, *};
+    use crate::sql::{Flavor, Statement, analyse};
+
+    /// `t (id BIGINT AUTO_INCREMENT, v VARCHAR, kind INT)` with this key.
+    fn condition(key: &[&str], statement: &str) -> Option<String> {
+        let column = |name: &str, definition, extra| {
+            let description = Description { name: definition, definition, charset: None, extra };
+            let column_type = ColumnType::parse(&description);
+            Column { name: name.to_owned(), is_generated: false, is_updated_by_database: false, column_type }
+        };
+        let table = Table {
+            name: "t".to_owned(),
+            reference: "`d`.`t`".to_owned(),
+            columns: vec![
+                column("id", "bigint", "auto_increment"),
+                column("v", "varchar", ""),
+                column("kind", "int", ""),
+            ],
+            key: key.iter().map(|name| (*name).to_owned()).collect(),
+            key_collations: Vec::new(),
+            triggers: Vec::new(),
+            references: Vec::new(),
+            declared_conflict: None,
+            tells_updates: true,
+        };
+        match analyse(Flavor::MySql, statement).statement {
+            Ok(Statement::Write(write)) => added_rows(&write, &table),
+            other => panic!("{statement}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn keys_are_given_or_counted() {
+        const FIRST: &str = "LAST_INSERT_ID() + 0 * @@auto_increment_increment";
+        const SECOND: &str = "LAST_INSERT_ID() + 1 * @@auto_increment_increment";
+        for (key, statement, expected) in [
+            (&["id"][..], "INSERT INTO t (kind) VALUES (7)", format!("((`id` = {FIRST}))")),
+            (&["id"], "INSERT INTO t VALUES (DEFAULT, 'a', 1)", format!("((`id` = {FIRST}))")),
+            (
+                &["id"],
+                "INSERT INTO t (id, v) VALUES (5, 'a'), (NULL, 'b')",
+                format!("((`id` = COALESCE(NULLIF(5, 0), {FIRST})) OR (`id` = {SECOND}))"),
+            ),
+            (
+                &["v", "kind"],
+                "INSERT INTO t SET v = 'a', kind = -1",
+                "((`v` = 'a' AND `kind` = -1))".to_owned(),
+            ),
+        ] {
+            assert_eq!(condition(key, statement), Some(expected), "{statement}");
+        }
+    }
+
+    #[test]
+    fn each_argument_stands_in_the_condition_once_and_in_its_order() {
+        let idle = "(COALESCE(NULL, ?) IS NULL OR TRUE)";
+        assert_eq!(
+            condition(&["v", "kind"], "INSERT INTO t (id, v, kind) VALUES (?, ?, 1), (2, ?, ?)"),
+            Some(format!("(({idle} AND `v` = ? AND `kind` = 1) OR (`v` = ? AND `kind` = ?))"))
+        );
+        assert_eq!(
+            condition(&["kind"], "INSERT INTO t (kind, v) VALUES (?, CONCAT(?, ?))"),
+            Some("((`kind` = ? AND (COALESCE(NULL, ?, ?) IS NULL OR TRUE)))".to_owned())
+        );
+    }
+
+    #[test]
+    fn what_does_not_tell_its_keys_is_left_to_others() {
+        for statement in [
+            "INSERT INTO t (v, kind) SELECT v, kind FROM other",
+            "INSERT INTO t (v, kind) VALUES (UUID(), 1)",
+            "INSERT INTO t (v) VALUES ('a')",
+            "INSERT INTO t (v, kind) VALUES (NULL, 1)",
+            "INSERT IGNORE INTO t (v, kind) VALUES ('a', 1)",
+        ] {
+            assert_eq!(condition(&["v", "kind"], statement), None, "{statement}");
+        }
+    }
+}
