@@ -37,7 +37,7 @@ async fn fails<E: Engine>(world: &World<E>, sql: &str, values: &[Value], expecte
         E::rollback(local).await.unwrap();
         assert!(world.locks().await.is_empty(), "{sql}");
         assert_eq!(world.undo_rows().await, 0, "{sql}");
-        assert!(world.open_transactions().await.is_empty(), "{sql}");
+        world.assert_no_local_transaction(sql).await;
     };
     world.committed(failed).await;
     assert_eq!(world.dump().await, before, "{sql}");

@@ -4,13 +4,10 @@
 use std::future::Future;
 
 use seata::{LockRetry, run_with_global_lock};
-use seata_tests::{
-    polls::{Drop, poll_at_most},
-    wait,
-};
+use seata_tests::polls::{Drop, poll_at_most};
 
 use crate::{
-    engine::{Engine, on_each_database},
+    engine::{Engine, on_each_database, on_each_server},
     world::{Options, World},
 };
 
@@ -57,11 +54,7 @@ async fn drop_at_every_await<E: Engine, W: Future>(connections: u32, work: impl 
 
 /// Before the global transaction ends: phase two would wait for the rows.
 async fn nothing_hangs<E: Engine>(world: &World<E>, when: &str) {
-    wait::until(when, || async {
-        let open = world.open_transactions().await;
-        if open.is_empty() { Ok(()) } else { Err(format!("local transactions are open: {open:?}")) }
-    })
-    .await;
+    world.assert_no_local_transaction(when).await;
     world.assert_serves(when).await;
 }
 
@@ -118,6 +111,18 @@ async fn a_global_committed_read<E: Engine>() {
     .await;
 }
 
+async fn a_select_for_update<E: Engine>() {
+    drop_at_every_await::<E, _>(1, |world| async {
+        let read = world.numbers("SELECT n FROM t WHERE id < 3 FOR UPDATE", &[]).await;
+        assert_eq!(read.unwrap().len(), 2);
+        let mut local = world.begin().await.unwrap();
+        let read = E::local_numbers(&mut local, "SELECT n FROM t WHERE id = 1 FOR UPDATE").await;
+        assert_eq!(read.unwrap(), [10]);
+        E::commit(local).await.unwrap();
+    })
+    .await;
+}
+
 /// Outside any global transaction, as far as the data source is concerned.
 async fn a_writer_under_global_lock<E: Engine>() {
     let world = World::<E>::with(&schema::<E>(), Options { connections: 1, ..Options::patient() }).await;
@@ -145,3 +150,9 @@ on_each_database!(
     a_global_committed_read,
     a_writer_under_global_lock,
 );
+
+mod with_row_locks {
+    use super::*;
+
+    on_each_server!(a_select_for_update);
+}

@@ -160,7 +160,7 @@ async fn rights_that_are_gone_are_an_error<E: Server>() {
         let error = E::execute(&at, update, &[]).await.unwrap_err();
         assert_code(&error, E::NO_RIGHT);
         assert!(world.locks().await.is_empty());
-        assert!(world.open_transactions().await.is_empty());
+        world.assert_no_local_transaction("after the refusal").await;
     });
     tried.await;
     assert_eq!(world.dump().await, before);

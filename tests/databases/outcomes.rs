@@ -1,5 +1,7 @@
 //! What a global transaction of several branches leaves: everything, or nothing.
 
+use std::sync::Arc;
+
 use seata::{BranchStatus, GlobalStatus};
 
 use crate::{
@@ -185,7 +187,54 @@ async fn a_dirty_row_leaves_everything_as_it_is<E: Engine>() {
     assert_eq!(E::raw_numbers(&world.raw, "SELECT n FROM t ORDER BY id").await.unwrap(), [10, 20, 30]);
 }
 
+/// What is known of a table is looked at anew when the table changes.
+async fn a_column_added_in_between_is_seen<E: Engine>() {
+    let world = World::<E>::new(&schema::<E>()).await;
+    world.rolled_back(world.execute("UPDATE t SET n = n + 1", &[])).await.unwrap();
+    world.script("ALTER TABLE t ADD COLUMN extra BIGINT DEFAULT 5").await;
+    world.script("UPDATE t SET extra = id").await;
+    let before = world.dump().await;
+    for sql in [
+        "DELETE FROM t",
+        "UPDATE t SET extra = extra + 1 WHERE id = 1",
+        "INSERT INTO t (id, n) VALUES (9, 9)",
+        "INSERT INTO t VALUES (8, 8, 'h', 8)",
+    ] {
+        world.rolled_back(world.execute(sql, &[])).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        assert_eq!(world.dump().await, before, "{sql}");
+    }
+    world.script("ALTER TABLE t DROP COLUMN extra").await;
+    let before = world.dump().await;
+    world.rolled_back(world.execute("DELETE FROM t WHERE id < 3", &[])).await.unwrap();
+    assert_eq!(world.dump().await, before);
+    world.assert_clean("in the end").await;
+}
+
+/// Many at once on a table that nobody knows yet.
+async fn the_first_statements_may_come_all_at_once<E: Engine>() {
+    let rows: Vec<String> = (1..=16).map(|id| format!("({id}, {id}, NULL)")).collect();
+    let schema = schema::<E>().replace("(1, 10, 'a'), (2, 20, 'b'), (3, 30, NULL)", &rows.join(", "));
+    let world = Arc::new(World::<E>::with(&schema, Options::patient()).await);
+    let before = world.dump().await;
+    let mut writers = tokio::task::JoinSet::new();
+    for id in 1..=16_i64 {
+        let world = world.clone();
+        writers.spawn(async move {
+            let values = [id.into()];
+            let update = world.execute("UPDATE t SET n = 0 - n WHERE id = ?", &values);
+            assert_eq!(world.rolled_back(update).await.unwrap(), 1);
+        });
+    }
+    while let Some(written) = writers.join_next().await {
+        written.unwrap();
+    }
+    assert_eq!(world.dump().await, before);
+    world.assert_clean("in the end").await;
+}
+
 on_each_database!(
+    a_column_added_in_between_is_seen,
+    the_first_statements_may_come_all_at_once,
     branches_on_one_row_are_undone,
     branches_on_one_row_are_kept,
     a_long_transaction_on_one_row_is_undone,

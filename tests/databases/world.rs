@@ -219,9 +219,18 @@ impl<E: Engine> World<E> {
         .await;
         wait::until(when, || async {
             match self.undo_rows().await {
-                0 => {}
-                undo => return Err(format!("{undo} undo logs are left")),
+                0 => Ok(()),
+                undo => Err(format!("{undo} undo logs are left")),
             }
+        })
+        .await;
+        self.assert_no_local_transaction(when).await;
+        self.assert_serves(when).await;
+    }
+
+    /// Waits until no local transaction is open in the database.
+    pub(crate) async fn assert_no_local_transaction(&self, when: &str) {
+        wait::until(when, || async {
             let open = self.open_transactions().await;
             if open.is_empty() {
                 return Ok(());
@@ -231,11 +240,10 @@ impl<E: Engine> World<E> {
             Err(format!("local transactions are left: {open:?}"))
         })
         .await;
-        self.assert_serves(when).await;
     }
 
     /// The local transactions that are open in the database.
-    pub(crate) async fn open_transactions(&self) -> Vec<String> {
+    async fn open_transactions(&self) -> Vec<String> {
         match E::open_transactions() {
             Some(sql) => {
                 let open = E::raw_texts(&self.raw, sql).await.expect("the database tells");
