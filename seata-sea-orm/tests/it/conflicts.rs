@@ -59,7 +59,7 @@ async fn a_row_of_another_transaction_is_a_conflict_that_names_its_holder() {
 /// SQLite has no FOR UPDATE, and SeaORM writes none. The lock is looked at all the same.
 #[tokio::test]
 async fn a_locking_read_sees_no_undecided_row() {
-    async fn streamed(db: &(impl ConnectionTrait + StreamTrait + Send)) -> DbErr {
+    async fn streamed(db: &(impl ConnectionTrait + StreamTrait)) -> DbErr {
         let stream = cake::Entity::find_by_id(1).lock_exclusive().stream(db).await.unwrap();
         stream.try_collect::<Vec<_>>().await.unwrap_err()
     }
