@@ -1,8 +1,10 @@
 //! A process that ends with its owner, and what it said.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Mutex, OnceLock, mpsc},
     time::{Duration, Instant},
 };
 
@@ -14,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How much of a log is shown.
 const SHOWN_LINES: usize = 80;
 
-/// A command whose process the kernel kills when the thread that starts it ends: for those that do not watch their standard input.
+/// A command whose process the kernel kills when this process ends: for those that do not watch their standard input.
 pub fn owned(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]).arg(program);
@@ -52,11 +54,8 @@ impl Process {
         let errors = file.try_clone().expect("a second handle");
         let (output, _) = file.into_parts();
         let (errors, _) = errors.into_parts();
-        let child = command
-            .stdin(Stdio::piped())
-            .stdout(output)
-            .stderr(errors)
-            .spawn()
+        command.stdin(Stdio::piped()).stdout(output).stderr(errors);
+        let child = spawn(std::mem::replace(command, Command::new(name)))
             .unwrap_or_else(|error| panic!("the {name} cannot be started: {error}"));
         Self { name, child, log }
     }
@@ -131,6 +130,26 @@ impl Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Starts it from a thread that lives as long as this process: an [`owned`] one ends with its thread, and the test
+/// that starts what others share may be the first to end.
+fn spawn(command: Command) -> io::Result<Child> {
+    type Order = (Command, mpsc::Sender<io::Result<Child>>);
+    static ORDERS: OnceLock<Mutex<mpsc::Sender<Order>>> = OnceLock::new();
+    let orders = ORDERS.get_or_init(|| {
+        let (orders, taken) = mpsc::channel::<Order>();
+        std::thread::spawn(move || {
+            for (mut command, answer) in taken {
+                // Who ordered it waits.
+                let _ = answer.send(command.spawn());
+            }
+        });
+        Mutex::new(orders)
+    });
+    let (answer, child) = mpsc::channel();
+    orders.lock().expect("nobody panics with it").send((command, answer)).expect("the thread never ends");
+    child.recv().expect("the thread never ends")
 }
 
 impl Drop for Process {
