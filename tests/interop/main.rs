@@ -1,12 +1,13 @@
 //! Rust beside Java: one server, Java's own, and applications of both kinds in one transaction.
 //!
-//! Needs a JDK and Maven; `tests/interop/prepare` fetches the rest. Run it with
+//! Needs a JDK, Maven, and the servers of MariaDB and PostgreSQL; `tests/interop/prepare` fetches the rest. Run it with
 //! `cargo test -p seata-tests --features interop --test interop`.
 
 #![forbid(unsafe_code)]
 
 mod aged_undo_logs;
 mod at;
+mod both;
 mod check;
 mod cluster;
 mod java_alone;

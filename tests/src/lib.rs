@@ -14,7 +14,7 @@ pub mod line;
 pub mod mariadb;
 pub mod polls;
 pub mod port;
-#[cfg(feature = "databases")]
+#[cfg(any(feature = "databases", feature = "interop"))]
 pub mod postgres;
 #[cfg(any(feature = "databases", feature = "interop"))]
 pub mod process;

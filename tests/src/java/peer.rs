@@ -81,6 +81,14 @@ impl PeerProcess {
     /// # Panics
     /// When it does not start.
     pub async fn start_on(release: Release, name: &str, server: &str) -> Self {
+        Self::start_with(release, name, server, &[]).await
+    }
+
+    /// As [`start_on`](Self::start_on), with options for the JVM: its time zone.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_with(release: Release, name: &str, server: &str, options: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let mut command = jvm(match release {
             Release::V2_6_0 => "peer",
@@ -89,6 +97,7 @@ impl PeerProcess {
         command
             .arg("-Xmx192m")
             .args(SMALL)
+            .args(options)
             .arg(format!("-Dpeer.name={name}"))
             .arg("-Dlog.level=WARN")
             .arg(format!("-Dservice.default.grouplist={server}"))
@@ -256,7 +265,7 @@ impl Peer {
         Ok(ran.rows)
     }
 
-    /// Makes so many transfers in each of so many threads, from one database to another.
+    /// Makes so many transfers in each of so many threads, from one database to another, or to itself.
     pub async fn load(
         &self,
         (threads, times): (usize, usize),

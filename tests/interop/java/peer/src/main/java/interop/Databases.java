@@ -5,9 +5,9 @@ import com.mysql.cj.jdbc.MysqlDataSource;
 import com.zaxxer.hikari.HikariConfig;
 import com.zaxxer.hikari.HikariDataSource;
 import java.sql.Connection;
+import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
-import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -17,9 +17,10 @@ import org.apache.seata.core.context.RootContext;
 import org.apache.seata.core.model.BranchType;
 import org.apache.seata.rm.datasource.DataSourceProxy;
 import org.apache.seata.rm.datasource.xa.DataSourceProxyXA;
+import org.postgresql.ds.PGSimpleDataSource;
 
 /**
- * Databases, each behind Seata's data sources for AT and for XA.
+ * Databases of MySQL's kind and of PostgreSQL's, each behind Seata's data sources for AT and for XA.
  *
  * <table>
  * <tr><td>/database/open name, url</td><td>registers it as a resource of both modes</td></tr>
@@ -60,10 +61,19 @@ final class Databases {
         config.setMaximumPoolSize(CONNECTIONS);
         config.setMinimumIdle(1);
         DataSource pool = new HikariDataSource(config);
-        // Not pooled: a connection that was prepared is of no use to others.
-        MysqlDataSource single = new MysqlDataSource();
-        single.setURL(url);
-        return new Database(pool, new DataSourceProxy(pool), new DataSourceProxyXA(single));
+        return new Database(pool, new DataSourceProxy(pool), new DataSourceProxyXA(single(url)));
+    }
+
+    /** Not pooled: a connection that was prepared is of no use to others. */
+    private static DataSource single(String url) {
+        if (url.startsWith("jdbc:postgresql:")) {
+            PGSimpleDataSource source = new PGSimpleDataSource();
+            source.setURL(url);
+            return source;
+        }
+        MysqlDataSource source = new MysqlDataSource();
+        source.setURL(url);
+        return source;
     }
 
     List<String> run(String name, String mode, List<String> statements) throws SQLException {
@@ -90,8 +100,9 @@ final class Databases {
     private static List<String> execute(Connection connection, List<String> statements) throws SQLException {
         List<String> rows = List.of();
         for (String text : statements) {
-            try (Statement statement = connection.createStatement()) {
-                rows = statement.execute(text) ? read(statement.getResultSet()) : List.of();
+            // Prepared, or Seata finds no generated keys on PostgreSQL, and refuses ON DUPLICATE KEY UPDATE on MySQL.
+            try (PreparedStatement statement = connection.prepareStatement(text)) {
+                rows = statement.execute() ? read(statement.getResultSet()) : List.of();
             }
         }
         return rows;

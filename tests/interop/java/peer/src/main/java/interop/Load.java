@@ -15,7 +15,7 @@ import org.apache.seata.core.rpc.netty.RmNettyRemotingClient;
 import org.apache.seata.tm.TransactionManagerHolder;
 
 /**
- * Many transfers at a time between two databases with a table {@code account (id, money)}.
+ * Many transfers at a time between two databases, or in one, with a table {@code account (id, money)}.
  *
  * <table>
  * <tr><td>/load threads, times, merging (true or false), left, right, accounts</td>
@@ -64,11 +64,15 @@ final class Load {
     }
 
     private void transfer(HttpFront.Request request, long time, Counts counts) throws Exception {
+        long accounts = request.number("accounts");
+        long payer = ThreadLocalRandom.current().nextLong(accounts);
+        // Another row, as it may be in the same table.
+        long payee = (payer + ThreadLocalRandom.current().nextLong(1, accounts)) % accounts;
         String xid = transactions.begin(null, null, "transfer", TIMEOUT);
         RootContext.bind(xid);
         try {
-            change(request.text("left"), -1, request.number("accounts"));
-            change(request.text("right"), 1, request.number("accounts"));
+            change(request.text("left"), -1, payer + 1);
+            change(request.text("right"), 1, payee + 1);
         } catch (Exception noLock) {
             transactions.rollback(xid);
             counts.refused.incrementAndGet();
@@ -85,8 +89,7 @@ final class Load {
         }
     }
 
-    private void change(String database, int amount, long accounts) throws Exception {
-        long id = ThreadLocalRandom.current().nextLong(accounts) + 1;
+    private void change(String database, int amount, long id) throws Exception {
         databases.run(database, "AT", List.of("UPDATE account SET money = money + " + amount + " WHERE id = " + id));
     }
 
