@@ -113,7 +113,7 @@ impl Process {
         log.lines().any(|line| texts.iter().all(|text| line.contains(text)))
     }
 
-    /// Sends it a signal that ends it, and waits until it is gone. After [`STOP_LIMIT`] it is killed.
+    /// Sends it a signal that ends it, and waits until it is gone. After some seconds it is killed.
     pub fn stop(&mut self, signal: &str) {
         // It may have ended already.
         let _ = Command::new("kill").args(["-s", signal, &self.id().to_string()]).status();
