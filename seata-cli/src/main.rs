@@ -11,6 +11,7 @@ mod sql;
 mod terminal;
 mod top;
 mod tx;
+mod undo_log;
 mod view;
 
 use std::{error::Error, process::ExitCode};
@@ -39,6 +40,7 @@ enum Command {
     Sql(sql::Sql),
     Top(top::Top),
     Tx(tx::Tx),
+    UndoLog(undo_log::UndoLog),
 }
 
 impl Command {
@@ -49,6 +51,7 @@ impl Command {
             Self::Sql(sql) => Ok(sql.run()?),
             Self::Top(top) => found(top.run()),
             Self::Tx(tx) => found(tx.run()),
+            Self::UndoLog(undo_log) => Ok(undo_log.run()),
         }
     }
 }

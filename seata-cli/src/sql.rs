@@ -41,13 +41,23 @@ enum Action {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Dialect {
+pub(crate) enum Dialect {
     /// MySQL or MariaDB
     Mysql,
     /// PostgreSQL
     Postgres,
     /// SQLite
     Sqlite,
+}
+
+impl Dialect {
+    pub(crate) fn flavor(self) -> Flavor {
+        match self {
+            Self::Mysql => Flavor::MySql,
+            Self::Postgres => Flavor::Postgres,
+            Self::Sqlite => Flavor::Sqlite,
+        }
+    }
 }
 
 /// Why nothing was checked.
@@ -72,11 +82,7 @@ impl Sql {
         let Action::Check { file, dialect, json } = self.action;
         let name = file.display().to_string();
         let text = read(&file).map_err(|source| SqlError::Read { file: name.clone(), source })?;
-        let flavor = match dialect {
-            Dialect::Mysql => Flavor::MySql,
-            Dialect::Postgres => Flavor::Postgres,
-            Dialect::Sqlite => Flavor::Sqlite,
-        };
+        let flavor = dialect.flavor();
         let found = statements(flavor, &text)
             .map_err(|source| SqlError::Statements { file: name.clone(), source })?;
         let lines: Vec<Line<'_>> = found

@@ -37,9 +37,9 @@ impl Engine for MySql {
                 "SELECT GROUP_CONCAT(CONCAT('COALESCE(HEX(CAST(', IF(data_type = 'float', CONCAT('CAST(', quoted, \
                  ' AS DOUBLE)'), quoted), ' AS BINARY)), ''NULL'')') ORDER BY ordinal_position) FROM (SELECT \
                  data_type, ordinal_position, CONCAT('`', REPLACE(column_name, '`', '``'), '`') AS quoted FROM \
-                 information_schema.columns WHERE table_schema = DATABASE() AND CONCAT('`', \
-                 REPLACE(table_name, '`', '``'), '`') = '{}') AS c",
-                table.replace('\'', "''")
+                 information_schema.columns WHERE table_schema = DATABASE() AND table_name = '{}') AS c",
+                // Of a table that it is given by name the server opens no other.
+                table.trim_matches('`').replace("``", "`").replace('\'', "''")
             );
             let columns = Self::raw_texts(raw, &columns).await.expect("its columns");
             let columns = columns.into_iter().next().flatten().expect("it has columns");

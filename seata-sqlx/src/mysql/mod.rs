@@ -22,7 +22,7 @@ use crate::{
     image::Key,
     sql::{Flavor, Refusal, Write},
     structure::{Column, Structure, StructureCache, Table, TableName},
-    undo::{Field, Zone},
+    undo::{self, Field, Zone},
 };
 
 impl Dialect for MySql {
@@ -199,14 +199,7 @@ impl Dialect for MySql {
     }
 
     fn undo_table(name: &str) -> Vec<String> {
-        let name = quote(name);
-        vec![format!(
-            "CREATE TABLE IF NOT EXISTS {name} (branch_id BIGINT NOT NULL, xid VARCHAR(128) NOT NULL, \
-             context VARCHAR(128) NOT NULL, rollback_info LONGBLOB NOT NULL, log_status INT(11) NOT NULL, \
-             log_created DATETIME(6) NOT NULL, log_modified DATETIME(6) NOT NULL, \
-             UNIQUE KEY ux_undo_log (xid, branch_id), KEY ix_log_created (log_created)) \
-             ENGINE = InnoDB DEFAULT CHARSET = utf8mb4"
-        )]
+        undo::table(Self::FLAVOR, name)
     }
 
     fn prepare_phase_two() -> &'static [&'static str] {

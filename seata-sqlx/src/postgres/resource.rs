@@ -2,7 +2,7 @@
 
 use sqlx::{Postgres, postgres::PgConnectOptions};
 
-use crate::dialect::Dialect;
+use crate::{dialect::Dialect, sql::Flavor, undo};
 
 /// What Java makes of the JDBC URL of this database. The options say which schemas a session looks into.
 pub(super) fn name(database: &str, options: &PgConnectOptions) -> String {
@@ -46,23 +46,12 @@ fn search_path(options: &str) -> Option<String> {
 /// Makes the undo table if it is missing, with Java's columns. Whoever may not create tables may still open a
 /// database that has it, and of those who come at once only one makes it.
 pub(super) fn undo_table(name: &str) -> String {
-    let table = Postgres::quote(name);
-    let text = table.replace('\'', "''");
-    let quoted = |prefix: &str, suffix: &str| Postgres::quote(&format!("{prefix}{name}{suffix}"));
-    let by_age =
-        if name == "undo_log" { Postgres::quote("ix_log_created") } else { quoted("ix_", "_created") };
+    let text = Postgres::quote(name).replace('\'', "''");
+    let statements = undo::table(Flavor::Postgres, name).join("; ");
     let body = format!(
         "BEGIN IF pg_catalog.to_regclass('{text}') IS NULL THEN \
-         PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('seata {text}', 0)); \
-         IF pg_catalog.to_regclass('{text}') IS NULL THEN \
-         CREATE TABLE {table} (id SERIAL NOT NULL, branch_id BIGINT NOT NULL, xid VARCHAR(128) NOT NULL, \
-         context VARCHAR(128) NOT NULL, rollback_info BYTEA NOT NULL, log_status INT NOT NULL, \
-         log_created TIMESTAMP(0) NOT NULL, log_modified TIMESTAMP(0) NOT NULL, \
-         CONSTRAINT {} PRIMARY KEY (id), CONSTRAINT {} UNIQUE (xid, branch_id)); \
-         CREATE INDEX {by_age} ON {table} (log_created); \
-         END IF; END IF; END",
-        quoted("pk_", ""),
-        quoted("ux_", ""),
+         PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('seata {text}', 0)); {statements}; \
+         END IF; END"
     );
     format!("DO '{}'", body.replace('\'', "''"))
 }

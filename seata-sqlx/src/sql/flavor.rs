@@ -28,7 +28,7 @@ impl Flavor {
     }
 
     /// An identifier in quotes.
-    pub(super) fn quote(self, name: &str) -> String {
+    pub(crate) fn quote(self, name: &str) -> String {
         match self {
             Self::MySql => format!("`{}`", name.replace('`', "``")),
             Self::Sqlite | Self::Postgres => format!("\"{}\"", name.replace('"', "\"\"")),

@@ -15,7 +15,7 @@ use crate::{
     image::Key,
     sql::{Flavor, Refusal, Write},
     structure::{Column, Structure, StructureCache, Table, TableName},
-    undo::{Field, Value, Zone},
+    undo::{self, Field, Value, Zone},
 };
 
 const NULL: i32 = 0;
@@ -221,18 +221,7 @@ impl Dialect for Sqlite {
     }
 
     fn undo_table(name: &str) -> Vec<String> {
-        let index = Self::quote(&format!("ix_{name}_newest"));
-        let name = Self::quote(name);
-        vec![
-            // WITHOUT ROWID, so that writing an undo row leaves the user's last_insert_rowid() alone.
-            format!(
-                "CREATE TABLE IF NOT EXISTS {name} (branch_id INTEGER NOT NULL, xid TEXT NOT NULL, \
-                 context TEXT NOT NULL, rollback_info BLOB NOT NULL, log_status INTEGER NOT NULL, \
-                 log_created TEXT NOT NULL, log_modified TEXT NOT NULL, PRIMARY KEY (xid, branch_id)) WITHOUT ROWID"
-            ),
-            // The newest row of a transaction by one look, and all rows by age without their images.
-            format!("CREATE INDEX IF NOT EXISTS {index} ON {name} (xid, log_created, log_status)"),
-        ]
+        undo::table(Self::FLAVOR, name)
     }
 
     fn prepare_phase_two() -> &'static [&'static str] {
