@@ -38,7 +38,9 @@ pub(super) fn added_rows(write: &Write, table: &Table<MySql>) -> Option<String> 
             }
         }
     }
-    Some(condition.finish(write.rows.parameters))
+    // A key that is given moves the counter on, so that those behind it are not what they would be.
+    let is_mixed = condition.counts && condition.gives;
+    (!is_mixed).then(|| condition.finish(write.rows.parameters))
 }
 
 fn key_column<'t>(table: &'t Table<MySql>, name: &str) -> Option<&'t Column<ColumnType>> {
@@ -51,6 +53,10 @@ struct Condition {
     rows: Vec<Vec<String>>,
     /// The number of arguments that stand in it.
     placed: usize,
+    /// The table counts a key for some row.
+    counts: bool,
+    /// A column that it would count is given for some row.
+    gives: bool,
 }
 
 impl Condition {
@@ -68,6 +74,9 @@ impl Condition {
         // That of the first row, and the others in steps.
         let counted = format!("LAST_INSERT_ID() + {row} * @@auto_increment_increment");
         let is_counted = column.column_type.is_auto_increment;
+        let is_left = matches!(given, Given::Null | Given::Default);
+        self.counts |= is_counted && is_left;
+        self.gives |= is_counted && !is_left;
         let value = match given {
             Given::Null | Given::Default if is_counted => counted,
             Given::Null | Given::Default | Given::Expression { .. } => return None,
@@ -159,8 +168,15 @@ mod tests {
             (&["id"], "INSERT INTO t VALUES (DEFAULT, 'a', 1)", format!("((`id` = {FIRST}))")),
             (
                 &["id"],
-                "INSERT INTO t (id, v) VALUES (5, 'a'), (NULL, 'b')",
-                format!("((`id` = COALESCE(NULLIF(5, 0), {FIRST})) OR (`id` = {SECOND}))"),
+                "INSERT INTO t (id, v) VALUES (NULL, 'a'), (NULL, 'b')",
+                format!("((`id` = {FIRST}) OR (`id` = {SECOND}))"),
+            ),
+            (
+                &["id"],
+                "INSERT INTO t (id, v) VALUES (5, 'a'), (0, 'b')",
+                format!(
+                    "((`id` = COALESCE(NULLIF(5, 0), {FIRST})) OR (`id` = COALESCE(NULLIF(0, 0), {SECOND})))"
+                ),
             ),
             (
                 &["v", "kind"],
@@ -196,5 +212,7 @@ mod tests {
         ] {
             assert_eq!(condition(&["v", "kind"], statement), None, "{statement}");
         }
+        let mixed = "INSERT INTO t (id, v) VALUES (NULL, 'a'), (5, 'b'), (DEFAULT, 'c')";
+        assert_eq!(condition(&["id"], mixed), None);
     }
 }
