@@ -353,30 +353,38 @@ impl Change<'_> {
     }
 
     /// MySQL never tells which rows an UPDATE touched: where it might choose others than its image, it has to be
-    /// narrowed.
+    /// narrowed. LIMIT does, whose choice hangs on the plan, and so do other tables, whose rows no image locks.
     fn narrowing(&self, parts: &Parts) -> Result<Option<Narrowing>, Refusal> {
         let flavor = self.words.flavor;
         if flavor != Flavor::MySql || !matches!(parts.kind, Kind::Update { .. }) {
             return Ok(None);
         }
-        let volatile = |clause: &[TokenWithSpan]| volatile::find(flavor, clause, &[Chance, Time]);
-        let cause = self.choosing().into_iter().find_map(volatile).map(Refusal::Volatile);
-        let unknown = |clause: &[TokenWithSpan]| functions::unknown(clause);
-        let cause =
-            cause.or_else(|| self.choosing().into_iter().find_map(unknown).map(Refusal::UnknownFunction));
-        let Some(cause) = cause else { return Ok(None) };
+        let is_volatile =
+            |clause: &[TokenWithSpan]| volatile::find(flavor, clause, &[Chance, Time]).is_some();
+        let is_unknown = |clause: &[TokenWithSpan]| functions::unknown(clause).is_some();
+        let has_query =
+            |clause: &[TokenWithSpan]| clause.iter().any(|token| keyword(&token.token) == "SELECT");
+        let may_choose = |clause| is_volatile(clause) || is_unknown(clause) || has_query(clause);
         let Clauses { condition, tail, .. } = &self.clauses;
-        // The keys are arguments too, and come last.
-        if self.words.placeholders(tail.clone()) > 0 {
-            return Err(cause);
+        let is_plain = Range::is_empty(tail) && parts.rows.source.is_none();
+        if is_plain && !self.choosing().into_iter().any(may_choose) {
+            return Ok(None);
         }
         let nothing = |place| place..place;
-        let condition = match (Range::is_empty(condition), Range::is_empty(tail)) {
+        let place = match (Range::is_empty(condition), Range::is_empty(tail)) {
             (false, _) => self.words.place(condition.clone()),
             (true, false) => nothing(self.words.place(tail.clone()).start),
             (true, true) => nothing(self.words.place(0..self.words.tokens.len()).end),
         };
-        Ok(Some(Narrowing { condition }))
+        let is_limit = |index: &usize| keyword(&self.words.tokens[*index].token) == "LIMIT";
+        let limit = tail.clone().rev().find(is_limit).unwrap_or(tail.end)..tail.end;
+        // The keys are arguments too, and come last.
+        if self.words.placeholders(tail.start..limit.start) > 0 {
+            return Err(Refusal::NotReproducible("the order of the parameters"));
+        }
+        let idle = self.words.placeholders(limit.clone());
+        let limit = if idle > 0 { self.words.place(limit) } else { nothing(place.end) };
+        Ok(Some(Narrowing { condition: place, limit, idle }))
     }
 
     /// Where the list of an upsert's assignments ends.

@@ -49,20 +49,32 @@ pub struct Write {
     pub(crate) updates_end: Option<usize>,
 }
 
-/// How a statement is kept to rows that are known. No parameters stand behind the place.
+/// How a statement is kept to rows that are known.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Narrowing {
     /// Where its condition stands, or empty where it would.
     pub(crate) condition: Range<usize>,
+    /// Where a LIMIT with parameters stands, which goes: the rows are as many already.
+    pub(crate) limit: Range<usize>,
+    /// How many arguments were that LIMIT's.
+    pub(crate) idle: usize,
 }
 
 impl Narrowing {
     /// The statement with this condition on top of its own. The arguments of `keys` follow the statement's.
     pub(crate) fn apply(&self, sql: &str, keys: &str) -> String {
-        let (before, after) = (&sql[..self.condition.start], &sql[self.condition.end..]);
+        let (before, between, after) = (
+            &sql[..self.condition.start],
+            &sql[self.condition.end..self.limit.start],
+            &sql[self.limit.end..],
+        );
+        let idle = match self.idle {
+            0 => String::new(),
+            count => format!("(COALESCE(NULL, {}) IS NULL OR TRUE) AND ", vec!["?"; count].join(", ")),
+        };
         match &sql[self.condition.clone()] {
-            "" => format!("{before} WHERE {keys} {after}"),
-            condition => format!("{before}({condition}) AND ({keys}) {after}"),
+            "" => format!("{before} WHERE {idle}({keys}) {between}{after}"),
+            condition => format!("{before}({condition}) AND {idle}({keys}) {between}{after}"),
         }
     }
 }

@@ -301,9 +301,22 @@ fn a_statement_that_might_choose_anew_is_kept_to_its_image() {
         ),
         (
             "UPDATE acc SET n = 1 ORDER BY RAND() LIMIT 3 # why",
-            "UPDATE acc SET n = 1  WHERE k = ? ORDER BY RAND() LIMIT 3 # why",
+            "UPDATE acc SET n = 1  WHERE (k = ?) ORDER BY RAND() LIMIT 3 # why",
         ),
-        ("UPDATE a JOIN b ON RAND() SET a.n = 1;", "UPDATE a JOIN b ON RAND() SET a.n = 1 WHERE k = ? ;"),
+        ("UPDATE a JOIN b ON RAND() SET a.n = 1;", "UPDATE a JOIN b ON RAND() SET a.n = 1 WHERE (k = ?) ;"),
+        // Which rows LIMIT leaves hangs on the plan.
+        (
+            "UPDATE acc SET n = 1 WHERE m > 2 LIMIT 2",
+            "UPDATE acc SET n = 1 WHERE (m > 2) AND (k = ?)  LIMIT 2",
+        ),
+        (
+            "UPDATE acc SET n = ? WHERE m > ? ORDER BY m LIMIT ?",
+            "UPDATE acc SET n = ? WHERE (m > ?) AND (COALESCE(NULL, ?) IS NULL OR TRUE) AND (k = ?)  ORDER BY m ",
+        ),
+        (
+            "UPDATE acc SET n = 1 WHERE id IN (SELECT id FROM other)",
+            "UPDATE acc SET n = 1 WHERE (id IN (SELECT id FROM other)) AND (k = ?) ",
+        ),
     ] {
         assert_eq!(narrowed(sql), expected);
     }
