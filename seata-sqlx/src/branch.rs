@@ -292,10 +292,11 @@ impl Patience {
     }
 
     /// Whether to try again, at once, after this error: between image and statement somebody else may have committed
-    /// a row that the condition finds. A statement that chooses other rows each time it is run fails each time.
+    /// a row that the condition finds, or have altered the table. A statement that chooses other rows each time it is run fails each time.
     pub(crate) fn tries_again_after<DB: Dialect>(&mut self, error: &Error) -> bool {
         const TIMES: u32 = 5;
-        let mismatch = matches!(AtError::from_sqlx(error), Some(AtError::ImageMismatch { .. }));
+        let error = AtError::from_sqlx(error);
+        let mismatch = matches!(error, Some(AtError::ImageMismatch { .. } | AtError::Altered { .. }));
         self.mismatches += u32::from(mismatch);
         DB::ROW_LOCKS && mismatch && self.mismatches <= TIMES
     }

@@ -208,7 +208,7 @@ impl<DB: Dialect> Change<'_, DB> {
         };
         self.check_touched(&before, &outputs, touched.as_deref())?;
         if before.is_empty() {
-            return Ok(Changed { outputs, logs: Vec::new(), locks: Vec::new() });
+            return Ok(Changed { outputs, logs: Vec::new(), locks });
         }
         let log = if self.write.kind == Kind::Delete {
             // As many as were selected, and none of those is left: they are the same.
@@ -227,7 +227,7 @@ impl<DB: Dialect> Change<'_, DB> {
             }
             log(SqlType::Update, table, before, after)
         };
-        Ok(Changed { outputs, logs: vec![log], locks })
+        Ok(Changed { outputs, logs: Vec::from_iter(log), locks })
     }
 
     /// A column that is not known yet would be lost with its row.
@@ -237,8 +237,8 @@ impl<DB: Dialect> Change<'_, DB> {
             return Ok(());
         }
         self.surroundings.structures.forget(table);
-        let detail = format!("table {} has just been altered; try again", table.name);
-        Err(self.unchanged(ImageError::Unwritable(detail)))
+        let (table, statement) = (table.name.clone(), shorten(self.call.sql.as_str()));
+        Err(ChangeError::Unchanged(AtError::Altered { table, statement }.into()))
     }
 
     /// DELETE that gives back what it removes.
@@ -248,10 +248,7 @@ impl<DB: Dialect> Change<'_, DB> {
             return Err(self.mismatch("it gave back other rows than it removed"));
         }
         let locks = self.locks(&before).map_err(|error| self.doubtful(error))?;
-        let logs = match before.is_empty() {
-            true => Vec::new(),
-            false => vec![log(SqlType::Delete, self.reading.table, before, Vec::new())],
-        };
+        let logs = Vec::from_iter(log(SqlType::Delete, self.reading.table, before, Vec::new()));
         Ok(Changed { outputs, logs, locks })
     }
 
@@ -275,10 +272,7 @@ impl<DB: Dialect> Change<'_, DB> {
             return Err(self.mismatch(&format!("{affected} rows added, {} found", after.len())));
         }
         let locks = self.locks(&after).map_err(|error| self.doubtful(error))?;
-        let logs = match after.is_empty() {
-            true => Vec::new(),
-            false => vec![log(SqlType::Insert, table, Vec::new(), after)],
-        };
+        let logs = Vec::from_iter(log(SqlType::Insert, table, Vec::new(), after));
         Ok(Changed { outputs, logs, locks })
     }
 
@@ -304,10 +298,7 @@ impl<DB: Dialect> Change<'_, DB> {
         let (outputs, after) = self.run_with(self.reading.columns).await?;
         let outputs = self.with_result(outputs, &after, &[], after.len() as u64).await?;
         let locks = self.locks(&after).map_err(|error| self.doubtful(error))?;
-        let logs = match after.is_empty() {
-            true => Vec::new(),
-            false => vec![log(SqlType::Insert, self.reading.table, Vec::new(), after)],
-        };
+        let logs = Vec::from_iter(log(SqlType::Insert, self.reading.table, Vec::new(), after));
         Ok(Changed { outputs, logs, locks })
     }
 
@@ -374,14 +365,9 @@ impl<DB: Dialect> Change<'_, DB> {
         for row in after {
             if old.contains(&image::identity(&row)) { updated.push(row) } else { inserted.push(row) }
         }
-        let mut logs = Vec::new();
-        if !updated.is_empty() {
-            logs.push(log(SqlType::Update, self.reading.table, before, updated));
-        }
-        if !inserted.is_empty() {
-            logs.push(log(SqlType::Insert, self.reading.table, Vec::new(), inserted));
-        }
-        Ok(Changed { outputs, logs, locks })
+        let updated = log(SqlType::Update, self.reading.table, before, updated);
+        let inserted = log(SqlType::Insert, self.reading.table, Vec::new(), inserted);
+        Ok(Changed { outputs, logs: updated.into_iter().chain(inserted).collect(), locks })
     }
 
     /// The statement, kept to these rows where it might choose others than its image.
@@ -389,7 +375,14 @@ impl<DB: Dialect> Change<'_, DB> {
         let call = match &self.write.narrowing {
             None => self.call.clone(),
             Some(narrowing) => {
+                /// What MySQL takes in one statement.
+                const PARAMETERS: usize = 65_535;
                 let Reading { table, zone, .. } = self.reading;
+                let limit = PARAMETERS.saturating_sub(self.write.rows.parameters) / table.key.len();
+                if rows.len() > limit {
+                    let statement = shorten(self.call.sql.as_str());
+                    return Err(ChangeError::Unchanged(AtError::TooManyRows { limit, statement }.into()));
+                }
                 let qualifier = format!("{}.", self.write.rows.qualifier(DB::FLAVOR));
                 let mut keys = image::Arguments::new(table, zone);
                 let conditions: Result<Vec<String>, ImageError> = rows
@@ -537,10 +530,9 @@ impl<DB: Dialect> Change<'_, DB> {
             ImageError::TooManyRows => {
                 AtError::TooManyRows { limit: self.surroundings.options.max_image_rows, statement }.into()
             }
-            ImageError::UnusableKey(detail) => {
+            ImageError::UnusableKey(detail) | ImageError::Unwritable(detail) => {
                 AtError::UnusableKey { table: self.reading.table.name.clone(), detail, statement }.into()
             }
-            ImageError::Unwritable(detail) => AtError::ImageMismatch { detail, statement }.into(),
         }
     }
 }
@@ -560,12 +552,17 @@ fn is_true<DB: Dialect>(row: &DB::Row, index: usize) -> Result<bool, Error> {
     })
 }
 
-fn log<DB: Dialect>(sql_type: SqlType, table: &Table<DB>, before: Vec<Row>, after: Vec<Row>) -> SqlUndoLog {
-    let records = |rows| Some(TableRecords { table_name: table.name.clone(), rows });
-    SqlUndoLog {
-        sql_type,
-        table_name: table.reference.clone(),
-        before_image: records(before),
-        after_image: records(after),
+/// `None` where there is nothing to undo.
+fn log<DB: Dialect>(
+    sql_type: SqlType,
+    table: &Table<DB>,
+    before: Vec<Row>,
+    after: Vec<Row>,
+) -> Option<SqlUndoLog> {
+    if before.is_empty() && after.is_empty() {
+        return None;
     }
+    let records = |rows| Some(TableRecords { table_name: table.name.clone(), rows });
+    let (before_image, after_image) = (records(before), records(after));
+    Some(SqlUndoLog { sql_type, table_name: table.reference.clone(), before_image, after_image })
 }

@@ -13,7 +13,7 @@ use crate::{
     image::Key,
     sql::{Flavor, Refusal, Write},
     structure::{Column, Structure, StructureCache, Table, TableName},
-    undo::{Field, Zone},
+    undo::{self, Field, Zone},
 };
 
 /// How a pool reaches the database.
@@ -88,11 +88,11 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
     /// After an error the local transaction takes nothing but a ROLLBACK, of all or to a savepoint.
     const ERROR_ENDS_TRANSACTION: bool;
     /// A column's values have a type each, which is part of what they are.
-    const VALUES_HAVE_TYPES: bool;
+    const VALUES_HAVE_TYPES: bool = false;
     /// The schema of a table that an undo log names without one; `None` for that of the connection.
     const DEFAULT_SCHEMA: Option<&'static str>;
     /// What stands before VALUES in an INSERT that also writes keys which the database would give out itself.
-    const OVERRIDING: &'static str;
+    const OVERRIDING: &'static str = "";
     /// Of a statement that gives rows back the driver cannot tell how many it changed.
     const HIDES_RESULTS: bool = false;
     /// The current time in the columns of the undo table.
@@ -106,7 +106,9 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
     const DAYS_AGO: &'static str;
 
     /// An identifier in quotes.
-    fn quote(name: &str) -> String;
+    fn quote(name: &str) -> String {
+        Self::FLAVOR.quote(name)
+    }
 
     /// The text of the parameter with this number, counted from 1. Our own statements name each one once, in order.
     fn placeholder(number: usize) -> String;
@@ -217,16 +219,24 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
 
     /// The expression for `log_created` in an undo row of the transaction whose XID is the parameter with this number.
     /// It has to go with [`NEWEST_UNDO_FIRST`](Self::NEWEST_UNDO_FIRST).
-    fn undo_created(table: &str, xid: usize) -> String;
+    fn undo_created(_table: &str, _xid: usize) -> String {
+        Self::NOW.to_owned()
+    }
 
     /// Statements that make the undo table if it is missing.
-    fn undo_table(name: &str) -> Vec<String>;
+    fn undo_table(name: &str) -> Vec<String> {
+        undo::table(Self::FLAVOR, name)
+    }
 
     /// Statements for phase two's own connection, right after it is opened.
-    fn prepare_phase_two() -> &'static [&'static str];
+    fn prepare_phase_two() -> &'static [&'static str] {
+        &[]
+    }
 
     /// Statements that let phase two restore rows in any order until its COMMIT.
-    fn relax_constraints() -> &'static [&'static str];
+    fn relax_constraints() -> &'static [&'static str] {
+        &[]
+    }
 }
 
 /// A statement on its way, with the arguments bound to it.

@@ -160,8 +160,8 @@ pub enum AtError {
     },
     /// The statement touches more rows than the data source may image. It is rolled back.
     #[error(
-        "the statement touches more than {limit} rows, the limit for one undo image; split it, or raise \
-         `max_image_rows`; the statement was: {statement}"
+        "the statement touches more than {limit} rows, the limit for one undo image (`max_image_rows`, \
+         or what the database takes in one statement); split it; the statement was: {statement}"
     )]
     TooManyRows {
         /// The limit.
@@ -177,6 +177,15 @@ pub enum AtError {
     ImageMismatch {
         /// What differs.
         detail: String,
+        /// The statement, shortened when long.
+        statement: String,
+    },
+    /// The table was altered since its structure was looked at, so that a column would have been lost with a row. A
+    /// statement by itself has been tried again; in a local transaction nothing of it was run.
+    #[error("table {table} has just been altered; run the statement again; the statement was: {statement}")]
+    Altered {
+        /// The table.
+        table: String,
         /// The statement, shortened when long.
         statement: String,
     },

@@ -102,14 +102,9 @@ impl<DB: Dialect> Change<'_, DB> {
         before.retain(|row| changed.contains(&identity(row)));
         let mut locks = self.locks(&updated).map_err(|error| self.doubtful(error))?;
         locks.append(&mut self.locks(&inserted).map_err(|error| self.doubtful(error))?);
-        let mut logs = Vec::new();
-        if !updated.is_empty() {
-            logs.push(log(SqlType::Update, self.reading.table, before, updated));
-        }
-        if !inserted.is_empty() {
-            logs.push(log(SqlType::Insert, self.reading.table, Vec::new(), inserted));
-        }
-        Ok(Changed { outputs, logs, locks })
+        let updated = log(SqlType::Update, self.reading.table, before, updated);
+        let inserted = log(SqlType::Insert, self.reading.table, Vec::new(), inserted);
+        Ok(Changed { outputs, logs: updated.into_iter().chain(inserted).collect(), locks })
     }
 }
 

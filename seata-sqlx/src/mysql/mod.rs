@@ -22,7 +22,7 @@ use crate::{
     image::Key,
     sql::{Flavor, Refusal, Write},
     structure::{Column, Structure, StructureCache, Table, TableName},
-    undo::{self, Field, Zone},
+    undo::{Field, Zone},
 };
 
 impl Dialect for MySql {
@@ -37,16 +37,10 @@ impl Dialect for MySql {
     const STATEMENT_SAVEPOINT: bool = false;
     const ERROR_ENDS_TRANSACTION: bool = false;
     const DEFAULT_SCHEMA: Option<&'static str> = None;
-    const OVERRIDING: &'static str = "";
-    const VALUES_HAVE_TYPES: bool = false;
     const HIDES_RESULTS: bool = true;
     const NOW: &'static str = NOW;
     const NEWEST_UNDO_FIRST: &'static str = "log_created DESC, branch_id DESC";
     const DAYS_AGO: &'static str = DAYS_AGO;
-
-    fn quote(name: &str) -> String {
-        quote(name)
-    }
 
     fn placeholder(_number: usize) -> String {
         "?".to_owned()
@@ -194,14 +188,6 @@ impl Dialect for MySql {
         Ok(format!("jdbc:mysql://{host}:{}/{location}", options.get_port()))
     }
 
-    fn undo_created(_table: &str, _xid: usize) -> String {
-        NOW.to_owned()
-    }
-
-    fn undo_table(name: &str) -> Vec<String> {
-        undo::table(Self::FLAVOR, name)
-    }
-
     fn prepare_phase_two() -> &'static [&'static str] {
         &[
             "SET NAMES utf8mb4",
@@ -209,10 +195,6 @@ impl Dialect for MySql {
             // What was there has to be accepted again: zeros in keys and in dates. Anything else is an error.
             "SET sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION'",
         ]
-    }
-
-    fn relax_constraints() -> &'static [&'static str] {
-        &[]
     }
 }
 
@@ -226,7 +208,7 @@ const NOW: &str = now!();
 const DAYS_AGO: &str = concat!("DATE_SUB(", now!(), ", INTERVAL ? DAY)");
 
 fn quote(name: &str) -> String {
-    format!("`{}`", name.replace('`', "``"))
+    MySql::quote(name)
 }
 
 async fn capabilities(connection: &mut MySqlConnection) -> Result<Capabilities, Error> {

@@ -45,17 +45,11 @@ impl Dialect for Postgres {
     const ROW_LOCKS: bool = true;
     const STATEMENT_SAVEPOINT: bool = false;
     const ERROR_ENDS_TRANSACTION: bool = true;
-    // It is the column that has the type.
-    const VALUES_HAVE_TYPES: bool = false;
     const DEFAULT_SCHEMA: Option<&'static str> = Some("public");
     const OVERRIDING: &'static str = "OVERRIDING SYSTEM VALUE ";
     const NOW: &'static str = "now()";
     const NEWEST_UNDO_FIRST: &'static str = "id DESC";
     const DAYS_AGO: &'static str = "now() - pg_catalog.make_interval(days => $1::int)";
-
-    fn quote(name: &str) -> String {
-        format!("\"{}\"", name.replace('"', "\"\""))
-    }
 
     fn placeholder(number: usize) -> String {
         format!("${number}")
@@ -213,10 +207,6 @@ impl Dialect for Postgres {
 
     fn resource_name(database: &str, options: &PgConnectOptions) -> Result<String, std::io::Error> {
         Ok(resource::name(database, options))
-    }
-
-    fn undo_created(_: &str, _: usize) -> String {
-        Self::NOW.to_owned()
     }
 
     fn undo_table(name: &str) -> Vec<String> {

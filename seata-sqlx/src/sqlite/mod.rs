@@ -15,7 +15,7 @@ use crate::{
     image::Key,
     sql::{Flavor, Refusal, Write},
     structure::{Column, Structure, StructureCache, Table, TableName},
-    undo::{self, Field, Value, Zone},
+    undo::{Field, Value, Zone},
 };
 
 const NULL: i32 = 0;
@@ -40,15 +40,10 @@ impl Dialect for Sqlite {
     // The same bytes are a text or a blob.
     const VALUES_HAVE_TYPES: bool = true;
     const DEFAULT_SCHEMA: Option<&'static str> = Some("main");
-    const OVERRIDING: &'static str = "";
     const NOW: &'static str = "strftime('%Y-%m-%d %H:%M:%f', 'now')";
     // Where `undo_created` could not keep two apart, as in rows of earlier versions, the ids tell.
     const NEWEST_UNDO_FIRST: &'static str = "log_created DESC, branch_id DESC";
     const DAYS_AGO: &'static str = "strftime('%Y-%m-%d %H:%M:%f', 'now', '-' || ?1 || ' days')";
-
-    fn quote(name: &str) -> String {
-        format!("\"{}\"", name.replace('"', "\"\""))
-    }
 
     fn placeholder(number: usize) -> String {
         format!("?{number}")
@@ -218,14 +213,6 @@ impl Dialect for Sqlite {
             now = Self::NOW,
             table = Self::quote(table),
         )
-    }
-
-    fn undo_table(name: &str) -> Vec<String> {
-        undo::table(Self::FLAVOR, name)
-    }
-
-    fn prepare_phase_two() -> &'static [&'static str] {
-        &[]
     }
 
     fn relax_constraints() -> &'static [&'static str] {
