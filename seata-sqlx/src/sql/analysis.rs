@@ -66,17 +66,30 @@ fn explains(tokens: &[TokenWithSpan]) -> bool {
 
 /// It runs nothing, unless it says ANALYZE.
 fn explain(flavor: Flavor, sql: &str, tokens: &[TokenWithSpan]) -> Result<Statement, Refusal> {
-    const VERBS: [&str; 8] = ["SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "VALUES", "TABLE"];
+    const VERBS: [&str; 13] = [
+        "SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "VALUES", "TABLE", "MERGE", "CREATE",
+        "REFRESH", "EXECUTE", "DECLARE",
+    ];
     let words: Vec<String> = tokens.iter().map(|token| keyword(&token.token)).collect();
     if flavor == Flavor::Sqlite {
         return Ok(Statement::Read);
     }
     let verb = words.iter().position(|word| VERBS.contains(&word.as_str())).unwrap_or(words.len());
+    // PostgreSQL takes "analyze" for ANALYZE, and U&"…" for whatever it stands for.
+    if flavor == Flavor::Postgres && tokens[..verb].iter().any(is_quoted) {
+        return Err(Refusal::NotUnderstood("an option of EXPLAIN stands in quotes".to_owned()));
+    }
     if !words[..verb].iter().any(|word| matches!(word.as_str(), "ANALYZE" | "ANALYSE")) {
         return Ok(Statement::Read);
     }
-    match tokens.get(verb..).filter(|explained| !explained.is_empty()) {
-        Some(explained) if only_reads(flavor, sql, explained) => Ok(Statement::Read),
+    match words.get(verb).map(String::as_str) {
+        // It is run, not only declared.
+        Some("DECLARE") | None => Err(Refusal::Hidden("EXPLAIN ANALYZE".to_owned())),
+        Some(_) if only_reads(flavor, sql, &tokens[verb..]) => Ok(Statement::Read),
         _ => Err(Refusal::Hidden("EXPLAIN ANALYZE".to_owned())),
     }
+}
+
+fn is_quoted(token: &TokenWithSpan) -> bool {
+    matches!(&token.token, Token::Word(word) if word.quote_style.is_some())
 }
