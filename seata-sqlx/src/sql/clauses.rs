@@ -127,17 +127,20 @@ pub(super) fn outer_words(tokens: &[TokenWithSpan]) -> Vec<String> {
     tokens.iter().map(word).collect()
 }
 
-/// Behind WITH it follows the parentheses of the last part.
+/// Behind WITH it follows the parentheses of the last part, and nothing else does (SEARCH, CYCLE): 0 where it is not
+/// found.
 pub(super) fn verb(tokens: &[TokenWithSpan], words: &[String]) -> usize {
     if words.first().is_none_or(|word| word != "WITH") {
         return 0;
     }
-    let is_verb = |index: &usize| {
-        tokens[index - 1].token == Token::RParen
-            && matches!(
-                words[*index].as_str(),
-                "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "REPLACE" | "MERGE" | "VALUES" | "TABLE"
-            )
+    let is_behind = |index: &usize| {
+        tokens[index - 1].token == Token::RParen && !matches!(words[*index].as_str(), "" | "AS")
     };
-    (1..tokens.len()).find(is_verb).unwrap_or(0)
+    let is_verb = |index: &usize| {
+        matches!(
+            words[*index].as_str(),
+            "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "REPLACE" | "MERGE" | "VALUES" | "TABLE"
+        )
+    };
+    (1..tokens.len()).find(is_behind).filter(is_verb).unwrap_or(0)
 }

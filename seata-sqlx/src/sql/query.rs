@@ -39,11 +39,14 @@ pub(super) fn read(flavor: Flavor, sql: &str, tokens: &[TokenWithSpan]) -> Resul
 /// `WITH x AS (DELETE …`, at whatever depth; only PostgreSQL has it. Whoever calls a column so has to quote it.
 fn changes_in_with(flavor: Flavor, tokens: &[TokenWithSpan]) -> bool {
     let words: Vec<String> = tokens.iter().map(|token| keyword(&token.token)).collect();
-    let changes = |two: &[String]| {
-        matches!(two[1].as_str(), "INSERT" | "UPDATE" | "DELETE" | "MERGE")
-            && !matches!(two[0].as_str(), "FOR" | "KEY")
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let changes = |index: usize| match words[index] {
+        "INSERT" | "DELETE" | "MERGE" => true,
+        // KEY alone may be a column: `SEARCH DEPTH FIRST BY a SET key UPDATE …`.
+        "UPDATE" => !words[..index].ends_with(&["FOR"]) && !words[..index].ends_with(&["NO", "KEY"]),
+        _ => false,
     };
-    flavor == Flavor::Postgres && words.iter().any(|word| word == "WITH") && words.windows(2).any(changes)
+    flavor == Flavor::Postgres && words.contains(&"WITH") && (0..words.len()).any(changes)
 }
 
 /// A SELECT that makes a table, or writes a file of the server.
