@@ -3,7 +3,7 @@
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::{
-    Analysis, Flavor, Refusal, Statement, change, others, query,
+    Analysis, Flavor, Refusal, Statement, change, others, query, settings,
     tokens::{keyword, significant},
 };
 
@@ -39,6 +39,7 @@ fn only_reads(flavor: Flavor, sql: &str, statement: &[TokenWithSpan]) -> bool {
 }
 
 fn one(flavor: Flavor, sql: &str, tokens: &[TokenWithSpan]) -> Result<Statement, Refusal> {
+    settings::set_by_call(flavor, tokens)?;
     let first = keyword(&tokens[0].token);
     match first.as_str() {
         "INSERT" | "REPLACE" | "UPDATE" | "DELETE" => {

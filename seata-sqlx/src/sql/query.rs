@@ -8,7 +8,6 @@ use sqlparser::{
 use super::{
     Flavor, Refusal, Rows, Statement, Swallowed,
     clauses::{Clauses, outer_words, verb},
-    settings,
     target::{Target, needs_source, tables_of},
     tokens::keyword,
     words::Words,
@@ -28,7 +27,6 @@ pub(super) fn read(flavor: Flavor, sql: &str, tokens: &[TokenWithSpan]) -> Resul
     if let Some(target) = writes_into(flavor, tokens) {
         return Err(Refusal::Into(target));
     }
-    settings::set_by_call(flavor, tokens)?;
     if !locks(tokens) {
         return Ok(Statement::Read);
     }

@@ -66,22 +66,35 @@ pub(super) fn reset(tokens: &[TokenWithSpan]) -> Result<(), Refusal> {
     name_in_postgres(&tokens[1..])
 }
 
-/// `set_config('name', …)`, which is SET in a query.
+/// `set_config('name', …)`, which is SET in a query, and in whatever else calls a function.
 pub(super) fn set_by_call(flavor: Flavor, tokens: &[TokenWithSpan]) -> Result<(), Refusal> {
     if flavor != Flavor::Postgres {
         return Ok(());
     }
-    for index in 0..tokens.len() {
-        if keyword(&tokens[index].token) != "SET_CONFIG" {
-            continue;
-        }
-        match tokens.get(index + 2).map(|token| &token.token) {
+    for (index, token) in tokens.iter().enumerate() {
+        let Token::Word(word) = &token.token else { continue };
+        let Some(next) = tokens.get(index + 1).map(|next| &next.token) else { continue };
+        let is_called = *next == Token::LParen;
+        let argument = match is_escaped(&tokens[..=index]) {
+            true if is_called || keyword(next) == "UESCAPE" => None,
+            // Quotes do not change the name.
+            false if is_called && word.value.eq_ignore_ascii_case("set_config") => tokens.get(index + 2),
+            _ => continue,
+        };
+        match argument.map(|argument| &argument.token) {
             Some(Token::SingleQuotedString(name)) if is_harmless(&name.to_ascii_lowercase()) => {}
             Some(Token::SingleQuotedString(name)) => return Err(Refusal::Setting(name.clone())),
             _ => return Err(Refusal::Setting("of a name that is computed".to_owned())),
         }
     }
     Ok(())
+}
+
+/// Whether the last of these words is the name in `U&"…"`, which may be any.
+fn is_escaped(tokens: &[TokenWithSpan]) -> bool {
+    let [.., prefix, ampersand, name] = tokens else { return false };
+    let is_quoted = matches!(&name.token, Token::Word(word) if word.quote_style.is_some());
+    is_quoted && ampersand.token == Token::Ampersand && keyword(&prefix.token) == "U"
 }
 
 /// `SET [SESSION | LOCAL] name = …`, and forms that have words of their own for the name.
