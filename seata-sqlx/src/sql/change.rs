@@ -362,9 +362,14 @@ impl Change<'_> {
         let is_volatile =
             |clause: &[TokenWithSpan]| volatile::find(flavor, clause, &[Chance, Time]).is_some();
         let is_unknown = |clause: &[TokenWithSpan]| functions::unknown(clause).is_some();
-        let has_query =
-            |clause: &[TokenWithSpan]| clause.iter().any(|token| keyword(&token.token) == "SELECT");
-        let may_choose = |clause| is_volatile(clause) || is_unknown(clause) || has_query(clause);
+        let has_query = |clause: &[TokenWithSpan]| {
+            clause.iter().any(|token| matches!(keyword(&token.token).as_str(), "SELECT" | "TABLE"))
+        };
+        // Some tell the time, or a chance: @@timestamp.
+        let has_setting =
+            |clause: &[TokenWithSpan]| clause.iter().any(|token| keyword(&token.token).starts_with("@@"));
+        let may_choose =
+            |clause| is_volatile(clause) || is_unknown(clause) || has_query(clause) || has_setting(clause);
         let Clauses { condition, tail, .. } = &self.clauses;
         let is_plain = Range::is_empty(tail) && parts.rows.source.is_none();
         if is_plain && !self.choosing().into_iter().any(may_choose) {

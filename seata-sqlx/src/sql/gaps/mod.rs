@@ -44,6 +44,11 @@ impl Bridge {
         self.tokens.get(index).is_some_and(|found| found.token == *token)
     }
 
+    /// Whether a word stands there, in quotes or not.
+    fn is_word(&self, index: usize) -> bool {
+        self.tokens.get(index).is_some_and(|found| matches!(found.token, Token::Word(_)))
+    }
+
     fn keep(&mut self, index: usize) {
         self.put(index, self.tokens[index].token.clone());
     }

@@ -47,7 +47,7 @@ pub(super) fn bridge(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             }
             ("MOD", _) if !bridge.is(index + 1, &Token::LParen) => bridge.put(index, Token::Mod),
             ("SOUNDS", _) if next == "LIKE" => {}
-            ("TABLE", _) if !next.is_empty() => bridge.put(index, Token::make_keyword("SELECT")),
+            ("TABLE", _) if bridge.is_word(index + 1) => bridge.put(index, Token::make_keyword("SELECT")),
             _ => bridge.keep(index),
         }
         index += 1;

@@ -81,7 +81,7 @@ pub(super) fn bridge(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
                 bridge.put(index, Token::make_keyword("IS"));
                 bridge.add(index, Token::make_keyword("NULL"));
             }
-            ("TABLE", _) if !next.is_empty() => bridge.put(index, Token::make_keyword("SELECT")),
+            ("TABLE", _) if bridge.is_word(index + 1) => bridge.put(index, Token::make_keyword("SELECT")),
             (word, _) if TYPES.contains(&word) && is_text(&bridge, index + 1) => bridge.leave_to_next(index),
             _ => bridge.keep(index),
         }

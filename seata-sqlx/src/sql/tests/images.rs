@@ -317,6 +317,18 @@ fn a_statement_that_might_choose_anew_is_kept_to_its_image() {
             "UPDATE acc SET n = 1 WHERE id IN (SELECT id FROM other)",
             "UPDATE acc SET n = 1 WHERE (id IN (SELECT id FROM other)) AND (k = ?) ",
         ),
+        (
+            "UPDATE acc SET n = 1 WHERE id IN (TABLE `shop`.`ids`)",
+            "UPDATE acc SET n = 1 WHERE (id IN (TABLE `shop`.`ids`)) AND (k = ?) ",
+        ),
+        (
+            "UPDATE acc SET n = 1 WHERE at < @@timestamp",
+            "UPDATE acc SET n = 1 WHERE (at < @@timestamp) AND (k = ?) ",
+        ),
+        (
+            "UPDATE acc SET n = 1 WHERE at < @@session.timestamp",
+            "UPDATE acc SET n = 1 WHERE (at < @@session.timestamp) AND (k = ?) ",
+        ),
     ] {
         assert_eq!(narrowed(sql), expected);
     }
