@@ -119,7 +119,12 @@ impl<'a> Lexer<'a> {
         let rest = &self.bytes[self.at..];
         let is_mysql = self.flavor == Flavor::MySql;
         match rest {
-            [b'-', b'-', ..] if !is_mysql || rest.get(2).is_none_or(|next| *next <= b' ') => self.line(),
+            // MySQL wants white space or a control character behind it.
+            [b'-', b'-', ..]
+                if !is_mysql || rest.get(2).is_none_or(|next| *next <= b' ' || *next == 0x7f) =>
+            {
+                self.line();
+            }
             [b'#', ..] if is_mysql => self.line(),
             [b'/', b'*', ..] => self.block()?,
             [quote @ (b'\'' | b'"'), ..] => {
@@ -227,4 +232,25 @@ fn dollar_tag(rest: &[u8]) -> Option<&[u8]> {
     let tag = &rest[1..=length];
     let is_tag = tag.iter().all(|byte| is_name(*byte)) && !tag.first().is_some_and(u8::is_ascii_digit);
     is_tag.then(|| &rest[..length + 2])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sql::{Flavor, tokens::significant};
+
+    #[test]
+    fn two_minus_signs_begin_a_comment_where_the_database_says_so() {
+        let words = |flavor, sql| significant(flavor, sql).map(|words| words.len()).ok();
+        for (flavor, sql, expected) in [
+            (Flavor::MySql, "SELECT 5 -- 1", Some(2)),
+            (Flavor::MySql, "SELECT 5--1", Some(5)),
+            // A comment to MySQL, two signs to the parser.
+            (Flavor::MySql, "SELECT 5 --\u{1} 1", None),
+            (Flavor::MySql, "SELECT 5 --\u{7f} 1", None),
+            (Flavor::Postgres, "SELECT 5--1", Some(2)),
+            (Flavor::Sqlite, "SELECT 5--1", Some(2)),
+        ] {
+            assert_eq!(words(flavor, sql), expected, "{sql:?}");
+        }
+    }
 }
