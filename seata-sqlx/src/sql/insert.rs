@@ -130,7 +130,7 @@ fn one(words: &Words<'_>, place: Range<usize>, value: &Expr) -> Given {
             (Value::Null, []) => Given::Null,
             (Value::Placeholder(_), [number]) => Given::Parameter(*number),
             // A text or a name, as sql_mode says.
-            (Value::DoubleQuotedString(_), _) => {
+            (Value::DoubleQuotedString(_) | Value::Placeholder(_), _) => {
                 Given::Expression { text: words.text(place), parameters: arguments }
             }
             _ => Given::Literal(words.text(place)),
@@ -146,8 +146,9 @@ fn one(words: &Words<'_>, place: Range<usize>, value: &Expr) -> Given {
 fn value_rows(words: &Words<'_>) -> Vec<Vec<Range<usize>>> {
     let outer = outer_words(&words.tokens);
     let start = verb(&words.tokens, &outer);
-    let is_values = |index: &usize| matches!(outer[*index].as_str(), "VALUES" | "VALUE");
-    let Some(values) = (start..outer.len()).find(is_values) else { return Vec::new() };
+    let is_values =
+        |index: &usize| matches!(outer[*index].as_str(), "VALUES" | "VALUE") && !names_table(words, *index);
+    let Some(values) = (start + 1..outer.len()).find(is_values) else { return Vec::new() };
     let mut rows = Vec::new();
     let mut index = values + 1;
     while index < words.tokens.len() {
@@ -163,6 +164,16 @@ fn value_rows(words: &Words<'_>) -> Vec<Vec<Range<usize>>> {
         }
     }
     rows
+}
+
+/// `INSERT INTO value …`
+fn names_table(words: &Words<'_>, index: usize) -> bool {
+    let before = &words.tokens[index - 1].token;
+    *before == Token::Period
+        || matches!(
+            keyword(before).as_str(),
+            "INTO" | "INSERT" | "IGNORE" | "LOW_PRIORITY" | "HIGH_PRIORITY" | "DELAYED" | "AS"
+        )
 }
 
 /// Where the values of `SET a = …, b = …` stand.

@@ -239,10 +239,18 @@ fn what_an_insert_gives_its_columns_is_known() {
             ]),
         }
     );
+    assert_eq!(
+        inserted(Flavor::MySql, "INSERT INTO value (id) VALUES (?)"),
+        Inserted { columns: vec!["id".to_owned()], rows: Some(vec![vec![Parameter(1)]]) }
+    );
     for (flavor, sql, rows) in [
         (Flavor::Postgres, "INSERT INTO acc DEFAULT VALUES", Some(vec![vec![]])),
         (Flavor::MySql, "INSERT INTO acc () VALUES ()", Some(vec![vec![]])),
         (Flavor::MySql, "INSERT acc VALUE (1)", Some(vec![vec![literal("1")]])),
+        (Flavor::MySql, "INSERT value VALUE (?)", Some(vec![vec![Parameter(1)]])),
+        (Flavor::MySql, "INSERT INTO shop.value VALUES (?)", Some(vec![vec![Parameter(1)]])),
+        (Flavor::MySql, "INSERT LOW_PRIORITY value VALUES (?)", Some(vec![vec![Parameter(1)]])),
+        (Flavor::Postgres, "INSERT INTO value AS value VALUES ($1)", Some(vec![vec![Parameter(1)]])),
         (
             Flavor::MySql,
             "INSERT INTO acc VALUES ROW(1), ROW(?)",
