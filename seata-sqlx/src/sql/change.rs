@@ -133,7 +133,9 @@ impl Change<'_> {
     fn insert(&self, statement: ast::Insert) -> Result<Parts, Refusal> {
         let (kind, target, may_skip) = insert::kind(self.words.flavor, &statement)?;
         let inserted = insert::inserted(self.words, &statement)?;
-        let rows = Rows { parameters: self.words.parameters, ..Rows::of(target.schema, target.table) };
+        let alias = statement.table_alias.as_ref().map(|alias| self.words.flavor.name(&alias.alias));
+        let parameters = self.words.parameters;
+        let rows = Rows { alias, parameters, ..Rows::of(target.schema, target.table) };
         Ok(Parts {
             kind,
             rows,

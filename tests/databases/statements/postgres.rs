@@ -75,6 +75,9 @@ impl Statements for Postgres {
         "INSERT INTO text_key VALUES ('a', 'other', 0), ('d', 'vd', 0) ON CONFLICT DO NOTHING",
         "INSERT INTO text_key VALUES ('a', 'n', 0), ('d', 'vd', 0) ON CONFLICT (k) DO UPDATE SET v = excluded.v",
         "INSERT INTO text_key VALUES ('z', 'va', 9) ON CONFLICT (v) DO UPDATE SET w = text_key.w + 5",
+        "INSERT INTO auto AS a (v) VALUES ('alias')",
+        "INSERT INTO text_key AS t (k) VALUES ('a') ON CONFLICT (k) DO UPDATE SET w = t.w + 1",
+        "INSERT INTO text_key AS \"T\" (k) VALUES ('b') ON CONFLICT (k) DO UPDATE SET w = \"T\".w + 1 RETURNING \"T\".w",
     ];
 
     const REFUSED: &'static [&'static str] = &[

@@ -267,7 +267,11 @@ fn what_an_insert_gives_its_columns_is_known() {
 #[test]
 fn names_are_the_names_that_are_meant() {
     let named = |flavor, sql| match analyse(flavor, sql).statement {
-        Ok(Statement::Write(Write { rows, kind: Kind::Update { columns }, .. })) => {
+        Ok(Statement::Write(Write {
+            rows,
+            kind: Kind::Update { columns } | Kind::Upsert { columns },
+            ..
+        })) => {
             (rows.schema.unwrap_or_default(), rows.table, rows.alias.unwrap_or_default(), columns.join(","))
         }
         other => panic!("{sql} gave {other:?}"),
@@ -282,6 +286,12 @@ fn names_are_the_names_that_are_meant() {
             Flavor::Postgres,
             r#"UPDATE "S"."T""t" AS "X" SET a.b = 1, t[1] = 2, (c, D) = (1, 2)"#,
             ("S", "T\"t", "X", "a,t,c,d"),
+        ),
+        // RETURNING knows the table by its alias alone.
+        (
+            Flavor::Postgres,
+            "INSERT INTO S.Tab AS X (Id) VALUES (1) ON CONFLICT (Id) DO UPDATE SET N = X.N + 1",
+            ("s", "tab", "x", "n"),
         ),
         (Flavor::MySql, "UPDATE `Db`.Tab AS X SET X.`A``a` = 1, B = 2", ("Db", "Tab", "X", "A`a,B")),
         (
