@@ -338,7 +338,8 @@ impl Change<'_> {
         let tokens = &self.words.tokens;
         let find = |tokens: &[TokenWithSpan], causes: &[_]| volatile::find(Flavor::Sqlite, tokens, causes);
         match kind {
-            Kind::Update { .. } if has_returning => {
+            // Behind ORDER BY and LIMIT no RETURNING clause can be put.
+            Kind::Update { .. } if has_returning || !self.clauses.tail.is_empty() => {
                 self.choosing().into_iter().find_map(|clause| find(clause, &[Chance, Time]))
             }
             Kind::Upsert { .. } if has_returning => {
