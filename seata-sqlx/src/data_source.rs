@@ -39,6 +39,9 @@ pub struct AtPool<DB: Dialect> {
 /// What to do with a change made where no transaction scope exists: on a task that was spawned
 /// without carrying its caller's context over, where an update may belong to a transaction that no
 /// longer knows of it.
+///
+/// Changes are INSERT, UPDATE, DELETE, REPLACE and MERGE, also with or inside WITH. What runs other statements
+/// (CALL, EXPLAIN ANALYZE), loads data or changes the structure always passes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Outside {
     /// Run it.

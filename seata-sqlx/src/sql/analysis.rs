@@ -17,7 +17,7 @@ pub(crate) fn analyse(flavor: Flavor, sql: &str) -> Analysis {
         .split(|token| token.token == Token::SemiColon)
         .filter(|statement| !statement.is_empty())
         .collect();
-    let changes_rows = statements.iter().any(|statement| changes_rows(statement));
+    let changes_rows = statements.iter().any(|statement| changes_rows(flavor, statement));
     let statement = match statements.as_slice() {
         [] => Ok(Statement::Read),
         [statement] => one(flavor, sql, statement),
@@ -28,10 +28,13 @@ pub(crate) fn analyse(flavor: Flavor, sql: &str) -> Analysis {
     Analysis { statement, changes_rows }
 }
 
-fn changes_rows(statement: &[TokenWithSpan]) -> bool {
-    let changes = |word: &str| matches!(word, "INSERT" | "UPDATE" | "DELETE" | "REPLACE" | "MERGE");
-    let first = keyword(&statement[0].token);
-    changes(&first) || (first == "WITH" && statement.iter().any(|token| changes(&keyword(&token.token))))
+fn changes_rows(flavor: Flavor, statement: &[TokenWithSpan]) -> bool {
+    match keyword(&statement[0].token).as_str() {
+        "INSERT" | "UPDATE" | "DELETE" | "REPLACE" | "MERGE" => true,
+        // Or a parenthesis before it.
+        "WITH" | "" => change::stands_behind_with(statement) || query::changes_in_with(flavor, statement),
+        _ => false,
+    }
 }
 
 fn only_reads(flavor: Flavor, sql: &str, statement: &[TokenWithSpan]) -> bool {
@@ -93,4 +96,36 @@ fn explain(flavor: Flavor, sql: &str, tokens: &[TokenWithSpan]) -> Result<Statem
 
 fn is_quoted(token: &TokenWithSpan) -> bool {
     matches!(&token.token, Token::Word(word) if word.quote_style.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_says_that_it_changes_rows_is_known() {
+        for (flavor, sql, changes) in [
+            (Flavor::Sqlite, "WITH x AS (SELECT 1) DELETE FROM t", true),
+            (Flavor::Sqlite, "REPLACE INTO t VALUES (1)", true),
+            (Flavor::Sqlite, "SELECT 1; DELETE FROM t", true),
+            (Flavor::Sqlite, "CREATE TABLE t(a)", false),
+            (Flavor::MySql, "WITH x AS (SELECT REPLACE(name, 'a', 'b') AS n FROM t) SELECT n FROM x", false),
+            (Flavor::MySql, "WITH x AS (SELECT 1) SELECT * FROM t FOR UPDATE", false),
+            (Flavor::Postgres, "WITH x AS (DELETE FROM t RETURNING id) SELECT * FROM x", true),
+            (Flavor::Postgres, "(WITH x AS (DELETE FROM t RETURNING id) SELECT * FROM x)", true),
+            (
+                Flavor::Postgres,
+                "WITH x AS (SELECT 1) MERGE INTO t USING x ON true WHEN MATCHED THEN DELETE",
+                true,
+            ),
+            (Flavor::Postgres, "WITH x AS (SELECT 1) SELECT * FROM t FOR NO KEY UPDATE", false),
+            (
+                Flavor::Postgres,
+                "CREATE TABLE t (a INT REFERENCES u ON DELETE CASCADE) WITH (fillfactor = 70)",
+                false,
+            ),
+        ] {
+            assert_eq!(analyse(flavor, sql).changes_rows, changes, "{sql}");
+        }
+    }
 }

@@ -35,7 +35,7 @@ pub(super) fn read(flavor: Flavor, sql: &str, tokens: &[TokenWithSpan]) -> Resul
 }
 
 /// `WITH x AS (DELETE …`, at whatever depth; only PostgreSQL has it. Whoever calls a column so has to quote it.
-fn changes_in_with(flavor: Flavor, tokens: &[TokenWithSpan]) -> bool {
+pub(super) fn changes_in_with(flavor: Flavor, tokens: &[TokenWithSpan]) -> bool {
     let words: Vec<String> = tokens.iter().map(|token| keyword(&token.token)).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let changes = |index: usize| match words[index] {

@@ -9,7 +9,8 @@ use crate::structure::TableName;
 #[derive(Debug)]
 pub(crate) struct Analysis {
     pub(crate) statement: Result<Statement, Refusal>,
-    /// It is one that changes rows, undone or refused: what `outside` looks at.
+    /// It says itself that it changes rows, undone or refused: what `outside` looks at. What CALL, LOAD DATA or EXPLAIN
+    /// ANALYZE do is not asked, nor are changes of the structure.
     pub(crate) changes_rows: bool,
 }
 

@@ -154,8 +154,6 @@ fn reads_pass() {
         assert!(matches!(analysis.statement, Ok(Statement::Read)), "{sql} gave {analysis:?}");
         assert!(!analysis.changes_rows, "{sql}");
     }
-    assert!(analysed("WITH x AS (SELECT 1) DELETE FROM t").changes_rows);
-    assert!(!analysed("CREATE TABLE t(a)").changes_rows);
 }
 
 #[test]
