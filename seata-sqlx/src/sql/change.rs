@@ -364,7 +364,7 @@ impl Change<'_> {
         }
         let is_volatile =
             |clause: &[TokenWithSpan]| volatile::find(flavor, clause, &[Chance, Time]).is_some();
-        let is_unknown = |clause: &[TokenWithSpan]| functions::unknown(clause).is_some();
+        let is_unknown = |clause: &[TokenWithSpan]| functions::unknown(clause);
         let has_query = |clause: &[TokenWithSpan]| {
             clause.iter().any(|token| matches!(keyword(&token.token).as_str(), "SELECT" | "TABLE"))
         };

@@ -4,16 +4,15 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::tokens::keyword;
 
-/// The first call among these words of a function that is not known: it may choose other rows each time.
-pub(super) fn unknown(tokens: &[TokenWithSpan]) -> Option<String> {
-    (0..tokens.len()).find_map(|index| {
-        let Token::Word(word) = &tokens[index].token else { return None };
-        let is_call = tokens.get(index + 1).is_some_and(|next| next.token == Token::LParen);
-        if !is_call || names_columns(tokens, index) {
-            return None;
-        }
+/// Whether these words call a function that is not known: it may choose other rows each time.
+pub(super) fn unknown(tokens: &[TokenWithSpan]) -> bool {
+    (0..tokens.len()).any(|index| {
+        let is_call = matches!(tokens[index].token, Token::Word(_))
+            && tokens.get(index + 1).is_some_and(|next| next.token == Token::LParen);
         let is_qualified = index > 0 && tokens[index - 1].token == Token::Period;
-        (is_qualified || !is_known(&keyword(&tokens[index].token))).then(|| word.value.clone())
+        is_call
+            && !names_columns(tokens, index)
+            && (is_qualified || !is_known(&keyword(&tokens[index].token)))
     })
 }
 

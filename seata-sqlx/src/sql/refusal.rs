@@ -12,12 +12,6 @@ pub enum Refusal {
     /// What the statement says hangs on something that cannot be seen from here.
     #[error("{0} hangs on a setting of the session; write it so that it does not, or bind the value")]
     Ambiguous(&'static str),
-    /// A function that is not known chooses the rows of a change, and the database does not tell which rows it changed.
-    #[error(
-        "{0}() chooses the rows, and whether it gives the same value when they are looked at and when they are changed \
-         is not known; ask for its value first, and bind it"
-    )]
-    UnknownFunction(String),
     /// Several statements stand in one call.
     #[error("several statements in one call are not undone; run them one by one")]
     SeveralStatements,
