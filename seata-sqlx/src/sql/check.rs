@@ -198,18 +198,34 @@ pub fn statements(flavor: Flavor, text: &str) -> Result<Vec<(u64, &str)>, Refusa
 
 /// How many tokens the first statement has.
 fn length(tokens: &[TokenWithSpan]) -> usize {
-    let is_definition = keyword(&tokens[0].token) == "CREATE";
-    let mut has_body = false;
-    let mut last = String::new();
+    let is_creation = keyword(&tokens[0].token) == "CREATE";
+    let mut may_have_body = false;
+    let mut parentheses = 0_usize;
+    let mut open = 0_usize;
+    let mut previous = String::new();
     for (index, token) in tokens.iter().enumerate() {
         let word = keyword(&token.token);
-        if token.token == Token::SemiColon && (!has_body || last == "END") {
-            return index;
+        match (&token.token, word.as_str()) {
+            (Token::SemiColon, _) if open == 0 => return index,
+            (Token::LParen, _) => parentheses += 1,
+            (Token::RParen, _) => parentheses = parentheses.saturating_sub(1),
+            // Names, and what ends there as it has begun.
+            _ if parentheses > 0 => {}
+            (_, "TRIGGER" | "PROCEDURE" | "FUNCTION" | "EVENT" | "PACKAGE") => may_have_body = is_creation,
+            (_, "BEGIN") if may_have_body => open += 1,
+            (_, "CASE") if open > 0 && previous != "END" => open += 1,
+            (_, "END") if !ends_another(tokens.get(index + 1)) => open = open.saturating_sub(1),
+            _ => {}
         }
-        has_body |= is_definition && word == "BEGIN";
-        last = word;
+        previous = word;
     }
     tokens.len()
+}
+
+/// `END IF`
+fn ends_another(next: Option<&TokenWithSpan>) -> bool {
+    let next = next.map(|next| keyword(&next.token)).unwrap_or_default();
+    matches!(next.as_str(), "IF" | "LOOP" | "WHILE" | "REPEAT" | "FOR")
 }
 
 #[cfg(test)]
@@ -228,6 +244,18 @@ mod tests {
                 (4, "COMMIT"),
             ]
         );
+        for body in [
+            "CREATE TRIGGER x AFTER INSERT ON t BEGIN SELECT CASE WHEN 1 THEN 2 END; DELETE FROM u; END",
+            "CREATE TRIGGER x BEFORE INSERT ON t FOR EACH ROW BEGIN IF a THEN BEGIN SET @a = 1; END; END IF; SET @b = 2; END",
+            "CREATE PROCEDURE p() BEGIN CASE a WHEN 1 THEN SET @a = 1; END CASE; DELETE FROM t; END",
+            "CREATE TABLE t (begin INT, end INT)",
+            "CREATE TABLE begin (id INT)",
+        ] {
+            let text = format!("{body};\nDELETE FROM t");
+            for flavor in [Flavor::Sqlite, Flavor::MySql] {
+                assert_eq!(statements(flavor, &text).unwrap(), [(1, body), (2, "DELETE FROM t")]);
+            }
+        }
         let body = "DO $$ BEGIN DELETE FROM t; END $$;\r\nSELECT 2";
         assert_eq!(statements(Flavor::Postgres, body).unwrap()[1], (2, "SELECT 2"));
         assert!(statements(Flavor::MySql, "SELECT 'x").is_err());
