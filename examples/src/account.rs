@@ -17,12 +17,11 @@ use crate::{
     database::{Database, Databases},
     http::JsonClient,
     server::Stop,
-    with_sea_orm, with_sqlx,
 };
 
 const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS account (owner TEXT PRIMARY KEY NOT NULL, money INTEGER NOT NULL);
-    INSERT INTO account VALUES ('alice', 1000) ON CONFLICT DO NOTHING;
+    CREATE TABLE IF NOT EXISTS account (owner VARCHAR(40) PRIMARY KEY NOT NULL, money BIGINT NOT NULL);
+    INSERT INTO account SELECT 'alice', 1000 WHERE NOT EXISTS (SELECT * FROM account);
 ";
 
 /// The longest request that is read, in bytes.
@@ -98,10 +97,7 @@ impl Accounts {
         let body = Limited::new(body, MAX_REQUEST).collect().await.map_err(|error| malformed(&error))?;
         let Debit { owner, amount } =
             serde_json::from_slice(&body.to_bytes()).map_err(|error| malformed(&error))?;
-        let was_there = match &self.database {
-            Database::Sqlx(pool) => with_sqlx::debit(pool, &owner, amount).await?,
-            Database::SeaOrm(database, _) => with_sea_orm::debit(database, &owner, amount).await?,
-        };
+        let was_there = self.database.statements().debit(&owner, amount).await?;
         if was_there { Ok(()) } else { Err(ShopError::Refused(format!("{owner} has less than {amount}"))) }
     }
 }

@@ -1,10 +1,10 @@
-//! What the four databases say, read from their files as an auditor would.
+//! What the four databases say, read past AT mode as an auditor would.
 
-use std::{fmt, path::Path};
+use std::fmt;
 
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::Connection as _;
 
-use crate::database;
+use crate::database::Databases;
 
 /// The services that have a database.
 pub const SERVICES: [&str; 4] = ["storage", "order", "account", "business"];
@@ -14,6 +14,9 @@ const ALL_PIECES: i64 = 200;
 
 /// What alice has and has paid.
 const ALL_MONEY: i64 = 1000;
+
+/// 0: an image to go back to. 1 marks a branch that was rolled back before it was there.
+const UNDO_ROWS: &str = "SELECT count(*) FROM undo_log WHERE log_status = 0";
 
 /// What the four databases say at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,32 +40,30 @@ pub struct Books {
 }
 
 impl Books {
-    /// Reads the databases in this directory.
+    /// Reads the databases.
     ///
     /// # Errors
     /// Those of the databases.
-    pub async fn read(directory: &Path) -> Result<Self, sqlx::Error> {
-        let number = async |service: &str, query: &'static str| -> Result<i64, sqlx::Error> {
-            let mut connection = database::options(directory, service).connect().await?;
-            let number = sqlx::query_scalar(query).fetch_one(&mut connection).await?;
-            connection.close().await?;
-            Ok(number)
-        };
-        let mut undo_rows = 0;
-        for service in SERVICES {
-            // 0: an image to go back to. 1 marks a branch that was rolled back before it was there.
-            undo_rows += number(service, "SELECT count(*) FROM undo_log WHERE log_status = 0").await?;
-        }
-        Ok(Self {
-            chairs: number("storage", "SELECT pieces FROM stock WHERE product = 'chair'").await?,
-            lamps: number("storage", "SELECT pieces FROM stock WHERE product = 'lamp'").await?,
-            orders: number("order", "SELECT count(*) FROM orders").await?,
-            ordered: number("order", "SELECT coalesce(sum(pieces), 0) FROM orders").await?,
-            paid: number("order", "SELECT coalesce(sum(amount), 0) FROM orders").await?,
-            money: number("account", "SELECT money FROM account WHERE owner = 'alice'").await?,
-            notes: number("business", "SELECT count(*) FROM audit").await?,
-            undo_rows,
-        })
+    pub async fn read(databases: &Databases) -> Result<Self, sqlx::Error> {
+        let stock = [
+            "SELECT pieces FROM stock WHERE product = 'chair'",
+            "SELECT pieces FROM stock WHERE product = 'lamp'",
+            UNDO_ROWS,
+        ];
+        let [chairs, lamps, of_storage] = sums(databases, "storage", stock).await?;
+        let order = [
+            "SELECT count(*) FROM orders",
+            "SELECT pieces FROM orders",
+            "SELECT amount FROM orders",
+            UNDO_ROWS,
+        ];
+        let [orders, ordered, paid, of_order] = sums(databases, "order", order).await?;
+        let account = ["SELECT money FROM account WHERE owner = 'alice'", UNDO_ROWS];
+        let [money, of_account] = sums(databases, "account", account).await?;
+        let business = ["SELECT count(*) FROM audit", UNDO_ROWS];
+        let [notes, of_business] = sums(databases, "business", business).await?;
+        let undo_rows = of_storage + of_order + of_account + of_business;
+        Ok(Self { chairs, lamps, orders, ordered, paid, money, notes, undo_rows })
     }
 
     /// Whether every piece and all the money is somewhere, once, and nothing is left half done.
@@ -93,6 +94,22 @@ impl Books {
             ("all", "undo log rows", self.undo_rows),
         ]
     }
+}
+
+/// What the rows of each query add up to.
+async fn sums<const N: usize>(
+    databases: &Databases,
+    service: &str,
+    queries: [&'static str; N],
+) -> Result<[i64; N], sqlx::Error> {
+    let mut connection = databases.connect(service).await?;
+    let mut sums = [0; N];
+    for (sum, query) in sums.iter_mut().zip(queries) {
+        let numbers: Vec<i64> = sqlx::query_scalar(query).fetch_all(&mut connection).await?;
+        *sum = numbers.iter().sum();
+    }
+    connection.close().await?;
+    Ok(sums)
 }
 
 /// A sum that is not what it always is.

@@ -9,11 +9,10 @@ use crate::{
     database::{Database, Databases},
     order::{OrderClient, proto::NewOrder},
     storage::StorageClient,
-    with_sea_orm, with_sqlx,
 };
 
 const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS audit (id INTEGER PRIMARY KEY, text TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS audit (id {number}, text VARCHAR(200) NOT NULL);
 ";
 
 /// What somebody wants to buy.
@@ -96,12 +95,7 @@ impl Business {
 
     async fn note(&self, purchase: &Purchase) -> Result<(), ShopError> {
         let Purchase { buyer, product, pieces, .. } = purchase;
-        let text = format!("{buyer} wants {pieces} of {product}");
-        match &self.database {
-            Database::Sqlx(pool) => with_sqlx::note(pool, &text).await?,
-            Database::SeaOrm(database, _) => with_sea_orm::note(database, &text).await?,
-        }
-        Ok(())
+        self.database.statements().note(&format!("{buyer} wants {pieces} of {product}")).await
     }
 }
 

@@ -1,19 +1,11 @@
 //! Dies between phase one and phase two, once before a decision and once behind it.
 
-use std::{convert::Infallible, future::pending, path::Path};
+use std::{convert::Infallible, future::pending};
 
 use seata::{coordinator::EventKind, global_transactional};
-use sqlx::{ConnectOptions as _, SqliteConnection};
 use tokio::sync::oneshot;
 
-use crate::{
-    ShopError,
-    business::{Business, Purchase},
-    database,
-    scenes::Stage,
-    server::ServeError,
-    witness::Witness,
-};
+use crate::{Shop, business::Purchase, scenes::Stage, server::ServeError, witness::Witness};
 
 const CHAIRS: Purchase = Purchase { buyer: "alice", product: "chair", pieces: 2, price: 60 };
 const LAMPS: Purchase = Purchase { buyer: "alice", product: "lamp", pieces: 1, price: 30 };
@@ -38,32 +30,23 @@ pub async fn crash(mut stage: Stage) -> Result<Infallible, ServeError> {
         asked = was_asked => asked?,
     }
 
-    let mut busy = Vec::new();
-    purchase(&business, stage.databases.directory(), &mut busy).await?;
+    purchase(&stage.shop).await?;
     match &mut stage.witness {
         Witness::Coordinator(lives) => {
             println!("{}", lives.until(|step| matches!(step, EventKind::Decided { .. })).await?);
         }
         Witness::Databases(_) => {
-            println!("  a purchase of 2 chairs is decided, and its databases are busy …")
+            println!("  a purchase of 2 chairs is decided, and its databases are away …")
         }
     }
     println!("  … and a purchase of a lamp that is not decided yet. Start again to finish both.");
     std::process::abort()
 }
 
-/// Keeps the databases busy, as a backup may, so that phase two has to wait.
-#[global_transactional(name = "purchase", client = business.seata())]
-async fn purchase(
-    business: &Business,
-    directory: &Path,
-    busy: &mut Vec<SqliteConnection>,
-) -> Result<i64, ShopError> {
-    let order = business.purchase(&CHAIRS).await?;
-    for service in ["storage", "order", "account"] {
-        let mut connection = database::options(directory, service).connect().await?;
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await?;
-        busy.push(connection);
-    }
+/// Loses the databases before it commits, so that phase two has to wait.
+#[global_transactional(name = "purchase", client = shop.business.seata())]
+async fn purchase(shop: &Shop) -> Result<i64, ServeError> {
+    let order = shop.business.purchase(&CHAIRS).await?;
+    shop.lose_databases().await?;
     Ok(order)
 }

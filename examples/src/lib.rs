@@ -5,16 +5,16 @@
 //!                     │ HTTP/1                   gRPC  │
 //!                     ▼                                ▼
 //!                  storage                           order
-//!              axum, storage.db                 tonic, order.db
+//!                axum                           tonic
 //!                                                      │ HTTP/1
 //!                                                      ▼
 //!                                                   account
-//!                                              hyper, account.db
+//!                                                hyper
 //! ```
 //!
 //! Each service is a file. `cargo run -p seata-examples --bin shop` plays purchases that commit, fail,
 //! are given up half-way and are killed; with `--server` a Java Seata server is their coordinator, with `--orm sea-orm`
-//! the services speak to their databases by entities.
+//! the services speak to their databases by entities, and with `--db mysql` or `--db postgres` these are on a server.
 
 #![forbid(unsafe_code)]
 
@@ -28,13 +28,15 @@ pub mod http;
 pub mod life;
 pub mod order;
 pub mod scenes;
+pub mod schemas;
 pub mod server;
 pub mod shop;
+pub mod statements;
 pub mod storage;
 pub mod with_sea_orm;
 pub mod with_sqlx;
 pub mod witness;
 
-pub use database::{Databases, Orm};
+pub use database::{Databases, Db, Orm};
 pub use error::ShopError;
 pub use shop::{Place, Shop};

@@ -1,12 +1,14 @@
 //! The life of each global transaction, as the coordinator tells it.
 
-use std::{fmt, path::Path, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use seata::{
     BranchId, ResourceId, Xid,
     coordinator::{Decision, Event, EventKind, TransactionView},
 };
 use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+use crate::books::SERVICES;
 
 /// How long the end of a transaction is waited for.
 const END_LIMIT: Duration = Duration::from_secs(20);
@@ -37,7 +39,7 @@ pub struct Life {
     resumed: Option<Arc<str>>,
     commits: bool,
     steps: Vec<EventKind>,
-    branches: Vec<(BranchId, String)>,
+    branches: Vec<(BranchId, &'static str)>,
 }
 
 impl Lives {
@@ -113,8 +115,8 @@ impl Life {
         self.steps.push(step);
     }
 
-    fn name(&self, branch: BranchId) -> &str {
-        self.branches.iter().find(|(id, _)| *id == branch).map_or("?", |(_, name)| name)
+    fn name(&self, branch: BranchId) -> &'static str {
+        self.branches.iter().find(|(id, _)| *id == branch).map_or("?", |(_, name)| *name)
     }
 
     fn steps(&self) -> Vec<&EventKind> {
@@ -141,7 +143,11 @@ impl fmt::Display for Life {
                 EventKind::Begun { name } => writeln!(f, "  begin     {name}")?,
                 EventKind::BranchRegistered { branch, locks, .. } => {
                     write!(f, "  branch    {:<9} locks", self.name(*branch))?;
-                    locks.iter().try_for_each(|lock| write!(f, " {}:{}", lock.table, lock.key))?;
+                    for lock in locks {
+                        // The service's name says in which schema the table is.
+                        let table = lock.table.rsplit_once('.').map_or(&*lock.table, |(_, table)| table);
+                        write!(f, " {table}:{}", lock.key)?;
+                    }
                     writeln!(f)?;
                 }
                 // Seen or not, depending on how soon it was listened to after the start.
@@ -177,8 +183,8 @@ impl fmt::Display for Left<'_> {
     }
 }
 
-/// The service whose database this is: its file's name.
-fn database(resource: &ResourceId) -> String {
-    let text = resource.to_string();
-    Path::new(&text).file_stem().map_or(text.clone(), |name| name.to_string_lossy().into_owned())
+/// The service whose database this is: the name of its file or schema ends with it.
+fn database(resource: &ResourceId) -> &'static str {
+    let name = resource.as_str().trim_end_matches(".db");
+    SERVICES.into_iter().find(|service| name.ends_with(service)).unwrap_or("?")
 }

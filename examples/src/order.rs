@@ -19,7 +19,6 @@ use crate::{
     account::AccountClient,
     database::{Database, Databases},
     server::Stop,
-    with_sea_orm, with_sqlx,
 };
 use proto::{CreatedOrder, NewOrder, orders_client::OrdersClient, orders_server};
 
@@ -31,11 +30,11 @@ pub mod proto {
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS orders (
-        id      INTEGER PRIMARY KEY,
-        buyer   TEXT NOT NULL,
-        product TEXT NOT NULL,
-        pieces  INTEGER NOT NULL,
-        amount  INTEGER NOT NULL
+        id      {number},
+        buyer   VARCHAR(40) NOT NULL,
+        product VARCHAR(40) NOT NULL,
+        pieces  BIGINT NOT NULL,
+        amount  BIGINT NOT NULL
     );
 ";
 
@@ -83,20 +82,13 @@ impl Orders {
             .serve_with_incoming_shutdown(TcpIncoming::from(listener), stop.requested())
             .await
     }
-
-    async fn insert(&self, order: &NewOrder) -> Result<i64, ShopError> {
-        Ok(match &self.database {
-            Database::Sqlx(pool) => with_sqlx::insert_order(pool, order).await?,
-            Database::SeaOrm(database, _) => with_sea_orm::insert_order(database, order).await?,
-        })
-    }
 }
 
 #[tonic::async_trait]
 impl orders_server::Orders for Orders {
     async fn create(&self, request: Request<NewOrder>) -> Result<Response<CreatedOrder>, Status> {
         let order = request.into_inner();
-        let id = self.insert(&order).await?;
+        let id = self.database.statements().insert_order(&order).await?;
         self.accounts.debit(&order.buyer, order.amount).await?;
         Ok(Response::new(CreatedOrder { id }))
     }

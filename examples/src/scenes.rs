@@ -57,7 +57,7 @@ impl Stage {
         }
         println!("{KILLED}");
         left.iter().for_each(|view| println!("{}", Left(view)));
-        let before = Books::read(databases.directory()).await?;
+        let before = Books::read(&databases).await?;
         let shop = Shop::start(Place::Embedded(coordinator), &databases).await?;
         Self { shop, witness, databases }.finish(left.len(), before).await
     }
@@ -68,10 +68,10 @@ impl Stage {
     /// # Errors
     /// As for [`open`](Self::open).
     pub async fn open_on(server: String, databases: Databases) -> Result<Self, ServeError> {
-        // A directory whose databases are not made yet has no books.
-        let before = Books::read(databases.directory()).await.ok();
+        // Databases whose tables are not made yet have no books.
+        let before = Books::read(&databases).await.ok();
         let shop = Shop::start(Place::Server(server), &databases).await?;
-        let witness = Witness::Databases(databases.directory().to_owned());
+        let witness = Witness::Databases(databases.clone());
         let stage = Self { shop, witness, databases };
         match before {
             Some(before) if before.undo_rows > 0 => {
@@ -94,7 +94,7 @@ impl Stage {
         }
         ended.sort(); // which of them ends first says nothing
         println!("{}", ended.join("\n"));
-        let after = Books::read(self.databases.directory()).await?;
+        let after = Books::read(&self.databases).await?;
         println!("{}", Comparison { before, after });
         self.check("recovery", after, after).await?;
         Ok(self)
@@ -163,12 +163,12 @@ impl Stage {
 
     async fn begin(&self, scene: &str) -> Result<Books, sqlx::Error> {
         println!("== {scene}");
-        Books::read(self.databases.directory()).await
+        Books::read(&self.databases).await
     }
 
     async fn end(&mut self, scene: &'static str, before: Books, expected: Books) -> Result<(), ServeError> {
         println!("{}", self.witness.ended().await?);
-        let after = Books::read(self.databases.directory()).await?;
+        let after = Books::read(&self.databases).await?;
         println!("{}", Comparison { before, after });
         self.check(scene, after, expected).await
     }
@@ -195,7 +195,7 @@ impl Stage {
     async fn read_committed(&self) -> Result<(), sqlx::Error> {
         let all = ["SELECT * FROM stock", "SELECT * FROM orders", "SELECT * FROM account"];
         for (database, query) in self.shop.databases().iter().zip(all) {
-            sqlx::query(query).fetch_all(database.pool().global_committed()).await?;
+            database.read_committed(query).await?;
         }
         Ok(())
     }

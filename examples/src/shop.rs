@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seata::{Coordinator, Seata, SeataBuilder};
+use seata::{Coordinator, Seata, SeataBuilder, ShutdownError};
 
 use crate::{
     account::{AccountClient, Accounts},
@@ -95,6 +95,25 @@ impl Shop {
             Place::Embedded(coordinator) => Some(coordinator),
             Place::Server(_) => None,
         }
+    }
+
+    /// Takes the databases of storage, order and account away from the coordinator, as an outage does: phase two has
+    /// to wait until they are back.
+    ///
+    /// # Errors
+    /// When a service is too busy to leave.
+    pub async fn lose_databases(&self) -> Result<(), ShutdownError> {
+        match self.coordinator() {
+            Some(coordinator) => {
+                self.databases.iter().for_each(|database| coordinator.detach(database.resource_id()));
+            }
+            None => {
+                for application in &self.applications[1..] {
+                    application.shutdown(CLOSE_LIMIT).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The databases of storage, order and account, in AT mode.

@@ -12,12 +12,12 @@ use crate::{
     database::{Database, Databases},
     http::JsonClient,
     server::Stop,
-    with_sea_orm, with_sqlx,
 };
 
 const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS stock (product TEXT PRIMARY KEY NOT NULL, pieces INTEGER NOT NULL);
-    INSERT INTO stock VALUES ('chair', 100), ('lamp', 100) ON CONFLICT DO NOTHING;
+    CREATE TABLE IF NOT EXISTS stock (product VARCHAR(40) PRIMARY KEY NOT NULL, pieces BIGINT NOT NULL);
+    INSERT INTO stock SELECT 'chair', 100 WHERE NOT EXISTS (SELECT * FROM stock WHERE product = 'chair');
+    INSERT INTO stock SELECT 'lamp', 100 WHERE NOT EXISTS (SELECT * FROM stock WHERE product = 'lamp');
 ";
 
 /// What the service has: its database, in AT mode.
@@ -64,11 +64,7 @@ impl Storage {
 
 async fn deduct(State(storage): State<Storage>, Json(request): Json<Deduct>) -> Result<(), ShopError> {
     let Deduct { product, pieces } = request;
-    let were_there = match &storage.database {
-        Database::Sqlx(pool) => with_sqlx::deduct(pool, &product, pieces).await?,
-        Database::SeaOrm(database, _) => with_sea_orm::deduct(database, &product, pieces).await?,
-    };
-    if were_there {
+    if storage.database.statements().deduct(&product, pieces).await? {
         Ok(())
     } else {
         Err(ShopError::Refused(format!("fewer than {pieces} of {product} in stock")))

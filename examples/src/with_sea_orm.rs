@@ -1,9 +1,10 @@
-//! What the services do in their databases, with SeaORM: its entities as they are, on an `AtDatabase`.
+//! The services' statements with SeaORM: its entities as they are, on an `AtDatabase`, whatever the database is.
 
+use async_trait::async_trait;
 use sea_orm::{ExprTrait, Set, entity::prelude::*, sea_query::Expr};
 use seata::sea_orm::AtDatabase;
 
-use crate::order::proto::NewOrder;
+use crate::{ShopError, order::proto::NewOrder, statements::Statements};
 
 mod stock {
     use sea_orm::entity::prelude::*;
@@ -76,42 +77,41 @@ mod audit {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Takes pieces out of the stock. `false`: there are not as many.
-pub(crate) async fn deduct(database: &AtDatabase, product: &str, pieces: u32) -> Result<bool, DbErr> {
-    let updated = stock::Entity::update_many()
-        .col_expr(stock::Column::Pieces, Expr::col(stock::Column::Pieces).sub(pieces))
-        .filter(stock::Column::Product.eq(product))
-        .filter(stock::Column::Pieces.gte(pieces))
-        .exec(database)
-        .await?;
-    Ok(updated.rows_affected > 0)
-}
+#[async_trait]
+impl Statements for AtDatabase {
+    async fn deduct(&self, product: &str, pieces: u32) -> Result<bool, ShopError> {
+        let updated = stock::Entity::update_many()
+            .col_expr(stock::Column::Pieces, Expr::col(stock::Column::Pieces).sub(pieces))
+            .filter(stock::Column::Product.eq(product))
+            .filter(stock::Column::Pieces.gte(pieces))
+            .exec(self)
+            .await?;
+        Ok(updated.rows_affected > 0)
+    }
 
-/// Writes an order down, and gives its number.
-pub(crate) async fn insert_order(database: &AtDatabase, order: &NewOrder) -> Result<i64, DbErr> {
-    let order = orders::ActiveModel {
-        buyer: Set(order.buyer.clone()),
-        product: Set(order.product.clone()),
-        pieces: Set(order.pieces.into()),
-        amount: Set(order.amount),
-        ..Default::default()
-    };
-    Ok(order.insert(database).await?.id)
-}
+    async fn insert_order(&self, order: &NewOrder) -> Result<i64, ShopError> {
+        let order = orders::ActiveModel {
+            buyer: Set(order.buyer.clone()),
+            product: Set(order.product.clone()),
+            pieces: Set(order.pieces.into()),
+            amount: Set(order.amount),
+            ..Default::default()
+        };
+        Ok(order.insert(self).await?.id)
+    }
 
-/// Takes money out of an account. `false`: there is not as much.
-pub(crate) async fn debit(database: &AtDatabase, owner: &str, amount: i64) -> Result<bool, DbErr> {
-    let updated = account::Entity::update_many()
-        .col_expr(account::Column::Money, Expr::col(account::Column::Money).sub(amount))
-        .filter(account::Column::Owner.eq(owner))
-        .filter(account::Column::Money.gte(amount))
-        .exec(database)
-        .await?;
-    Ok(updated.rows_affected > 0)
-}
+    async fn debit(&self, owner: &str, amount: i64) -> Result<bool, ShopError> {
+        let updated = account::Entity::update_many()
+            .col_expr(account::Column::Money, Expr::col(account::Column::Money).sub(amount))
+            .filter(account::Column::Owner.eq(owner))
+            .filter(account::Column::Money.gte(amount))
+            .exec(self)
+            .await?;
+        Ok(updated.rows_affected > 0)
+    }
 
-/// Notes an attempt to buy.
-pub(crate) async fn note(database: &AtDatabase, text: &str) -> Result<(), DbErr> {
-    audit::ActiveModel { text: Set(text.to_owned()), ..Default::default() }.insert(database).await?;
-    Ok(())
+    async fn note(&self, text: &str) -> Result<(), ShopError> {
+        audit::ActiveModel { text: Set(text.to_owned()), ..Default::default() }.insert(self).await?;
+        Ok(())
+    }
 }

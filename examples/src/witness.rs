@@ -1,11 +1,12 @@
 //! Who tells that a transaction has ended: the coordinator where it is in this process, else the databases.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
 use crate::{
     books::Books,
+    database::Databases,
     life::{Life, Lives},
     server::ServeError,
 };
@@ -21,9 +22,8 @@ const LOOK: Duration = Duration::from_millis(50);
 pub enum Witness {
     /// A coordinator in this process tells all its life.
     Coordinator(Lives),
-    /// A server keeps that to itself. But what has ended leaves no undo log row, in any of the databases in
-    /// this directory.
-    Databases(PathBuf),
+    /// A server keeps that to itself. But what has ended leaves no undo log row, in any of these.
+    Databases(Databases),
 }
 
 /// What a witness saw.
@@ -50,10 +50,10 @@ impl Witness {
     pub async fn ended(&mut self) -> Result<Seen, ServeError> {
         match self {
             Self::Coordinator(lives) => Ok(Seen::Life(lives.ended().await?)),
-            Self::Databases(directory) => {
+            Self::Databases(databases) => {
                 let deadline = Instant::now() + SETTLE_LIMIT;
                 loop {
-                    match Books::read(directory).await?.undo_rows {
+                    match Books::read(databases).await?.undo_rows {
                         0 => return Ok(Seen::Settled),
                         undo_rows if Instant::now() > deadline => return Err(Unsettled { undo_rows }.into()),
                         _ => sleep(LOOK).await,

@@ -16,6 +16,7 @@ mod postgres_documents;
 mod postgres_tables;
 mod postgres_types;
 mod servers;
+mod shop;
 mod sqlite;
 mod statements;
 mod transfers;

@@ -6,14 +6,14 @@ use seata::{
     GlobalStatus, Seata,
     remote::{Services, Settings},
 };
-use seata_examples::database;
+use seata_examples::Databases;
 use seata_tests::{
     java::{Java, Peer, Server},
     process::Process,
     wait,
 };
 use serde_json::json;
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::Connection as _;
 
 use crate::office::{Office, PIECES};
 
@@ -127,7 +127,7 @@ struct Stock {
 
 impl Stock {
     async fn read(directory: &Path) -> Self {
-        let mut connection = database::options(directory, "storage").connect().await.unwrap();
+        let mut connection = Databases::in_directory(directory).connect("storage").await.unwrap();
         let mut number = async |query| sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap();
         let chairs = number("SELECT pieces FROM stock WHERE product = 'chair'").await;
         let unfinished = number("SELECT count(*) FROM undo_log WHERE log_status = 0").await;

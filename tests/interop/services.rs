@@ -23,13 +23,15 @@ pub(crate) struct Services {
     order_server: Server,
     _account_server: Server,
     _applications: [Seata; 3],
-    directory: tempfile::TempDir,
+    databases: Databases,
+    _directory: tempfile::TempDir,
 }
 
 impl Services {
     pub(crate) async fn start(server: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let at = &Databases::in_directory(directory.path());
+        let databases = Databases::in_directory(directory.path());
+        let at = &databases;
         let application = async |name: &str| Seata::builder(name).server(server).start().await.unwrap();
 
         let account = application("account").await;
@@ -60,7 +62,8 @@ impl Services {
             order_server,
             _account_server: account_server,
             _applications: [account, order, stock],
-            directory,
+            databases,
+            _directory: directory,
         }
     }
 
@@ -77,7 +80,7 @@ impl Services {
     /// Waits until every branch is final or undone, and every sum is right, and gives what is then written.
     pub(crate) async fn settle(&self) -> Books {
         wait::until("the end of all branches", || async {
-            let books = Books::read(self.directory.path()).await.map_err(|error| error.to_string())?;
+            let books = Books::read(&self.databases).await.map_err(|error| error.to_string())?;
             if books.undo_rows == 0 { Ok(books) } else { Err(format!("{books:?}")) }
         })
         .await

@@ -12,7 +12,7 @@ use seata_tests::{
     polls::{Drop, poll_at_most},
     rest, wait,
 };
-use sqlx::{Row, SqlitePool};
+use sqlx::{Row, SqlitePool, sqlite::SqliteConnectOptions};
 use tokio::sync::broadcast;
 
 const LAMPS: Purchase = Purchase { buyer: "alice", product: "lamp", pieces: 2, price: 15 };
@@ -98,7 +98,9 @@ impl World {
 }
 
 async fn open_raw(directory: &Path, service: &str) -> SqlitePool {
-    SqlitePool::connect_with(database::options(directory, service)).await.unwrap()
+    SqlitePool::connect_with(SqliteConnectOptions::new().filename(database::file(directory, service)))
+        .await
+        .unwrap()
 }
 
 async fn number(database: &SqlitePool, query: &'static str) -> i64 {

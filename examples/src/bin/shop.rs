@@ -5,26 +5,33 @@ use std::{
     process::ExitCode,
 };
 
-use seata_examples::{Databases, Orm, Place, crash::crash, scenes::Stage, server::ServeError};
+use seata_examples::{
+    Databases, Db, Orm, Place,
+    crash::crash,
+    scenes::Stage,
+    schemas::{DatabaseServer, SchemasError},
+    server::ServeError,
+};
 
 const USAGE: &str = "\
-usage: shop [--orm sqlx|sea-orm] [--server HOST:PORT] [--data DIR] [--crash]
+usage: shop [--db mysql|postgres|sqlite] [--orm sqlx|sea-orm] [--server HOST:PORT] [--data DIR] [--crash]
 
+  --db mysql|postgres|sqlite
+                      what the databases are: files of SQLite (the default), databases on the MySQL or MariaDB server
+                      that DATABASE_URL names, or schemas in the PostgreSQL database that it names
   --orm sqlx|sea-orm  what the services write their statements with: SQL (the default), or entities
   --server HOST:PORT  use the coordinator on this server, such as a Java Seata server; else one in this process
-  --data DIR          keep the databases in DIR; else they are removed at the end
+  --data DIR          keep the databases, those on a server too, and the rest in DIR; else they are removed at the end
   --crash             end the process between phase one and phase two; the next start finishes the work";
 
 /// Where `--crash` leaves its databases, and the next start looks for them.
 const CRASH_SITE: &str = "target/shop-data";
 
-/// The same with a server. What one coordinator has begun, the other cannot finish.
-const SERVER_CRASH_SITE: &str = "target/shop-data-server";
-
-/// A wrong command line, or a server that is not there.
+/// A wrong command line, or a server that cannot be used.
 const UNUSABLE: u8 = 2;
 
 struct Arguments {
+    db: Db,
     orm: Orm,
     server: Option<String>,
     data: Option<PathBuf>,
@@ -60,33 +67,69 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("shop: {error}");
-            ExitCode::FAILURE
+            match error.downcast_ref() {
+                None | Some(SchemasError::Left { .. }) => ExitCode::FAILURE,
+                Some(_) => ExitCode::from(UNUSABLE),
+            }
         }
     }
 }
 
 async fn run(arguments: Arguments) -> Result<(), ServeError> {
-    let Arguments { orm, server, data, crash, .. } = arguments;
-    let site = Path::new(if server.is_some() { SERVER_CRASH_SITE } else { CRASH_SITE });
-    match data {
-        Some(data) => play(server, &data, orm, crash).await,
-        None if crash => play(server, site, orm, true).await,
+    let site = crash_site(&arguments);
+    match &arguments.data {
+        Some(data) => play(&arguments, &databases(&arguments, data).await?).await,
+        None if arguments.crash => play(&arguments, &databases(&arguments, &site).await?).await,
         None if site.exists() => {
-            play(server, site, orm, false).await?;
+            let databases = databases(&arguments, &site).await?;
+            play(&arguments, &databases).await?;
+            databases.remove().await?;
             Ok(fs_err::remove_dir_all(site)?)
         }
-        None => play(server, tempfile::tempdir()?.path(), orm, false).await,
+        None => {
+            let directory = tempfile::tempdir()?;
+            let databases = databases(&arguments, directory.path()).await?;
+            let played = tokio::select! {
+                played = play(&arguments, &databases) => played,
+                _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
+            };
+            match (played, databases.remove().await) {
+                (Err(error), Err(left)) => Err(format!("{error}; {left}").into()),
+                (played, removed) => played.and(removed.map_err(Into::into)),
+            }
+        }
     }
 }
 
-async fn play(server: Option<String>, data: &Path, orm: Orm, crashes: bool) -> Result<(), ServeError> {
-    fs_err::create_dir_all(data)?;
-    let databases = Databases::in_directory(data).with_orm(orm);
-    let mut stage = match server {
-        Some(server) => Stage::open_on(server, databases).await?,
-        None => Stage::open(databases).await?,
+/// What one coordinator has begun, another cannot finish, nor can it be finished in other databases.
+fn crash_site(arguments: &Arguments) -> PathBuf {
+    let database = match arguments.db {
+        Db::Sqlite => "",
+        Db::On(DatabaseServer::MySql) => "-mysql",
+        Db::On(DatabaseServer::Postgres) => "-postgres",
     };
-    if crashes {
+    let coordinator = if arguments.server.is_some() { "-server" } else { "" };
+    format!("{CRASH_SITE}{database}{coordinator}").into()
+}
+
+async fn databases(arguments: &Arguments, data: &Path) -> Result<Databases, ServeError> {
+    let databases = match arguments.db {
+        Db::Sqlite => Databases::in_directory(data),
+        Db::On(server) => {
+            let url = std::env::var("DATABASE_URL").ok();
+            Databases::on_server(server, url.as_deref(), data).await?
+        }
+    };
+    Ok(databases.with_orm(arguments.orm))
+}
+
+async fn play(arguments: &Arguments, databases: &Databases) -> Result<(), ServeError> {
+    fs_err::create_dir_all(databases.directory())?;
+    let mut stage = match &arguments.server {
+        Some(server) => Stage::open_on(server.clone(), databases.clone()).await?,
+        None => Stage::open(databases.clone()).await?,
+    };
+    if arguments.crash {
         match crash(stage).await? {}
     }
     stage.play().await?;
@@ -98,12 +141,19 @@ async fn play(server: Option<String>, data: &Path, orm: Orm, crashes: bool) -> R
 fn arguments() -> Result<Arguments, lexopt::Error> {
     use lexopt::prelude::*;
 
-    let mut arguments =
-        Arguments { orm: Orm::default(), server: None, data: None, crash: false, help: false };
+    let mut arguments = Arguments {
+        db: Db::default(),
+        orm: Orm::default(),
+        server: None,
+        data: None,
+        crash: false,
+        help: false,
+    };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
-            Long("orm") => arguments.orm = parser.value()?.parse_with(orm)?,
+            Long("db") => arguments.db = parser.value()?.parse()?,
+            Long("orm") => arguments.orm = parser.value()?.parse()?,
             Long("server") => arguments.server = Some(parser.value()?.string()?),
             Long("data") => arguments.data = Some(parser.value()?.into()),
             Long("crash") => arguments.crash = true,
@@ -112,12 +162,4 @@ fn arguments() -> Result<Arguments, lexopt::Error> {
         }
     }
     Ok(arguments)
-}
-
-fn orm(name: &str) -> Result<Orm, &'static str> {
-    match name {
-        "sqlx" => Ok(Orm::Sqlx),
-        "sea-orm" => Ok(Orm::SeaOrm),
-        _ => Err("it is sqlx or sea-orm"),
-    }
 }

@@ -111,12 +111,12 @@ fn printed(output: &Output) -> String {
 }
 
 fn steal_a_chair(data: &Path) {
-    use sqlx::{ConnectOptions as _, Connection as _};
+    use sqlx::Connection as _;
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let mut storage =
-            seata_examples::database::options(data, "storage").connect().await.expect("the database opens");
+        let databases = seata_examples::Databases::in_directory(data);
+        let mut storage = databases.connect("storage").await.expect("the database opens");
         sqlx::query("UPDATE stock SET pieces = pieces - 1 WHERE product = 'chair'")
             .execute(&mut storage)
             .await
