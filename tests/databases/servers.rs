@@ -33,6 +33,14 @@ async fn a_killed_postgresql_has_lost_nothing() {
 }
 
 #[tokio::test]
+async fn a_mariadb_keeps_its_temporary_tables_from_others() {
+    let server = MariaDb::start().await;
+    let mut connection = MySqlConnection::connect(&server.url("")).await.unwrap();
+    let place: String = sqlx::query_scalar("SELECT @@tmpdir").fetch_one(&mut connection).await.unwrap();
+    assert!(place.starts_with(server.directory().to_str().unwrap()), "{place}");
+}
+
+#[tokio::test]
 async fn a_server_leaves_nothing_behind() {
     let (mariadb, postgres) = (MariaDb::start().await, Postgres::start().await);
     let directories = [mariadb.directory().to_owned(), postgres.directory().to_owned()];

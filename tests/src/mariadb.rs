@@ -51,6 +51,8 @@ impl MariaDb {
         let mut install = Command::new("mariadb-install-db");
         install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
         install.args(user()).arg(format!("--datadir={}", data(directory.path())));
+        fs_err::create_dir(scratch(directory.path())).expect("a new directory");
+        install.arg(format!("--tmpdir={}", scratch(directory.path())));
         finish(&mut install, PACKAGE);
 
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
@@ -126,6 +128,7 @@ fn launch(port: u16, options: &[String], directory: &Path) -> Process {
         .arg("--no-defaults")
         .args(user())
         .arg(format!("--datadir={}", data(directory)))
+        .arg(format!("--tmpdir={}", scratch(directory)))
         .arg(format!("--socket={}", socket(directory)))
         .arg(format!("--pid-file={}", directory.join("pid").display()))
         .arg(format!("--port={port}"))
@@ -145,6 +148,12 @@ async fn listens(process: &mut Process, port: u16) -> bool {
 
 fn data(directory: &Path) -> String {
     directory.join("data").display().to_string()
+}
+
+/// For its temporary tables. A server that starts removes all of those in its directory, and one that loses them while it
+/// runs dies of it.
+fn scratch(directory: &Path) -> String {
+    directory.join("scratch").display().to_string()
 }
 
 fn socket(directory: &Path) -> String {

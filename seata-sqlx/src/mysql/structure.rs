@@ -230,33 +230,50 @@ async fn triggers(connection: &mut MySqlConnection, place: &Place) -> Result<Vec
 
 /// Foreign keys of any table on this one whose actions change rows.
 async fn references(connection: &mut MySqlConnection, place: &Place) -> Result<Vec<Reference>, Error> {
-    const REFERENCES: &str = "SELECT r.unique_constraint_schema, r.referenced_table_name, \
-         r.constraint_schema, r.table_name, r.constraint_name, r.delete_rule, r.update_rule, \
-         k.column_name, k.referenced_column_name \
-         FROM information_schema.referential_constraints r \
-         JOIN information_schema.key_column_usage k ON k.constraint_schema = r.constraint_schema \
-         AND k.constraint_name = r.constraint_name AND k.table_name = r.table_name \
-         WHERE r.unique_constraint_schema = ? AND r.referenced_table_name = ? \
-         AND k.referenced_table_name IS NOT NULL ORDER BY k.ordinal_position";
-    let mut references: BTreeMap<(String, String, String), Reference> = BTreeMap::new();
+    // MariaDB opens every table that it is not told to leave out, and the server's own are many. A join would open them
+    // twice.
+    const REFERENCES: &str = "SELECT unique_constraint_schema, referenced_table_name, \
+         constraint_schema, table_name, constraint_name, delete_rule, update_rule \
+         FROM information_schema.referential_constraints \
+         WHERE unique_constraint_schema = ? AND referenced_table_name = ? AND constraint_schema \
+         NOT IN ('mysql', 'sys', 'performance_schema', 'information_schema') ORDER BY 3, 4, 5";
+    let mut references = Vec::new();
     for row in query(connection, REFERENCES, &[&place.schema, &place.name]).await? {
-        if !place.is_named_by(&row, 0, 1)? {
+        let (on_delete, on_update) = (changing(text(&row, 5)?), changing(text(&row, 6)?));
+        if !place.is_named_by(&row, 0, 1)? || (on_delete.is_none() && on_update.is_none()) {
             continue;
         }
-        let (schema, child) = (text(&row, 2)?, text(&row, 3)?);
-        let constraint = (schema.clone(), child.clone(), text(&row, 4)?);
-        let (on_delete, on_update) = (changing(text(&row, 5)?), changing(text(&row, 6)?));
-        let reference = references.entry(constraint).or_insert_with(|| Reference {
-            child_reference: format!("{}.{}", quote(&schema), quote(&child)),
-            child,
-            columns: Vec::new(),
+        let child = Place {
+            schema: text(&row, 2)?,
+            name: text(&row, 3)?,
+            is_case_sensitive: place.is_case_sensitive,
+        };
+        references.push(Reference {
+            columns: reference_columns(connection, &child, &text(&row, 4)?).await?,
+            child_reference: child.reference(),
+            child: child.name,
             on_delete,
             on_update,
         });
-        reference.columns.push((text(&row, 7)?, text(&row, 8)?));
     }
-    let changing = |reference: &Reference| reference.on_delete.is_some() || reference.on_update.is_some();
-    Ok(references.into_values().filter(changing).collect())
+    Ok(references)
+}
+
+async fn reference_columns(
+    connection: &mut MySqlConnection,
+    child: &Place,
+    constraint: &str,
+) -> Result<Vec<(String, String)>, Error> {
+    const COLUMNS: &str = "SELECT table_schema, table_name, column_name, referenced_column_name \
+         FROM information_schema.key_column_usage WHERE table_schema = ? AND table_name = ? \
+         AND constraint_name = ? AND referenced_table_name IS NOT NULL ORDER BY ordinal_position";
+    let mut columns = Vec::new();
+    for row in query(connection, COLUMNS, &[&child.schema, &child.name, constraint]).await? {
+        if child.is_named_by(&row, 0, 1)? {
+            columns.push((text(&row, 2)?, text(&row, 3)?));
+        }
+    }
+    Ok(columns)
 }
 
 fn changing(action: String) -> Option<String> {
