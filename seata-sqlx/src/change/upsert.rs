@@ -47,11 +47,15 @@ impl<DB: Dialect> Change<'_, DB> {
             if touched.updated.iter().all(|row| known.contains(&identity(row))) {
                 self.text(RELEASE).await?;
                 let affected = touched.count(&before, &self.set_by_database());
-                let Touched { inserted, mut updated, .. } = touched;
+                let touches_again = touched.touches_again();
+                let Touched { mut inserted, mut updated, .. } = touched;
                 let outputs = self.with_result(outputs, &inserted, &updated, affected).await?;
                 if !self.set_by_database().is_empty() {
                     // MariaDB gives back what it would have set in a row that it then leaves as it is.
                     updated = self.read_by_keys(&updated).await?;
+                    if touches_again {
+                        inserted = self.read_by_keys(&inserted).await?;
+                    }
                 }
                 return self.merged(outputs, before, inserted, updated);
             }
@@ -128,6 +132,11 @@ impl Touched {
             distinct.into_iter().partition(|(_, is_updated)| *is_updated);
         let rows = |touched: Vec<(Row, bool)>| touched.into_iter().map(|(row, _)| row).collect();
         Self { inserted: rows(inserted), updated: rows(updated), all }
+    }
+
+    /// Some row was touched more than once.
+    fn touches_again(&self) -> bool {
+        self.all.len() > self.inserted.len() + self.updated.len()
     }
 
     /// As MySQL counts: a row that was added once, one that was changed twice, one that stayed as it was once.

@@ -71,6 +71,8 @@ impl Statements for MySql {
         "INSERT INTO auto (v) SELECT name FROM stock WHERE id < 3",
         "INSERT INTO computed (n) VALUES (8)",
         "INSERT INTO stamped (id, n) VALUES (3, 3)",
+        "INSERT INTO stamped VALUES (4, 4, '2030-01-01'), (4, 5, '2031-01-01') ON DUPLICATE KEY UPDATE n = n",
+        "INSERT INTO stamped VALUES (2, 2, '2030-01-01'), (5, 5, '2031-01-01'), (5, 6, '2032-01-01') ON DUPLICATE KEY UPDATE n = n + (id = 2)",
         "INSERT INTO uuid_key VALUES (x'ffeeddccbbaa99887766554433221100', 2)",
         "INSERT IGNORE INTO text_key VALUES ('a', 'other', 0), ('d', 'vd', 0)",
         "INSERT INTO text_key VALUES ('a', 'n', 0), ('d', 'vd', 0) ON DUPLICATE KEY UPDATE v = VALUES(v)",
