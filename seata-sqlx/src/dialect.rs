@@ -1,6 +1,9 @@
 //! What differs between databases, behind one trait, and how statements reach them.
 
-use std::fmt;
+use std::{
+    fmt,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+};
 
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use futures_util::TryStreamExt;
@@ -95,6 +98,8 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
     const OVERRIDING: &'static str = "";
     /// Of a statement that gives rows back the driver cannot tell how many it changed.
     const HIDES_RESULTS: bool = false;
+    /// A statement is prepared for arguments of certain types, in a certain number.
+    const PREPARES_TYPES: bool = false;
     /// The current time in the columns of the undo table.
     const NOW: &'static str;
     /// The order of the undo rows of one transaction, the newest first; at least for any two branches that
@@ -273,7 +278,13 @@ impl<DB: Dialect> Call<DB> {
     }
 
     /// Another statement with the same arguments.
-    pub(crate) fn with_sql(&self, sql: String) -> Self {
+    pub(crate) fn with_sql(&self, mut sql: String) -> Self {
+        use sqlx::Arguments as _;
+        let has_arguments = self.arguments.as_ref().is_some_and(|arguments| arguments.len() > 0);
+        if DB::PREPARES_TYPES && has_arguments {
+            // Another statement may have the same image, and other arguments that it makes no use of.
+            sql.push_str(&format!(" /* {:x} */", hash(self.sql.as_str())));
+        }
         Self {
             sql: AssertSqlSafe(sql).into_sql_str(),
             arguments: Some(self.arguments.clone().unwrap_or_default()),
@@ -281,6 +292,12 @@ impl<DB: Dialect> Call<DB> {
             persistent: self.persistent && self.arguments.is_some(),
         }
     }
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl<DB: Dialect> Clone for Call<DB> {

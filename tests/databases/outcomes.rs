@@ -5,7 +5,7 @@ use std::sync::Arc;
 use seata::{BranchStatus, GlobalStatus};
 
 use crate::{
-    engine::{Engine, on_each_database},
+    engine::{Engine, Value, on_each_database},
     world::{Options, World},
 };
 
@@ -57,6 +57,35 @@ async fn branches_on_one_row_are_kept<E: Engine>() {
     assert_eq!(world.number("SELECT count(*) FROM t").await, 3);
     assert_eq!(world.number("SELECT id FROM t WHERE code = 'b'").await, 4);
     world.assert_clean("after the commit").await;
+}
+
+/// They differ in what they set alone, so that the rows are asked for in the same words.
+async fn statements_with_one_condition_may_have_other_arguments<E: Engine>() {
+    let world = World::<E>::new(&schema::<E>()).await;
+    let before = world.dump().await;
+    let text = || Value::from("text");
+    let mut statements = [
+        ("UPDATE t SET n = 5 WHERE id = 1", vec![]),
+        ("UPDATE t SET n = n + ? WHERE id = 1", vec![1.into()]),
+        ("UPDATE t SET n = n + LENGTH(?) WHERE id = 1", vec![text()]),
+        ("UPDATE t SET n = n + ? + LENGTH(?) WHERE id = 1", vec![1.into(), text()]),
+    ];
+    for _ in 0..2 {
+        world
+            .rolled_back(async {
+                // One connection, which remembers what it has prepared.
+                let mut local = world.begin().await.unwrap();
+                for (sql, values) in &statements {
+                    let done = E::local_execute(&mut local, &E::placed(sql), values).await;
+                    assert_eq!(done.unwrap_or_else(|error| panic!("{sql}: {error}")), 1);
+                }
+                E::commit(local).await.unwrap();
+            })
+            .await;
+        assert_eq!(world.dump().await, before);
+        statements.reverse();
+    }
+    world.assert_clean("after all").await;
 }
 
 /// A hundred statements of one local transaction on one row: one branch, one lock.
@@ -237,6 +266,7 @@ on_each_database!(
     the_first_statements_may_come_all_at_once,
     branches_on_one_row_are_undone,
     branches_on_one_row_are_kept,
+    statements_with_one_condition_may_have_other_arguments,
     a_long_transaction_on_one_row_is_undone,
     what_a_savepoint_took_back_is_neither_logged_nor_locked,
     a_local_rollback_is_no_branch,

@@ -46,6 +46,7 @@ impl Dialect for Postgres {
     const STATEMENT_SAVEPOINT: bool = false;
     const ERROR_ENDS_TRANSACTION: bool = true;
     const DEFAULT_SCHEMA: Option<&'static str> = Some("public");
+    const PREPARES_TYPES: bool = true;
     const OVERRIDING: &'static str = "OVERRIDING SYSTEM VALUE ";
     const NOW: &'static str = "now()";
     const NEWEST_UNDO_FIRST: &'static str = "id DESC";
