@@ -29,6 +29,10 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
 
     /// An empty database of its own.
     fn database() -> BoxFuture<'static, Place>;
+    /// One that many different statements reach quickly.
+    fn near_database() -> BoxFuture<'static, Place> {
+        Self::database()
+    }
 
     /// The names of its tables, as they are written in SQL.
     fn tables() -> &'static str;

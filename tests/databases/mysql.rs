@@ -18,10 +18,15 @@ impl Engine for MySql {
 
     fn database() -> BoxFuture<'static, Place> {
         Box::pin(async {
-            let server = MariaDb::shared();
-            let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
-            create(&server.url(""), &name).await;
-            Place { url: server.url(&name), _directory: None }
+            let name = new_database().await;
+            Place { url: MariaDb::shared().url(&name), _directory: None }
+        })
+    }
+
+    fn near_database() -> BoxFuture<'static, Place> {
+        Box::pin(async {
+            let name = new_database().await;
+            Place { url: MariaDb::shared().socket_url(&name), _directory: None }
         })
     }
 
@@ -59,6 +64,12 @@ impl Engine for MySql {
 }
 
 binding!(MySql);
+
+async fn new_database() -> String {
+    let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+    create(&MariaDb::shared().url(""), &name).await;
+    name
+}
 
 /// Makes an empty database on a server.
 pub(crate) async fn create(server: &str, name: &str) {

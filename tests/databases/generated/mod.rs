@@ -12,7 +12,7 @@ use seata_tests::{amount, seed};
 
 use crate::{
     engine::{Engine, on_each_database},
-    world::World,
+    world::{Options, World, application},
 };
 
 use self::grammar::{Grammar, Sentence, sentence};
@@ -38,7 +38,9 @@ async fn whatever_runs_is_undone_exactly<E: Grammar>() {
         Err(_) => amount(300, 10_000),
     };
     let seed = seed::seed();
-    let world = World::<E>::new(E::SCHEMA).await;
+    let world =
+        World::<E>::at_place(&application().await, E::near_database().await, E::SCHEMA, Options::default())
+            .await;
     let mut before = world.dump().await;
     let mut tally = Tally::default();
     for case in 0.. {
@@ -46,6 +48,7 @@ async fn whatever_runs_is_undone_exactly<E: Grammar>() {
         let sentences: Vec<Sentence> =
             (0..numbers.random_range(1..7)).map(|_| sentence::<E>(&mut numbers)).collect();
         let together = numbers.random_bool(0.4);
+        let shown = Shown(&sentences, together);
         let work = run(&world, &sentences, together, &mut tally);
         if numbers.random_bool(0.1) {
             world.committed(work).await;
@@ -57,8 +60,9 @@ async fn whatever_runs_is_undone_exactly<E: Grammar>() {
             }
         } else {
             world.rolled_back(work).await;
-            assert_same(&before, &world.dump().await, &sentences, together);
+            assert_same(&before, &world.dump().await);
         }
+        drop(shown);
         if tally.run + tally.refused + tally.failed + tally.unsure >= statements {
             break;
         }
@@ -119,13 +123,24 @@ impl Tally {
     }
 }
 
-fn assert_same(before: &[String], after: &[String], sentences: &[Sentence], together: bool) {
+fn assert_same(before: &[String], after: &[String]) {
     if before == after {
         return;
     }
     let lost: Vec<_> = before.iter().filter(|row| !after.contains(row)).collect();
     let found: Vec<_> = after.iter().filter(|row| !before.contains(row)).collect();
-    panic!("together: {together}; {sentences:#?}\nwas: {lost:#?}\nis: {found:#?}");
+    panic!("was: {lost:#?}\nis: {found:#?}");
+}
+
+/// Says what was run, when it went wrong.
+struct Shown<'s>(&'s [Sentence], bool);
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("together: {}; {:#?}", self.1, self.0);
+        }
+    }
 }
 
 /// One of these.
