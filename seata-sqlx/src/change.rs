@@ -11,7 +11,7 @@ use crate::{
         Argument, Call, Capabilities, ColumnOf, Dialect, Output, Returned, collect, execute, rows_affected,
     },
     error::{AtError, shorten},
-    image::{self, ImageError, Reading},
+    image::{self, ImageError, Reading, in_steps},
     sql::{Flavor, Kind, Refusal, Write},
     structure::{Structure, StructureCache, Table, Trigger},
     undo::{Row, SqlType, SqlUndoLog, TableRecords, Zone},
@@ -140,7 +140,7 @@ async fn run_on<DB: Dialect>(
     let returned = if write.returning_at.is_none() { Returned::Nothing } else { returned };
     let mut change = Change { surroundings, connection, call, write, reading, returned };
     if DB::HIDES_RESULTS && write.kind == Kind::Insert && !write.has_returning {
-        if let Some(condition) = DB::added_rows(write, table) {
+        if let Some(condition) = DB::added_rows(write, table, returned) {
             return change.insert_told(condition).await;
         }
         // The rows are touched once more, to no effect but that.
@@ -372,21 +372,23 @@ impl<DB: Dialect> Change<'_, DB> {
 
     /// The statement, kept to these rows where it might choose others than its image.
     async fn run_narrowed(&mut self, rows: &[Row]) -> Result<Vec<Output<DB>>, ChangeError> {
+        /// What MySQL takes in one statement.
+        const PARAMETERS: usize = 65_535;
+        let Reading { table, zone, .. } = self.reading;
+        let limit = PARAMETERS.saturating_sub(self.write.rows.parameters) / table.key.len();
+        let fits = rows.len() <= limit;
         let call = match &self.write.narrowing {
             None => self.call.clone(),
+            // What it leaves and what it takes is looked at afterwards.
+            Some(_) if !fits && self.write.kind == Kind::Delete => self.call.clone(),
             Some(narrowing) => {
-                /// What MySQL takes in one statement.
-                const PARAMETERS: usize = 65_535;
-                let Reading { table, zone, .. } = self.reading;
-                let limit = PARAMETERS.saturating_sub(self.write.rows.parameters) / table.key.len();
-                if rows.len() > limit {
+                if !fits {
                     let statement = shorten(self.call.sql.as_str());
                     return Err(ChangeError::Unchanged(AtError::TooManyRows { limit, statement }.into()));
                 }
                 let qualifier = format!("{}.", self.write.rows.qualifier(DB::FLAVOR));
                 let mut keys = image::Arguments::new(table, zone);
-                let conditions: Result<Vec<String>, ImageError> = rows
-                    .iter()
+                let conditions: Result<Vec<String>, ImageError> = in_steps(rows, limit)
                     .map(|row| Ok(format!("({})", keys.qualified_key_condition(row, &qualifier)?)))
                     .collect();
                 let conditions = conditions.map_err(|error| self.unchanged(error))?.join(" OR ");

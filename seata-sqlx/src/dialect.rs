@@ -46,7 +46,7 @@ pub enum Argument {
 
 /// What a statement can give back of the rows that it touches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Returned {
+pub enum Returned {
     /// Nothing.
     Nothing,
     /// The keys of the rows.
@@ -173,8 +173,8 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
     fn mark_updates(sql: &str, write: &Write, table: &Table<Self>) -> Marked;
 
     /// The condition for the rows that an INSERT has added, once it has run, with the statement's own arguments: what
-    /// its words say of their keys is enough. `None` if it is not.
-    fn added_rows(_write: &Write, _table: &Table<Self>) -> Option<String> {
+    /// its words say of their keys is enough. `None` if it is not, or if what an INSERT gives back is surer.
+    fn added_rows(_write: &Write, _table: &Table<Self>, _returned: Returned) -> Option<String> {
         None
     }
 

@@ -17,6 +17,14 @@ use crate::{
 /// the depth of an expression.
 pub(crate) const KEYS_PER_QUERY: usize = 200;
 
+/// These, and the last one again until they are as many as some power of two, or `most`: for a few lengths a statement
+/// can stay prepared. One that cannot is closed each time, for which MySQL's next one may have to wait.
+pub(crate) fn in_steps<T>(items: &[T], most: usize) -> impl Iterator<Item = &T> {
+    let length = items.len().next_power_of_two().min(most);
+    let again = items.last().into_iter().cycle().take(length.saturating_sub(items.len()));
+    items.iter().chain(again)
+}
+
 /// Why there is no image.
 #[derive(Debug)]
 pub(crate) enum ImageError {
@@ -93,8 +101,9 @@ impl<DB: Dialect> Reading<'_, DB> {
         let listed: Vec<String> = self.columns.iter().map(|column| DB::selected(column, None)).collect();
         for keys in keys.chunks(KEYS_PER_QUERY) {
             let mut arguments = Arguments::new(self.table, self.zone);
-            let conditions: Result<Vec<String>, ImageError> =
-                keys.iter().map(|row| Ok(format!("({})", arguments.key_condition(row)?))).collect();
+            let conditions: Result<Vec<String>, ImageError> = in_steps(keys, KEYS_PER_QUERY)
+                .map(|row| Ok(format!("({})", arguments.key_condition(row)?)))
+                .collect();
             let sql = format!(
                 "SELECT {} FROM {} WHERE {}{}",
                 listed.join(", "),
@@ -102,8 +111,7 @@ impl<DB: Dialect> Reading<'_, DB> {
                 conditions?.join(" OR "),
                 DB::FOR_UPDATE
             );
-            let mut call = arguments.call(sql)?;
-            call.persistent = keys.len() == 1;
+            let call = arguments.call(sql)?;
             let mut rows = self.run(connection, call, usize::MAX).await?;
             // A column's collation may find more than the row itself.
             rows.retain(|row| keys.iter().any(|key| same_key(row, key)));
@@ -134,6 +142,12 @@ impl<'a, DB: Dialect> Arguments<'a, DB> {
         Ok(DB::parameter(self.values.len(), column, field))
     }
 
+    /// Values for parameters that stand in the text already.
+    #[cfg_attr(not(feature = "mysql"), expect(dead_code, reason = "only MySQL's statements have such"))]
+    pub(crate) fn push_all(&mut self, values: impl IntoIterator<Item = Argument>) {
+        self.values.extend(values);
+    }
+
     /// `"k1" = ?1 AND "k2" = ?2`.
     pub(crate) fn key_condition(&mut self, row: &Row) -> Result<String, ImageError> {
         self.qualified_key_condition(row, "")
@@ -154,7 +168,7 @@ impl<'a, DB: Dialect> Arguments<'a, DB> {
     /// A form of a user's statement with these arguments behind its own, of positional ones.
     pub(crate) fn follow(self, call: &Call<DB>, sql: String) -> Result<Call<DB>, Error> {
         let mut call = call.with_sql(sql);
-        call.persistent = false;
+        call.persistent &= self.values.len() <= KEYS_PER_QUERY;
         let arguments = call.arguments.get_or_insert_default();
         for value in &self.values {
             DB::bind(arguments, value)?;

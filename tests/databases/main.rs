@@ -8,6 +8,7 @@ mod faults;
 mod generated;
 mod isolation;
 mod mysql;
+mod mysql_choices;
 mod mysql_types;
 mod orm;
 mod outcomes;

@@ -4,13 +4,14 @@ use sqlx::MySql;
 
 use super::{quote, types::ColumnType};
 use crate::{
+    dialect::Returned,
     sql::{Given, Write},
     structure::{Column, Table},
 };
 
 /// The condition for the rows that this INSERT has added, once it has run. It takes the statement's own arguments.
 /// `None` if it does not say what their keys are.
-pub(super) fn added_rows(write: &Write, table: &Table<MySql>) -> Option<String> {
+pub(super) fn added_rows(write: &Write, table: &Table<MySql>, returned: Returned) -> Option<String> {
     let inserted = write.inserted.as_ref().filter(|_| !write.may_skip)?;
     let rows = inserted.rows.as_ref()?;
     let columns: Vec<&str> = match inserted.columns.is_empty() {
@@ -40,7 +41,9 @@ pub(super) fn added_rows(write: &Write, table: &Table<MySql>) -> Option<String> 
     }
     // A key that is given moves the counter on, so that those behind it are not what they would be.
     let is_mixed = condition.counts && condition.gives;
-    (!is_mixed).then(|| condition.finish(write.rows.parameters))
+    // An argument may be NULL or not, and nobody says.
+    let may_be_mixed = rows.len() > 1 && condition.may_count && returned == Returned::Image;
+    (!is_mixed && !may_be_mixed).then(|| condition.finish(write.rows.parameters))
 }
 
 fn key_column<'t>(table: &'t Table<MySql>, name: &str) -> Option<&'t Column<ColumnType>> {
@@ -57,6 +60,8 @@ struct Condition {
     counts: bool,
     /// A column that it would count is given for some row.
     gives: bool,
+    /// Whether it is, an argument says.
+    may_count: bool,
 }
 
 impl Condition {
@@ -77,6 +82,7 @@ impl Condition {
         let is_left = matches!(given, Given::Null | Given::Default);
         self.counts |= is_counted && is_left;
         self.gives |= is_counted && !is_left;
+        self.may_count |= is_counted && matches!(given, Given::Parameter(_));
         let value = match given {
             Given::Null | Given::Default if is_counted => counted,
             Given::Null | Given::Default | Given::Expression { .. } => return None,
@@ -133,6 +139,10 @@ mod tests {
 
     /// `t (id BIGINT AUTO_INCREMENT, v VARCHAR, kind INT)` with this key.
     fn condition(key: &[&str], statement: &str) -> Option<String> {
+        condition_beside(Returned::Nothing, key, statement)
+    }
+
+    fn condition_beside(returned: Returned, key: &[&str], statement: &str) -> Option<String> {
         let column = |name: &str, definition, extra| {
             let description = Description { name: definition, definition, charset: None, extra };
             let column_type = ColumnType::parse(&description);
@@ -154,7 +164,7 @@ mod tests {
             tells_updates: true,
         };
         match analyse(Flavor::MySql, statement).statement {
-            Ok(Statement::Write(write)) => added_rows(&write, &table),
+            Ok(Statement::Write(write)) => added_rows(&write, &table, returned),
             other => panic!("{statement}: {other:?}"),
         }
     }
@@ -214,5 +224,18 @@ mod tests {
         }
         let mixed = "INSERT INTO t (id, v) VALUES (NULL, 'a'), (5, 'b'), (DEFAULT, 'c')";
         assert_eq!(condition(&["id"], mixed), None);
+    }
+    #[test]
+    fn arguments_that_may_be_null_are_left_to_who_gives_rows_back() {
+        for (statement, is_told) in [
+            ("INSERT INTO t (id, v) VALUES (?, 'a'), (?, 'b')", false),
+            ("INSERT INTO t (id, v) VALUES (?, 'a')", true),
+            ("INSERT INTO t (id, v) VALUES (1, ?), (2, ?)", true),
+            ("INSERT INTO t (v) VALUES (?), (?)", true),
+        ] {
+            let told = condition_beside(Returned::Image, &["id"], statement);
+            assert_eq!(told.is_some(), is_told, "{statement}");
+            assert!(condition(&["id"], statement).is_some(), "{statement}");
+        }
     }
 }

@@ -129,8 +129,8 @@ impl Dialect for MySql {
         }
     }
 
-    fn added_rows(write: &Write, table: &Table<Self>) -> Option<String> {
-        insert::added_rows(write, table)
+    fn added_rows(write: &Write, table: &Table<Self>, returned: Returned) -> Option<String> {
+        insert::added_rows(write, table, returned)
     }
 
     fn hidden_result<'c>(

@@ -10,7 +10,7 @@ use super::quote;
 use crate::{
     change::Hidden,
     dialect::{Argument, Call, Dialect, rows},
-    image::{Arguments, ImageError, KEYS_PER_QUERY},
+    image::{Arguments, ImageError, KEYS_PER_QUERY, in_steps},
     undo::{Row, Value},
 };
 
@@ -43,17 +43,18 @@ async fn count(
 ) -> Result<MySqlQueryResult, Error> {
     let table = hidden.table;
     let mut arguments = Arguments::new(table, hidden.zone);
-    let conditions: Result<Vec<String>, ImageError> =
-        portion.iter().map(|row| Ok(format!("({})", arguments.key_condition(row)?))).collect();
+    arguments.push_all(last.map(Argument::Unsigned));
+    let conditions: Result<Vec<String>, ImageError> = in_steps(portion, KEYS_PER_QUERY)
+        .map(|row| Ok(format!("({})", arguments.key_condition(row)?)))
+        .collect();
     let conditions = conditions.map_err(|error| Error::Encode(format!("{error:?}").into()))?;
     let key = quote(&table.key[0]);
     let same = match last {
-        Some(number) => format!("IF(LAST_INSERT_ID({number}) = 0, {key}, {key})"),
+        Some(_) => format!("IF(LAST_INSERT_ID(?) = 0, {key}, {key})"),
         None => key.clone(),
     };
     let sql = format!("UPDATE {} SET {key} = {same} WHERE {}", table.reference, conditions.join(" OR "));
-    let mut call = arguments.call(sql)?;
-    call.persistent = last.is_none() && portion.len() == 1;
+    let call = arguments.call(sql)?;
     let mut outputs = MySql::stream(connection, call);
     let mut result = MySqlQueryResult::default();
     while let Some(output) = outputs.try_next().await? {

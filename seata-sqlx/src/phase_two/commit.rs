@@ -5,6 +5,7 @@ use sqlx::Error;
 
 use crate::{
     dialect::{Argument, Call, Dialect, execute, rows},
+    image::in_steps,
     phase_two::{AtResource, Lease, rollback::integer},
     undo::Context,
 };
@@ -33,13 +34,13 @@ impl<DB: Dialect> AtResource<DB> {
         for rows in rows.chunks(BATCH) {
             let mut values = Vec::with_capacity(2 * rows.len());
             let mut conditions = Vec::with_capacity(rows.len());
-            for (xid, branch) in rows {
+            for (xid, branch) in in_steps(rows, BATCH) {
                 values.extend([Argument::Text(xid.clone()), Argument::Integer(*branch)]);
                 let (xid, branch) = (DB::placeholder(values.len() - 1), DB::placeholder(values.len()));
                 conditions.push(format!("xid = {xid} AND branch_id = {branch}"));
             }
             let sql = format!("DELETE FROM {} WHERE {}", self.table(), conditions.join(" OR "));
-            execute(lease.connection(), batch_call::<DB>(sql, &values, rows.len())?).await?;
+            execute(lease.connection(), Call::<DB>::new(sql, &values)?).await?;
         }
         Ok(())
     }
@@ -53,16 +54,15 @@ impl<DB: Dialect> AtResource<DB> {
     ) -> Result<Vec<(String, i64)>, Error> {
         let mut values = Vec::with_capacity(2 * tasks.len());
         let mut conditions = Vec::with_capacity(tasks.len());
-        for task in tasks {
+        for task in in_steps(tasks, BATCH) {
             let context = Context::of_continuation(task.branch);
             values.extend([Argument::Text(task.xid.to_string()), Argument::Text(context)]);
             let (xid, context) = (DB::placeholder(values.len() - 1), DB::placeholder(values.len()));
             conditions.push(format!("xid = {xid} AND context = {context}"));
         }
         let sql = format!("SELECT xid, branch_id FROM {} WHERE {}", self.table(), conditions.join(" OR "));
-        let call = batch_call::<DB>(sql, &values, tasks.len())?;
         let mut found = Vec::new();
-        for row in rows::<DB>(lease.connection(), call).await? {
+        for row in rows::<DB>(lease.connection(), Call::new(sql, &values)?).await? {
             let Argument::Text(xid) = DB::argument_at(&row, 0)? else { continue };
             found.push((xid, integer::<DB>(&row, 1)?));
         }
@@ -72,11 +72,4 @@ impl<DB: Dialect> AtResource<DB> {
     fn table(&self) -> String {
         DB::quote(&self.options.undo_table)
     }
-}
-
-/// Batches differ in length: their statements are not worth a place in the cache.
-fn batch_call<DB: Dialect>(sql: String, values: &[Argument], length: usize) -> Result<Call<DB>, Error> {
-    let mut call = Call::new(sql, values)?;
-    call.persistent = length == 1;
-    Ok(call)
 }

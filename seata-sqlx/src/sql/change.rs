@@ -14,7 +14,7 @@ use super::{
     target::{Target, assigned, needs_source, tables_of},
     tokens::{keyword, offset},
     volatile::{
-        self,
+        self, Cause,
         Cause::{Chance, Effect, LastStatement, Time},
     },
     words::Words,
@@ -355,44 +355,67 @@ impl Change<'_> {
         }
     }
 
-    /// MySQL never tells which rows an UPDATE touched: where it might choose others than its image, it has to be
-    /// narrowed. LIMIT does, whose choice hangs on the plan, and so do other tables, whose rows no image locks.
+    /// MySQL never tells which rows an UPDATE or a DELETE touched: where it might choose others than its image, it has to
+    /// be narrowed. LIMIT does, whose choice hangs on the plan, and so do other tables, whose rows no image locks.
     fn narrowing(&self, parts: &Parts) -> Result<Option<Narrowing>, Refusal> {
-        let flavor = self.words.flavor;
-        if flavor != Flavor::MySql || !matches!(parts.kind, Kind::Update { .. }) {
+        let is_delete = parts.kind == Kind::Delete;
+        if self.words.flavor != Flavor::MySql || !(is_delete || matches!(parts.kind, Kind::Update { .. })) {
             return Ok(None);
         }
-        let is_volatile =
-            |clause: &[TokenWithSpan]| volatile::find(flavor, clause, &[Chance, Time]).is_some();
-        let is_unknown = |clause: &[TokenWithSpan]| functions::unknown(clause);
-        let has_query = |clause: &[TokenWithSpan]| {
-            clause.iter().any(|token| matches!(keyword(&token.token).as_str(), "SELECT" | "TABLE"))
-        };
-        // Some tell the time, or a chance: @@timestamp.
-        let has_setting =
-            |clause: &[TokenWithSpan]| clause.iter().any(|token| keyword(&token.token).starts_with("@@"));
-        let may_choose =
-            |clause| is_volatile(clause) || is_unknown(clause) || has_query(clause) || has_setting(clause);
         let Clauses { condition, tail, .. } = &self.clauses;
-        let is_plain = Range::is_empty(tail) && parts.rows.source.is_none();
-        if is_plain && !self.choosing().into_iter().any(may_choose) {
+        let is_joined = parts.rows.source.is_some();
+        let chooses_anew =
+            self.choosing_by(&[Chance, Time]).is_some() || self.calls_unknown() || self.asks_setting();
+        let is_needed = match is_delete {
+            // The rows that it should not have left, or not removed, are found afterwards.
+            true => !is_joined && (chooses_anew || !tail.is_empty()),
+            false => is_joined || chooses_anew || self.has_query() || !tail.is_empty(),
+        };
+        if is_joined && let Some(function) = self.choosing_by(&[Chance]) {
+            return Err(Refusal::Volatile(function));
+        }
+        // The keys are arguments too, and come last.
+        let behind = parts.rows.swallowed.after_condition > 0;
+        if !is_needed || (parts.has_returning && (behind || condition.is_empty() && tail.is_empty())) {
             return Ok(None);
         }
         let nothing = |place| place..place;
-        let place = match (Range::is_empty(condition), Range::is_empty(tail)) {
+        let place = match (condition.is_empty(), tail.is_empty()) {
             (false, _) => self.words.place(condition.clone()),
             (true, false) => nothing(self.words.place(tail.clone()).start),
             (true, true) => nothing(self.words.place(0..self.words.tokens.len()).end),
         };
         let is_limit = |index: &usize| keyword(&self.words.tokens[*index].token) == "LIMIT";
         let limit = tail.clone().rev().find(is_limit).unwrap_or(tail.end)..tail.end;
-        // The keys are arguments too, and come last.
         if self.words.placeholders(tail.start..limit.start) > 0 {
             return Err(Refusal::NotReproducible("the order of the parameters"));
         }
-        let idle = self.words.placeholders(limit.clone());
-        let limit = if idle > 0 { self.words.place(limit) } else { nothing(place.end) };
-        Ok(Some(Narrowing { condition: place, limit, idle }))
+        let in_limit = self.words.placeholders(limit.clone());
+        let limit = if in_limit > 0 { self.words.place(limit) } else { nothing(place.end) };
+        // Of joined tables it also says which rows belong together.
+        let chooses_once = chooses_anew && !is_joined;
+        let idle = in_limit + if chooses_once { self.words.placeholders(condition.clone()) } else { 0 };
+        Ok(Some(Narrowing { condition: place, chooses_once, limit, idle }))
+    }
+
+    /// The first call by which rows are chosen, and whose value hangs on one of `causes`.
+    fn choosing_by(&self, causes: &[Cause]) -> Option<String> {
+        let flavor = self.words.flavor;
+        self.choosing().into_iter().find_map(|clause| volatile::find(flavor, clause, causes))
+    }
+
+    fn calls_unknown(&self) -> bool {
+        self.choosing().into_iter().any(functions::unknown)
+    }
+
+    /// Some tell the time, or a chance: `@@timestamp`.
+    fn asks_setting(&self) -> bool {
+        self.choosing().into_iter().flatten().any(|token| keyword(&token.token).starts_with("@@"))
+    }
+
+    fn has_query(&self) -> bool {
+        let asks = |token: &TokenWithSpan| matches!(keyword(&token.token).as_str(), "SELECT" | "TABLE");
+        self.choosing().into_iter().flatten().any(asks)
     }
 
     /// Where the list of an upsert's assignments ends.

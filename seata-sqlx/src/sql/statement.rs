@@ -55,9 +55,11 @@ pub struct Write {
 pub(crate) struct Narrowing {
     /// Where its condition stands, or empty where it would.
     pub(crate) condition: Range<usize>,
+    /// That condition goes: it has chosen, and might choose anew.
+    pub(crate) chooses_once: bool,
     /// Where a LIMIT with parameters stands, which goes: the rows are as many already.
     pub(crate) limit: Range<usize>,
-    /// How many arguments were that LIMIT's.
+    /// How many arguments were those of what goes.
     pub(crate) idle: usize,
 }
 
@@ -73,10 +75,12 @@ impl Narrowing {
             0 => String::new(),
             count => format!("(COALESCE(NULL, {}) IS NULL OR TRUE) AND ", vec!["?"; count].join(", ")),
         };
-        match &sql[self.condition.clone()] {
-            "" => format!("{before} WHERE {idle}({keys}) {between}{after}"),
-            condition => format!("{before}({condition}) AND {idle}({keys}) {between}{after}"),
-        }
+        let condition = match &sql[self.condition.clone()] {
+            "" => " WHERE ".to_owned(),
+            _ if self.chooses_once => String::new(),
+            condition => format!("({condition}) AND "),
+        };
+        format!("{before}{condition}{idle}({keys}) {between}{after}")
     }
 }
 

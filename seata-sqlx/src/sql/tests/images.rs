@@ -315,13 +315,17 @@ fn a_statement_that_might_choose_anew_is_kept_to_its_image() {
     for (sql, expected) in [
         (
             "UPDATE acc SET n = ? WHERE at < NOW() OR /* b */ m = ? -- why\n;",
-            "UPDATE acc SET n = ? WHERE (at < NOW() OR /* b */ m = ?) AND (k = ?)  -- why\n;",
+            "UPDATE acc SET n = ? WHERE (COALESCE(NULL, ?) IS NULL OR TRUE) AND (k = ?)  -- why\n;",
         ),
         (
             "UPDATE acc SET n = 1 ORDER BY RAND() LIMIT 3 # why",
             "UPDATE acc SET n = 1  WHERE (k = ?) ORDER BY RAND() LIMIT 3 # why",
         ),
-        ("UPDATE a JOIN b ON RAND() SET a.n = 1;", "UPDATE a JOIN b ON RAND() SET a.n = 1 WHERE (k = ?) ;"),
+        ("UPDATE acc SET n = 1 WHERE my_choice(id)", "UPDATE acc SET n = 1 WHERE (k = ?) "),
+        (
+            "UPDATE a JOIN b ON b.at < NOW() SET a.n = 1;",
+            "UPDATE a JOIN b ON b.at < NOW() SET a.n = 1 WHERE (k = ?) ;",
+        ),
         // Which rows LIMIT leaves hangs on the plan.
         (
             "UPDATE acc SET n = 1 WHERE m > 2 LIMIT 2",
@@ -339,13 +343,16 @@ fn a_statement_that_might_choose_anew_is_kept_to_its_image() {
             "UPDATE acc SET n = 1 WHERE id IN (TABLE `shop`.`ids`)",
             "UPDATE acc SET n = 1 WHERE (id IN (TABLE `shop`.`ids`)) AND (k = ?) ",
         ),
+        ("UPDATE acc SET n = 1 WHERE at < @@timestamp", "UPDATE acc SET n = 1 WHERE (k = ?) "),
+        ("UPDATE acc SET n = 1 WHERE at < @@session.timestamp", "UPDATE acc SET n = 1 WHERE (k = ?) "),
         (
-            "UPDATE acc SET n = 1 WHERE at < @@timestamp",
-            "UPDATE acc SET n = 1 WHERE (at < @@timestamp) AND (k = ?) ",
+            "DELETE FROM acc WHERE RAND() < ?",
+            "DELETE FROM acc WHERE (COALESCE(NULL, ?) IS NULL OR TRUE) AND (k = ?) ",
         ),
+        ("DELETE FROM acc LIMIT 2", "DELETE FROM acc  WHERE (k = ?) LIMIT 2"),
         (
-            "UPDATE acc SET n = 1 WHERE at < @@session.timestamp",
-            "UPDATE acc SET n = 1 WHERE (at < @@session.timestamp) AND (k = ?) ",
+            "DELETE FROM acc WHERE RAND() < ? RETURNING id",
+            "DELETE FROM acc WHERE (COALESCE(NULL, ?) IS NULL OR TRUE) AND (k = ?)  RETURNING id",
         ),
     ] {
         assert_eq!(narrowed(sql), expected);
