@@ -140,8 +140,9 @@ impl<DB: Dialect> AtResource<DB> {
         }
         let mut lease = self.connect(slot).await?;
         let mut seen = None;
+        // What is loaded from here on is not to blame.
+        let began = Instant::now();
         loop {
-            let began = Instant::now();
             let rollback = Rollback::<DB> {
                 connection: lease.connection(),
                 options: &self.options,

@@ -137,6 +137,33 @@ async fn a_dirty_row_is_left_alone_and_named() {
     }
 }
 
+/// The table that the rollback comes to last is known from before, the other one is not.
+#[tokio::test]
+async fn a_dirty_row_is_told_although_one_of_the_tables_is_known_from_before() {
+    let world = World::new(
+        "CREATE TABLE stock (id INTEGER PRIMARY KEY, n INTEGER); CREATE TABLE sale (id INTEGER PRIMARY KEY);
+         INSERT INTO stock VALUES (1, 10)",
+    )
+    .await;
+    let take = || sqlx::query("UPDATE stock SET n = n - 1");
+    let warming = world.coordinator.begin();
+    inside(&warming, take().execute(&world.pool)).await.unwrap();
+    assert_eq!(world.coordinator.rollback(&warming).await, [BranchAnswer::rollbacked()]);
+    let xid = world.coordinator.begin();
+    inside(&xid, async {
+        let mut tx = world.pool.begin().await.unwrap();
+        take().execute(&mut tx).await.unwrap();
+        sqlx::query("INSERT INTO sale VALUES (1)").execute(&mut tx).await.unwrap();
+        tx.commit().await.unwrap();
+    })
+    .await;
+    run(&world, "UPDATE stock SET n = 99").await;
+    let rollback = world.coordinator.rollback(&xid);
+    let answers = tokio::time::timeout(std::time::Duration::from_secs(30), rollback).await.expect("an answer");
+    assert_eq!(answers[0].status, BranchStatus::PhaseTwoRollbackFailedUnretryable);
+    assert!(answers[0].reason.contains("now 99"), "{}", answers[0].reason);
+}
+
 /// Somebody put things right by hand: nothing is left to do.
 #[tokio::test]
 async fn rows_that_are_as_before_are_left_alone() {
