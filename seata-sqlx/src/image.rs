@@ -1,6 +1,6 @@
 //! Images: rows of one table as they stand at one moment, with typed values.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 
 use futures_util::TryStreamExt;
 use seata_protocol::{KeyPart, ResourceId, RowKey, RowLock};
@@ -192,19 +192,35 @@ pub(crate) fn same_key(a: &Row, b: &Row) -> bool {
     same && count > 0 && count == b.key().count()
 }
 
+/// Rows that are found by their keys, whoever wrote the one or the other: what a peer wrote may say less of a key than
+/// what is read here.
+pub(crate) struct ByKey<'r>(HashMap<String, Vec<&'r Row>>);
+
+impl<'r> ByKey<'r> {
+    pub(crate) fn new(rows: &'r [Row]) -> Self {
+        let mut found: HashMap<String, Vec<&'r Row>> = HashMap::with_capacity(rows.len());
+        for row in rows {
+            found.entry(key_text(row, |field| field.value.meaning().to_string())).or_default().push(row);
+        }
+        Self(found)
+    }
+
+    /// The row with the key of this one.
+    pub(crate) fn find(&self, row: &Row) -> Option<&'r Row> {
+        let alike = self.0.get(&key_text(row, |field| field.value.meaning().to_string()))?;
+        alike.iter().copied().find(|found| same_key(found, row))
+    }
+}
+
 /// What tells a row from all others, in words for operators, whatever driver read it. Unlike a lock's key it keeps where
 /// one part ends and the next begins.
 pub(crate) fn identity(row: &Row) -> String {
-    let mut parts: Vec<String> = row
-        .key()
-        .map(|field| {
-            let name = field.name.to_ascii_lowercase();
-            match &field.exact {
-                Some(exact) => format!("{name}={exact}"),
-                None => format!("{name}={}", field.value.meaning()),
-            }
-        })
-        .collect();
+    key_text(row, |field| field.exact.clone().unwrap_or_else(|| field.value.meaning().to_string()))
+}
+
+fn key_text(row: &Row, part: impl Fn(&Field) -> String) -> String {
+    let mut parts: Vec<String> =
+        row.key().map(|field| format!("{}={}", field.name.to_ascii_lowercase(), part(field))).collect();
     parts.sort();
     parts.join(", ")
 }

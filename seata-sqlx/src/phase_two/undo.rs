@@ -1,7 +1,5 @@
 //! What one statement changed becomes what it was.
 
-use std::collections::HashMap;
-
 use seata_context::BranchTask;
 use seata_protocol::BranchId;
 use sqlx::Error;
@@ -9,7 +7,7 @@ use sqlx::Error;
 use crate::{
     data_source::Options,
     dialect::Dialect,
-    image::{ImageError, Reading, identity},
+    image::{ByKey, ImageError, Reading, identity},
     phase_two::{
         dirty::{self, DirtyChoice, DirtyRow},
         steps::{Step, Steps},
@@ -141,10 +139,10 @@ impl<DB: Dialect> Undo<'_, DB> {
         current: &'r [Row],
         table: &Table<DB>,
     ) -> Result<Vec<Step<'r>>, UndoError> {
-        let current = by_key(current);
+        let current = ByKey::new(current);
         let (mut steps, mut dirty) = (Vec::new(), Vec::new());
         for change in changes.iter().rev() {
-            let now = current.get(&change.key).copied();
+            let now = current.find(change.keyed());
             if same::<DB>(change.after, now) {
                 steps.extend(change.step(now));
                 continue;
@@ -197,7 +195,6 @@ fn rows(image: &Option<TableRecords>) -> &[Row] {
 
 /// What one statement did to one row.
 struct RowChange<'r> {
-    key: String,
     before: Option<&'r Row>,
     after: Option<&'r Row>,
 }
@@ -228,7 +225,7 @@ impl<'r> RowChange<'r> {
         DirtyRow {
             xid: task.xid.clone(),
             table: table.to_owned(),
-            key: self.key.clone(),
+            key: identity(self.keyed()),
             before: self.before.cloned(),
             after: self.after.cloned(),
             current: now.cloned(),
@@ -239,19 +236,11 @@ impl<'r> RowChange<'r> {
 /// The rows of both images by their keys, in the order of the images; those that the statement left as they were
 /// need nothing.
 fn changes<'r, DB: Dialect>(before: &'r [Row], after: &'r [Row]) -> Vec<RowChange<'r>> {
-    let mut left = by_key(after);
-    let mut changes: Vec<RowChange<'r>> = before
-        .iter()
-        .map(|row| {
-            let key = identity(row);
-            let after = left.remove(&key);
-            RowChange { key, before: Some(row), after }
-        })
-        .collect();
-    let added = after.iter().map(|row| (identity(row), row)).filter(|(key, _)| left.contains_key(key));
-    changes.extend(added.map(|(key, row)| RowChange { key, before: None, after: Some(row) }));
-    changes.retain(|change| !same::<DB>(change.before, change.after));
-    changes
+    let (old, new) = (ByKey::new(before), ByKey::new(after));
+    let known = before.iter().map(|row| RowChange { before: Some(row), after: new.find(row) });
+    let added = after.iter().filter(|row| old.find(row).is_none());
+    let added = added.map(|row| RowChange { before: None, after: Some(row) });
+    known.chain(added).filter(|change| !same::<DB>(change.before, change.after)).collect()
 }
 
 /// Whether the row is as the image has it. Only the columns of the image are looked at.
@@ -267,10 +256,6 @@ fn same<DB: Dialect>(image: Option<&Row>, row: Option<&Row>) -> bool {
         }),
         _ => false,
     }
-}
-
-fn by_key(rows: &[Row]) -> HashMap<String, &Row> {
-    rows.iter().map(|row| (identity(row), row)).collect()
 }
 
 /// Checks that the image fits the table as it is now: the document may be a peer's, and the table altered. (SQLite
