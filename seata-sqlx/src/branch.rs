@@ -217,7 +217,7 @@ async fn write_undo_rows<DB: Dialect>(
     let rows = written.map_err(|source| AtError::UndoLog { xid: xid.clone(), branch, source })?;
     for row in rows {
         let is_own = row.branch_id == branch.0;
-        let call = undo_row::<DB>(&core.options.undo_table, xid, row, 0)?;
+        let call = undo_row::<DB>(&core.options.undo_reference, xid, row, 0)?;
         match execute::<DB>(session.connection().await?, call).await {
             Err(error) if is_own && is_unique_violation(&error) => {
                 return Err(AtError::RolledBackMeanwhile { xid: xid.clone(), branch }.into());
@@ -246,7 +246,7 @@ pub(crate) fn undo_row<DB: Dialect>(
     let sql = format!(
         "INSERT INTO {} (branch_id, xid, context, rollback_info, log_status, log_created, log_modified) \
          VALUES ({}, {}, {})",
-        DB::quote(table),
+        table,
         parameters.join(", "),
         DB::undo_created(table, 2),
         DB::NOW,

@@ -69,6 +69,8 @@ pub(crate) struct Options {
     pub(crate) outside: Outside,
     pub(crate) data_validation: bool,
     pub(crate) undo_table: String,
+    /// How statements name it, from when the data source is open.
+    pub(crate) undo_reference: String,
     pub(crate) max_image_rows: usize,
     pub(crate) zone: Zone,
     pub(crate) on_dirty_row: Option<Resolver>,
@@ -83,6 +85,7 @@ impl Default for Options {
             outside: Outside::default(),
             data_validation: true,
             undo_table: "undo_log".to_owned(),
+            undo_reference: String::new(),
             max_image_rows: 100_000,
             zone: Zone::system(),
             on_dirty_row: None,
@@ -252,7 +255,8 @@ impl<DB: Dialect> AtPoolBuilder<DB> {
         self
     }
 
-    /// The name of the undo table. Default: `undo_log`.
+    /// The name of the undo table. Default: `undo_log`. Of several schemas that have one it is that which a connection of
+    /// the pool finds when the data source is opened.
     pub fn undo_table(mut self, name: impl Into<String>) -> Self {
         self.options.undo_table = name.into();
         self
@@ -290,7 +294,8 @@ impl<DB: Dialect> AtPoolBuilder<DB> {
     /// # Errors
     /// As [`AtPool::new`].
     pub async fn open(mut self) -> Result<AtPool<DB>, AtOpenError> {
-        let (resource, capabilities) = self.prepare().await?;
+        let Prepared { resource, undo_reference, capabilities } = self.prepare().await?;
+        self.options.undo_reference = undo_reference;
         let max_packet = &mut self.options.writing.max_packet;
         *max_packet = max_packet.or(capabilities.max_packet);
         let phase_two = Arc::new(AtResource::new(&self.pool, resource.clone(), self.options.clone()));
@@ -313,7 +318,7 @@ impl<DB: Dialect> AtPoolBuilder<DB> {
     }
 
     /// Finds the resource's name and makes the undo table.
-    async fn prepare(&self) -> Result<(ResourceId, Capabilities), AtOpenError> {
+    async fn prepare(&self) -> Result<Prepared, AtOpenError> {
         if let Some(resource) = &self.resource
             && (resource.as_str().is_empty() || resource.as_str().contains(','))
         {
@@ -325,7 +330,7 @@ impl<DB: Dialect> AtPoolBuilder<DB> {
             Some(resource) => resource.clone(),
             None => {
                 let name = DB::resource_name(&location, &self.pool.connect_options());
-                name.map_err(|source| AtOpenError::Path { path: location.into(), source })?.into()
+                name.map_err(|source| AtOpenError::Path { path: location.clone().into(), source })?.into()
             }
         };
         let table = &self.options.undo_table;
@@ -340,8 +345,16 @@ impl<DB: Dialect> AtPoolBuilder<DB> {
                 done.map_err(|source| AtOpenError::UndoTable { table: table.clone(), source })?;
             }
         }
-        Ok((resource, DB::capabilities(&mut connection).await?))
+        let undo_reference = DB::undo_reference(&mut connection, &location, table).await?;
+        Ok(Prepared { resource, undo_reference, capabilities: DB::capabilities(&mut connection).await? })
     }
+}
+
+/// What is found out before a data source is open.
+struct Prepared {
+    resource: ResourceId,
+    undo_reference: String,
+    capabilities: Capabilities,
 }
 
 impl<DB: Dialect> Core<DB> {

@@ -222,6 +222,14 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
     /// The name of the resource at this place, on a pool with these options.
     fn resource_name(location: &str, options: &ConnectOptionsOf<Self>) -> Result<String, std::io::Error>;
 
+    /// How statements name the undo table on every connection, wherever it looks for tables that are named without
+    /// their schema: as the one that it is on this connection, in the database of this [`location`](Self::location).
+    fn undo_reference<'c>(
+        connection: &'c mut Self::Connection,
+        location: &'c str,
+        table: &'c str,
+    ) -> BoxFuture<'c, Result<String, Error>>;
+
     /// The expression for `log_created` in an undo row of the transaction whose XID is the parameter with this number.
     /// It has to go with [`NEWEST_UNDO_FIRST`](Self::NEWEST_UNDO_FIRST).
     fn undo_created(_table: &str, _xid: usize) -> String {

@@ -14,6 +14,7 @@ mod orm;
 mod outcomes;
 mod postgres;
 mod postgres_documents;
+mod postgres_phase_two;
 mod postgres_tables;
 mod postgres_types;
 mod servers;

@@ -78,3 +78,34 @@ pub(crate) async fn create(server: &str, name: &str) {
     sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.expect("a new name");
     connection.close().await.expect("an end");
 }
+
+#[cfg(test)]
+mod tests {
+    use seata::at::AtPool;
+    use sqlx::mysql::MySqlPoolOptions;
+
+    use super::*;
+    use crate::world::{Options, World, application};
+
+    /// Phase two's connection is none of the pool's, and looks elsewhere.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn both_phases_use_one_undo_table_wherever_their_connections_look() {
+        let seata = application().await;
+        let (elsewhere, place) = (MySql::database().await, MySql::database().await);
+        let used = format!("USE {}", place.url.rsplit('/').next().unwrap());
+        let pool = MySqlPoolOptions::new().max_connections(2).after_connect(move |connection, _| {
+            let used = used.clone();
+            Box::pin(async move { sqlx::raw_sql(AssertSqlSafe(used)).execute(connection).await.map(drop) })
+        });
+        let pool = pool.connect(&elsewhere.url).await.unwrap();
+        let at = AtPool::builder(pool, &seata).resource_id("used").open().await.unwrap();
+        // It makes the table of the same name in the other database.
+        World::<MySql>::at_place(&seata, elsewhere, "", Options::default()).await;
+        let schema = "CREATE TABLE t (id INT PRIMARY KEY, n INT); INSERT INTO t VALUES (1, 1)";
+        let world = World::<MySql>::at_place(&seata, place, schema, Options::default()).await;
+        world.rolled_back(async { sqlx::query("UPDATE t SET n = 2").execute(&at).await.unwrap() }).await;
+        assert_eq!(world.number("SELECT n FROM t").await, 1);
+        world.committed(async { sqlx::query("UPDATE t SET n = 3").execute(&at).await.unwrap() }).await;
+        world.assert_no_undo_log("after a commit").await;
+    }
+}

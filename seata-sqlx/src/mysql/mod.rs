@@ -188,6 +188,14 @@ impl Dialect for MySql {
         Ok(format!("jdbc:mysql://{host}:{}/{location}", options.get_port()))
     }
 
+    fn undo_reference<'c>(
+        _: &'c mut MySqlConnection,
+        database: &'c str,
+        table: &'c str,
+    ) -> BoxFuture<'c, Result<String, Error>> {
+        Box::pin(async move { Ok(format!("{}.{}", quote(database), quote(table))) })
+    }
+
     fn prepare_phase_two() -> &'static [&'static str] {
         &[
             "SET NAMES utf8mb4",

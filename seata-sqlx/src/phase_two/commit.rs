@@ -69,7 +69,7 @@ impl<DB: Dialect> AtResource<DB> {
         Ok(found)
     }
 
-    fn table(&self) -> String {
-        DB::quote(&self.options.undo_table)
+    fn table(&self) -> &str {
+        &self.options.undo_reference
     }
 }

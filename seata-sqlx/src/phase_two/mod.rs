@@ -66,7 +66,7 @@ impl<DB: Dialect> AtResource<DB> {
         let mut lease = self.lease().await?;
         let sql = format!(
             "SELECT count(*) FROM {} WHERE log_created <= {}",
-            DB::quote(&self.options.undo_table),
+            self.options.undo_reference,
             DB::DAYS_AGO
         );
         let left = rows::<DB>(lease.connection(), Call::new(sql, &[Argument::Integer(days.into())])?).await?;
@@ -84,7 +84,7 @@ impl<DB: Dialect> AtResource<DB> {
     async fn delete_aged(&self, days: u32, condition: &str) -> Result<u64, Error> {
         /// Rows per statement, so that the file is free between two.
         const PORTION: u64 = 1000;
-        let table = DB::quote(&self.options.undo_table);
+        let table = &self.options.undo_reference;
         let sql = format!(
             // Not straight from the table itself, which MySQL refuses.
             "DELETE FROM {table} WHERE (xid, branch_id) IN (SELECT xid, branch_id FROM \

@@ -87,8 +87,7 @@ impl<DB: Dialect> Rollback<'_, DB> {
 
     async fn leave_mark(&mut self) -> Result<(), Error> {
         let BranchTask { xid, branch, .. } = self.task;
-        let table = &self.options.undo_table;
-        let mark = undo_row::<DB>(table, xid, UndoRow::mark(*branch), FINISHED)?;
+        let mark = undo_row::<DB>(self.table(), xid, UndoRow::mark(*branch), FINISHED)?;
         execute(self.connection, mark).await.map(drop)
     }
 
@@ -145,8 +144,8 @@ impl<DB: Dialect> Rollback<'_, DB> {
         Call::new(sql, &[Argument::Text(self.task.xid.to_string()), Argument::Integer(branch.0)])
     }
 
-    fn table(&self) -> String {
-        DB::quote(&self.options.undo_table)
+    fn table(&self) -> &str {
+        &self.options.undo_reference
     }
 
     /// The operator reads of the branch that was asked for, and the cause may be another.

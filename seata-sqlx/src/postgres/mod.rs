@@ -210,6 +210,14 @@ impl Dialect for Postgres {
         Ok(resource::name(database, options))
     }
 
+    fn undo_reference<'c>(
+        connection: &'c mut PgConnection,
+        _: &'c str,
+        table: &'c str,
+    ) -> BoxFuture<'c, Result<String, Error>> {
+        Box::pin(resource::undo_reference(connection, table))
+    }
+
     fn undo_table(name: &str) -> Vec<String> {
         vec![resource::undo_table(name)]
     }

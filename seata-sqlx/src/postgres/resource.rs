@@ -1,8 +1,12 @@
 //! The names of a database's resource and of its undo table.
 
-use sqlx::{Postgres, postgres::PgConnectOptions};
+use sqlx::{Error, PgConnection, Postgres, Row as _, postgres::PgConnectOptions};
 
-use crate::{dialect::Dialect, sql::Flavor, undo};
+use crate::{
+    dialect::{Argument, Call, Dialect, rows},
+    sql::Flavor,
+    undo,
+};
 
 /// What Java makes of the JDBC URL of this database. The options say which schemas a session looks into.
 pub(super) fn name(database: &str, options: &PgConnectOptions) -> String {
@@ -54,6 +58,16 @@ pub(super) fn undo_table(name: &str) -> String {
          END IF; END"
     );
     format!("DO '{}'", body.replace('\'', "''"))
+}
+
+/// The table that this connection finds in its search path.
+pub(super) async fn undo_reference(connection: &mut PgConnection, name: &str) -> Result<String, Error> {
+    const FIND: &str = "SELECT n.nspname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n \
+         ON n.oid = c.relnamespace WHERE c.oid = pg_catalog.to_regclass($1)::oid";
+    let name = Postgres::quote(name);
+    let found = rows::<Postgres>(connection, Call::new(FIND, &[Argument::Text(name.clone())])?).await?;
+    let schema: String = found.first().ok_or(Error::RowNotFound)?.try_get(0)?;
+    Ok(format!("{}.{name}", Postgres::quote(&schema)))
 }
 
 #[cfg(test)]

@@ -205,13 +205,20 @@ impl Dialect for Sqlite {
         Ok(format!("jdbc:sqlite:{path}"))
     }
 
+    fn undo_reference<'c>(
+        _: &'c mut SqliteConnection,
+        _: &'c str,
+        table: &'c str,
+    ) -> BoxFuture<'c, Result<String, Error>> {
+        Box::pin(async move { Ok(format!("main.{}", Self::quote(table))) })
+    }
+
     fn undo_created(table: &str, xid: usize) -> String {
         // Two branches may fall on one millisecond, and the clock may be set back between them.
         format!(
             "max({now}, coalesce(strftime('%Y-%m-%d %H:%M:%f', (SELECT max(log_created) FROM {table} \
              WHERE xid = ?{xid}), '+0.001 seconds'), ''))",
             now = Self::NOW,
-            table = Self::quote(table),
         )
     }
 

@@ -1,0 +1,51 @@
+//! Phase two on PostgreSQL: which undo table it looks into, whose rows it leaves alone, and what it costs.
+
+use seata::{GlobalStatus, GlobalTransaction, at::AtPool};
+use seata_tests::wait;
+use sqlx::{Connection, PgConnection, PgPool, Postgres, postgres::PgPoolOptions};
+
+use crate::{
+    engine::{Engine, Place},
+    world::{Options, World, application},
+};
+
+/// A pool whose connections all begin with this statement.
+async fn beginning_with(statement: &'static str, url: &str) -> PgPool {
+    let pool = PgPoolOptions::new().max_connections(2).after_connect(move |connection, _| {
+        Box::pin(async move { sqlx::query(statement).execute(connection).await.map(drop) })
+    });
+    pool.connect(url).await.unwrap()
+}
+
+/// Phase two's connection is none of the pool's, and looks elsewhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_phases_use_one_undo_table_wherever_their_connections_look() {
+    let Place { url, _directory } = Postgres::database().await;
+    let plain = Postgres::connect(&url, 1).await.unwrap();
+    let schema = "CREATE SCHEMA shop; CREATE TABLE shop.t (id int PRIMARY KEY, n bigint); INSERT INTO shop.t VALUES (1, 1)";
+    Postgres::script(&plain, schema).await.unwrap();
+    let seata = application().await;
+    let pool = beginning_with("SET search_path = 'shop'", &url).await;
+    let at = AtPool::builder(pool, &seata).resource_id("shop").open().await.unwrap();
+    // It makes the table of the same name in `public`.
+    let world = World::<Postgres>::at_place(&seata, Place { url, _directory }, "", Options::default()).await;
+    let undo_tables = "SELECT string_agg(relnamespace::regnamespace::text, ' ' ORDER BY 1) FROM pg_class \
+         WHERE relname = 'undo_log'";
+    let undo_tables = Postgres::raw_texts(&world.raw, undo_tables).await.unwrap();
+    assert_eq!(undo_tables, [Some("public shop".to_owned())]);
+    let rows = "SELECT (SELECT count(*) FROM public.undo_log) * 10 + (SELECT count(*) FROM shop.undo_log)";
+    let rolled_back = world.rolled_back(async {
+        sqlx::query("UPDATE t SET n = 2").execute(&at).await.unwrap();
+        assert_eq!(world.number(rows).await, 1);
+    });
+    rolled_back.await;
+    assert_eq!(world.number("SELECT n FROM shop.t").await, 1);
+    assert_eq!(world.number(rows).await, 0);
+    world.committed(async { sqlx::query("UPDATE t SET n = 3").execute(&at).await.unwrap() }).await;
+    wait::until("the undo log", || async {
+        let left = world.number(rows).await;
+        if left == 0 { Ok(()) } else { Err(left) }
+    })
+    .await;
+    assert_eq!(at.delete_undo_logs_before(1).await.unwrap(), 0);
+}
