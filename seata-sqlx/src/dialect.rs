@@ -84,6 +84,8 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
     /// What a SELECT ends with that locks its rows until the local transaction ends; empty where one that is
     /// going to write keeps everybody else out.
     const FOR_UPDATE: &'static str;
+    /// What a SELECT ends with that also keeps others from referring to its rows, where the former does not.
+    const FOR_DELETE: Option<&'static str> = None;
     /// Others work on other rows meanwhile. A local transaction may wait for a row of another global transaction.
     const ROW_LOCKS: bool;
     /// A statement that fails may leave something behind, unless it stands in a savepoint of its own.

@@ -49,3 +49,36 @@ async fn both_phases_use_one_undo_table_wherever_their_connections_look() {
     .await;
     assert_eq!(at.delete_undo_logs_before(1).await.unwrap(), 0);
 }
+
+/// A row of somebody else's that is not committed yet is seen by nobody, and would go with the row that it refers to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_come_to_refer_to_an_inserted_row_meanwhile_do_not_go_with_it() {
+    let schema = "CREATE TABLE t (id int PRIMARY KEY);
+        CREATE TABLE child (id int PRIMARY KEY, t int REFERENCES t ON DELETE CASCADE)";
+    let world = World::<Postgres>::new(schema).await;
+    let before = world.dump().await;
+    let ended = world.seata.scope(async {
+        let mut transaction = world.begin_global().await;
+        world.execute("INSERT INTO t VALUES (1)", &[]).await.unwrap();
+        let mut other = PgConnection::connect(world.url()).await.unwrap();
+        let mut referring = other.begin().await.unwrap();
+        sqlx::query("INSERT INTO child VALUES (7, 1)").execute(&mut *referring).await.unwrap();
+        let commit = async {
+            wait::until("phase two waits for the other", || async {
+                let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                     AND wait_event_type = 'Lock'";
+                if world.number(waiting).await > 0 { Ok(()) } else { Err("nobody waits") }
+            })
+            .await;
+            referring.commit().await.unwrap();
+        };
+        let (status, ()) = tokio::join!(GlobalTransaction::rollback(&mut transaction), commit);
+        status
+    });
+    let status = ended.await.unwrap();
+    assert_eq!(world.dump().await, ["child: '7' | '1'", "t: '1'"], "{status:?}");
+    assert_ne!(status, GlobalStatus::Rollbacked);
+    world.script("DELETE FROM child").await;
+    world.assert_clean("after it is tried again").await;
+    assert_eq!(world.dump().await, before);
+}

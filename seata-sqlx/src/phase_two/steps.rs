@@ -5,7 +5,7 @@ use crate::{
     dialect::{Call, Dialect, execute, rows},
     image::{Arguments, identity},
     phase_two::undo::UndoError,
-    structure::{Structure, Table},
+    structure::{Reference, Structure, Table},
     undo::{Field, Row},
 };
 
@@ -81,7 +81,15 @@ impl<'a, DB: Dialect> Steps<'a, DB> {
     }
 
     async fn remove(&mut self, row: &Row) -> Result<(), UndoError> {
-        self.check_not_referred(row).await?;
+        let structure = self.structure;
+        let changes_others = |reference: &&Reference| reference.on_delete.is_some();
+        let mut references = structure.table.references.iter().filter(changes_others).peekable();
+        if structure.foreign_keys && references.peek().is_some() {
+            self.keep_from_reference(row).await?;
+            for reference in references {
+                self.check_not_referred(row, reference).await?;
+            }
+        }
         let mut arguments = self.arguments();
         let condition = arguments.key_condition(row)?;
         let sql = format!("DELETE FROM {} WHERE {condition}", self.table().reference);
@@ -89,39 +97,43 @@ impl<'a, DB: Dialect> Steps<'a, DB> {
         self.expect_one(removed, row)
     }
 
+    /// Waits for those who are about to refer to the row, and lets nobody do so any more.
+    async fn keep_from_reference(&mut self, row: &Row) -> Result<(), UndoError> {
+        let Some(lock) = DB::FOR_DELETE else { return Ok(()) };
+        let mut arguments = self.arguments();
+        let condition = arguments.key_condition(row)?;
+        let sql = format!("SELECT 1 FROM {} WHERE {condition}{lock}", self.table().reference);
+        rows::<DB>(self.connection, arguments.call(sql)?).await?;
+        Ok(())
+    }
+
     /// Rows of others that refer to this one would go with it, and no image holds them.
-    async fn check_not_referred(&mut self, row: &Row) -> Result<(), UndoError> {
-        let structure = self.structure;
-        if !structure.foreign_keys {
+    async fn check_not_referred(&mut self, row: &Row, reference: &Reference) -> Result<(), UndoError> {
+        let mut arguments = self.arguments();
+        let mut conditions = Vec::new();
+        for (child, own) in &reference.columns {
+            let Some(field) = row.fields.iter().find(|field| field.name.eq_ignore_ascii_case(own)) else {
+                continue;
+            };
+            conditions.push(format!("{} = {}", DB::quote(child), arguments.parameter(field)?));
+        }
+        // A row may refer to itself, and goes as a whole.
+        if reference.child_reference == self.table().reference {
+            conditions.push(format!("NOT ({})", arguments.key_condition(row)?));
+        }
+        let child = &reference.child_reference;
+        let sql =
+            format!("SELECT 1 FROM {child} WHERE {} LIMIT 1{}", conditions.join(" AND "), DB::FOR_UPDATE);
+        let referring = rows::<DB>(self.connection, arguments.call(sql)?).await?;
+        if referring.is_empty() {
             return Ok(());
         }
-        for reference in structure.table.references.iter().filter(|reference| reference.on_delete.is_some()) {
-            let mut arguments = self.arguments();
-            let mut conditions = Vec::new();
-            for (child, own) in &reference.columns {
-                let Some(field) = row.fields.iter().find(|field| field.name.eq_ignore_ascii_case(own)) else {
-                    continue;
-                };
-                conditions.push(format!("{} = {}", DB::quote(child), arguments.parameter(field)?));
-            }
-            // A row may refer to itself, and goes as a whole.
-            if reference.child_reference == structure.table.reference {
-                conditions.push(format!("NOT ({})", arguments.key_condition(row)?));
-            }
-            let child = &reference.child_reference;
-            let sql =
-                format!("SELECT 1 FROM {child} WHERE {} LIMIT 1{}", conditions.join(" AND "), DB::FOR_UPDATE);
-            let referring = rows::<DB>(self.connection, arguments.call(sql)?).await?;
-            if !referring.is_empty() {
-                return Err(UndoError::Referred(format!(
-                    "rows of {} refer to the inserted row {} of {} and would be changed with it",
-                    reference.child,
-                    identity(row),
-                    structure.table.name
-                )));
-            }
-        }
-        Ok(())
+        Err(UndoError::Referred(format!(
+            "rows of {} refer to the inserted row {} of {} and would be changed with it",
+            reference.child,
+            identity(row),
+            self.table().name
+        )))
     }
 
     async fn add(&mut self, row: &Row) -> Result<(), UndoError> {

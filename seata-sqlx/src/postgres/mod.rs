@@ -42,6 +42,7 @@ impl Dialect for Postgres {
     const BEGIN: &'static str = "BEGIN";
     // As an UPDATE does that leaves keys alone: rows that refer to this one can be added meanwhile.
     const FOR_UPDATE: &'static str = " FOR NO KEY UPDATE";
+    const FOR_DELETE: Option<&'static str> = Some(" FOR UPDATE");
     const ROW_LOCKS: bool = true;
     const STATEMENT_SAVEPOINT: bool = false;
     const ERROR_ENDS_TRANSACTION: bool = true;
