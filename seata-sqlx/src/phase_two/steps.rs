@@ -112,10 +112,15 @@ impl<'a, DB: Dialect> Steps<'a, DB> {
         let mut arguments = self.arguments();
         let mut conditions = Vec::new();
         for (child, own) in &reference.columns {
-            let Some(field) = row.fields.iter().find(|field| field.name.eq_ignore_ascii_case(own)) else {
-                continue;
+            let value = match row.field(own) {
+                Some(field) => arguments.parameter(field)?,
+                // The database computes it, and no image holds it.
+                None => {
+                    let condition = arguments.key_condition(row)?;
+                    format!("(SELECT {} FROM {} WHERE {condition})", DB::quote(own), self.table().reference)
+                }
             };
-            conditions.push(format!("{} = {}", DB::quote(child), arguments.parameter(field)?));
+            conditions.push(format!("{} = {value}", DB::quote(child)));
         }
         // A row may refer to itself, and goes as a whole.
         if reference.child_reference == self.table().reference {

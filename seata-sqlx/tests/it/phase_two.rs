@@ -159,7 +159,8 @@ async fn a_dirty_row_is_told_although_one_of_the_tables_is_known_from_before() {
     .await;
     run(&world, "UPDATE stock SET n = 99").await;
     let rollback = world.coordinator.rollback(&xid);
-    let answers = tokio::time::timeout(std::time::Duration::from_secs(30), rollback).await.expect("an answer");
+    let answers =
+        tokio::time::timeout(std::time::Duration::from_secs(30), rollback).await.expect("an answer");
     assert_eq!(answers[0].status, BranchStatus::PhaseTwoRollbackFailedUnretryable);
     assert!(answers[0].reason.contains("now 99"), "{}", answers[0].reason);
 }
@@ -400,6 +401,27 @@ async fn rows_of_one_statement_go_back_in_the_order_that_works() {
         );
         assert_eq!(world.dump().await, before, "{action}");
     }
+}
+
+/// No image holds such a column.
+#[tokio::test]
+async fn rows_that_refer_to_a_computed_column_keep_an_inserted_row() {
+    let world = World::new(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, twice INTEGER UNIQUE AS (n * 2));
+         CREATE TABLE child (twice REFERENCES t (twice) ON DELETE CASCADE);
+         INSERT INTO t VALUES (1, 10); INSERT INTO child VALUES (20)",
+    )
+    .await;
+    let before = world.dump().await;
+    let xid = world.coordinator.begin();
+    inside(&xid, sqlx::query("INSERT INTO t VALUES (2, 30)").execute(&world.pool)).await.unwrap();
+    run(&world, "INSERT INTO child VALUES (60)").await;
+    let answers = world.coordinator.rollback(&xid).await;
+    assert_eq!(answers[0].status, BranchStatus::PhaseTwoRollbackFailedRetryable);
+    assert!(answers[0].reason.contains("rows of child refer"), "{}", answers[0].reason);
+    run(&world, "DELETE FROM child WHERE twice = 60").await;
+    assert_eq!(world.coordinator.rollback(&xid).await, [BranchAnswer::rollbacked()]);
+    assert_eq!(world.dump().await, before);
 }
 
 /// A COMMIT that the database refuses is rolled back, and only then reported.
