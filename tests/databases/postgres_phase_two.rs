@@ -82,3 +82,30 @@ async fn rows_that_come_to_refer_to_an_inserted_row_meanwhile_do_not_go_with_it(
     world.assert_clean("after it is tried again").await;
     assert_eq!(world.dump().await, before);
 }
+
+/// A savepoint for each row would take a transaction id for each, and two round trips.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_do_not_clash_go_back_together() {
+    let schema = "CREATE TABLE t (id int PRIMARY KEY, n int);
+        INSERT INTO t SELECT i, i FROM generate_series(1, 20) i";
+    let world = World::<Postgres>::new(schema).await;
+    let before = world.dump().await;
+    for change in ["UPDATE t SET n = 0", "DELETE FROM t"] {
+        world.rolled_back(async { world.execute(change, &[]).await.unwrap() }).await;
+        assert_eq!(world.dump().await, before, "{change}");
+        assert_eq!(world.number("SELECT count(DISTINCT xmin::text) FROM t").await, 1, "{change}");
+    }
+    world.assert_clean("after all").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_clash_go_back_in_the_order_that_works() {
+    for action in ["", "ON DELETE CASCADE", "ON DELETE RESTRICT", "ON DELETE SET NULL"] {
+        let schema = format!("CREATE TABLE tree (id int PRIMARY KEY, parent int REFERENCES tree {action})");
+        let world = World::<Postgres>::new(&schema).await;
+        let grow = "INSERT INTO tree VALUES (1, 9), (9, 3), (7, 5), (3, 5), (5, NULL)";
+        world.rolled_back(async { world.execute(grow, &[]).await.unwrap() }).await;
+        assert!(world.dump().await.is_empty(), "{action}");
+        world.assert_clean(action).await;
+    }
+}
