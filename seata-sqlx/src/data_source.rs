@@ -179,8 +179,9 @@ impl<DB: Dialect> AtPool<DB> {
     }
 
     /// Deletes undo rows that are older than this, the marks against a late phase one among them, and returns how
-    /// many. Undo rows of open transactions must be younger: what they would undo stays for good. A Java server has
-    /// old marks deleted from time to time, an embedded coordinator does not.
+    /// many. Undo rows of open transactions must be younger: what they would undo stays for good. What Java wrote has
+    /// the time of Java's own zone. A Java server has old marks deleted from time to time, an embedded coordinator does
+    /// not.
     ///
     /// # Errors
     /// As the database reports.

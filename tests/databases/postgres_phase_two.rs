@@ -109,3 +109,33 @@ async fn rows_that_clash_go_back_in_the_order_that_works() {
         world.assert_clean(action).await;
     }
 }
+
+/// Those of a pool may be in any zone, and phase two counts days in its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn undo_rows_are_as_old_as_they_are_in_every_time_zone() {
+    let Place { url, _directory } = Postgres::database().await;
+    let seata = application().await;
+    let schema = "CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 1)";
+    let world = World::<Postgres>::at_place(
+        &seata,
+        Place { url: url.clone(), _directory },
+        schema,
+        Options::default(),
+    );
+    let world = world.await;
+    for (zone, hours) in
+        [("SET timezone = 'Pacific/Kiritimati'", 26), ("SET timezone = 'Pacific/Pago_Pago'", 22)]
+    {
+        let at =
+            AtPool::builder(beginning_with(zone, &url).await, &seata).resource_id(zone).open().await.unwrap();
+        let rolled_back = world.rolled_back(async {
+            sqlx::query("UPDATE t SET n = 2").execute(&at).await.unwrap();
+            let aged = format!("UPDATE undo_log SET log_created = log_created - interval '{hours} hours'");
+            world.script(&aged).await;
+            let deleted = at.delete_undo_logs_before(1).await.unwrap();
+            assert_eq!(deleted, u64::from(hours > 24), "{zone}");
+        });
+        rolled_back.await;
+        world.script("UPDATE t SET n = 1").await;
+    }
+}

@@ -49,9 +49,10 @@ impl Dialect for Postgres {
     const DEFAULT_SCHEMA: Option<&'static str> = Some("public");
     const PREPARES_TYPES: bool = true;
     const OVERRIDING: &'static str = "OVERRIDING SYSTEM VALUE ";
-    const NOW: &'static str = "now()";
+    // The columns have no time zone, and those who write and compare them may be in any.
+    const NOW: &'static str = "(now() AT TIME ZONE 'UTC')";
     const NEWEST_UNDO_FIRST: &'static str = "id DESC";
-    const DAYS_AGO: &'static str = "now() - pg_catalog.make_interval(days => $1::int)";
+    const DAYS_AGO: &'static str = "(now() AT TIME ZONE 'UTC') - pg_catalog.make_interval(days => $1::int)";
 
     fn placeholder(number: usize) -> String {
         format!("${number}")
