@@ -55,8 +55,8 @@ impl<DB: Dialect> AtPool<DB> {
 }
 
 impl<DB: Dialect> AtConnection<DB> {
-    /// As [`AtPool::global_committed`], on this connection. Inside a local transaction, which holds
-    /// the file, nothing is waited for: a conflict comes at once, and the local transaction is rolled back.
+    /// As [`AtPool::global_committed`], on this connection. A local transaction stays open meanwhile, and is rolled back
+    /// when a row is still held after the last try; in SQLite, where it holds the file, the first try is the last.
     ///
     /// # Errors
     /// As [`AtPool::global_committed`]; [`AtError::Refused`] also in a local transaction that began outside any

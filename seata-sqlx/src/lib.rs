@@ -53,7 +53,9 @@
 //! # Waiting
 //! A row that another global transaction holds is waited for as the [builder](AtPoolBuilder::lock_retry) says, and
 //! neither the file nor a connection of the pool is held meanwhile: a statement by itself is rolled
-//! back, and run anew with new images. A local transaction cannot be run anew from here: it gets the conflict at once.
+//! back, and run anew with new images. A local transaction cannot be run anew from here. In SQLite, where it keeps
+//! everybody out, it gets the conflict at once; elsewhere it waits as it is, with its connection and the rows that it has
+//! changed, unless the other one is being rolled back and may be waiting for them.
 //!
 //! # Cancellation
 //! Every future here may be dropped at any time. Up to COMMIT the connection is closed and the
@@ -62,7 +64,8 @@
 //! # Rolling back
 //! A branch is undone after every newer one of its transaction in the same database, whatever the order in which the
 //! coordinator asks, in one local transaction. A row that is neither as a branch left it nor as it found it
-//! (*dirty*) leaves all of them as they are; the answer names the row, and the branch if it is another.
+//! (*dirty*) leaves all of them as they are, unless [`on_dirty_row`](AtPoolBuilder::on_dirty_row) decides otherwise;
+//! the answer names the row, and the branch if it is another.
 //!
 //! # The undo table
 //! `undo_log` is created when it is missing, with the columns that Java Seata has, and holds the
