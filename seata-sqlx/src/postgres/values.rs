@@ -100,11 +100,18 @@ fn utf8(bytes: &[u8]) -> Result<&str, String> {
 }
 
 fn exact(column: &ColumnType, binary: &[u8]) -> String {
-    let mut text = format!("{}:", column.java_name);
-    for byte in binary {
-        text.push_str(&format!("{byte:02x}"));
-    }
+    let mut text = String::with_capacity(column.java_name.len() + 1 + 2 * binary.len());
+    text.push_str(&column.java_name);
+    text.push(':');
+    push_hexadecimal(&mut text, binary);
     text
+}
+
+fn push_hexadecimal(text: &mut String, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for digit in bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
+        text.push(char::from(DIGITS[usize::from(digit)]));
+    }
 }
 
 fn from_exact(column: &ColumnType, exact: &str) -> Result<Vec<u8>, String> {
@@ -251,8 +258,10 @@ pub(super) fn element_text(kind: &Kind, value: &Value, zone: &Zone) -> Result<St
         (_, Value::Text(text) | Value::Clob(text) | Value::Time(text) | Value::Uuid(text)) => text.clone(),
         (_, Value::PgObject(PgObject { text: Some(text), .. })) => text.clone(),
         (Kind::Bytes, Value::Bytes(bytes) | Value::Blob(bytes)) => {
-            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("\\x{digits}")
+            let mut text = String::with_capacity(2 + 2 * bytes.len());
+            text.push_str("\\x");
+            push_hexadecimal(&mut text, bytes);
+            text
         }
         (_, other) => return Err(format!("{other} is no value of its type")),
     })
