@@ -16,8 +16,9 @@ use crate::{
 const FIND: &str =
     "SELECT c.oid::int8 FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1)::oid";
 
-/// A number that changes with the structure. The sub-query takes no rows, only the lock that keeps the table as it is until
-/// the local transaction ends; it is taken before the catalogues are looked at.
+/// A number that changes with the structure. The sub-query takes no rows, only a lock, before the catalogues are looked
+/// at: it keeps the columns and the key as they are until the local transaction ends. A trigger, or a foreign key of
+/// another table, can still come until a statement has changed something.
 const VERSION: &str = "SELECT c.oid::int8, pg_catalog.row_security_active(c.oid), \
      pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', c.oid, c.xmin, \
       (SELECT pg_catalog.concat(count(*), '/', max(x.xmin::text::int8)) FROM pg_catalog.pg_attribute x WHERE x.attrelid = c.oid), \
