@@ -17,6 +17,7 @@ mod postgres_documents;
 mod postgres_phase_two;
 mod postgres_tables;
 mod postgres_types;
+mod round_trips;
 mod servers;
 mod shop;
 mod sqlite;
