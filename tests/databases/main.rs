@@ -9,6 +9,7 @@ mod generated;
 mod isolation;
 mod mysql;
 mod mysql_choices;
+mod mysql_sessions;
 mod mysql_types;
 mod orm;
 mod outcomes;

@@ -86,12 +86,12 @@ impl Condition {
         let value = match given {
             Given::Null | Given::Default if is_counted => counted,
             Given::Null | Given::Default | Given::Expression { .. } => return None,
-            Given::Literal(text) if is_counted => format!("COALESCE(NULLIF({text}, 0), {counted})"),
+            Given::Literal(text) if is_counted => given_or_counted(text, &counted),
             Given::Literal(text) => text.clone(),
             Given::Parameter(number) => {
                 self.place_until(number - 1);
                 self.placed = *number;
-                if is_counted { format!("COALESCE(NULLIF(?, 0), {counted})") } else { "?".to_owned() }
+                if is_counted { given_or_counted("?", &counted) } else { "?".to_owned() }
             }
         };
         self.add(format!("{name} = {value}"));
@@ -125,6 +125,13 @@ impl Condition {
         }
         condition
     }
+}
+
+/// What the table makes of a value for the column that it counts: it counts for a zero too, unless the session says
+/// otherwise.
+fn given_or_counted(given: &str, counted: &str) -> String {
+    let meant_to_count = "IF(FIND_IN_SET('NO_AUTO_VALUE_ON_ZERO', @@sql_mode), NULL, 0)";
+    format!("COALESCE(NULLIF({given}, {meant_to_count}), {counted})")
 }
 
 /// A term that takes so many arguments and is true.
@@ -172,6 +179,7 @@ mod tests {
     #[test]
     fn keys_are_given_or_counted() {
         const FIRST: &str = "LAST_INSERT_ID() + 0 * @@auto_increment_increment";
+        const ZERO: &str = "IF(FIND_IN_SET('NO_AUTO_VALUE_ON_ZERO', @@sql_mode), NULL, 0)";
         const SECOND: &str = "LAST_INSERT_ID() + 1 * @@auto_increment_increment";
         for (key, statement, expected) in [
             (&["id"][..], "INSERT INTO t (kind) VALUES (7)", format!("((`id` = {FIRST}))")),
@@ -185,7 +193,7 @@ mod tests {
                 &["id"],
                 "INSERT INTO t (id, v) VALUES (5, 'a'), (0, 'b')",
                 format!(
-                    "((`id` = COALESCE(NULLIF(5, 0), {FIRST})) OR (`id` = COALESCE(NULLIF(0, 0), {SECOND})))"
+                    "((`id` = COALESCE(NULLIF(5, {ZERO}), {FIRST})) OR (`id` = COALESCE(NULLIF(0, {ZERO}), {SECOND})))"
                 ),
             ),
             (
