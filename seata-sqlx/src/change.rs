@@ -188,7 +188,8 @@ impl<DB: Dialect> Change<'_, DB> {
     /// UPDATE and DELETE: the rows are known beforehand by the statement's own condition.
     async fn selected(&mut self) -> Result<Changed<DB>, ChangeError> {
         let Reading { table, columns, .. } = self.reading;
-        let call = self.call.with_sql(image::selecting::<DB>(&self.write.rows, table, columns));
+        let selected = self.write.rows.as_changed(self.surroundings.capabilities.share_locks);
+        let call = self.call.with_sql(image::selecting::<DB>(selected, table, columns));
         let limit = self.surroundings.options.max_image_rows;
         let before = self.reading.run(self.connection, call, limit).await;
         let mut before = before.map_err(|error| self.unchanged(error))?;

@@ -61,6 +61,8 @@ pub struct Capabilities {
     pub(crate) insert: Returned,
     pub(crate) update: Returned,
     pub(crate) delete: Returned,
+    /// A sub-query may lock what it reads.
+    pub(crate) share_locks: bool,
     /// The longest statement in bytes, if there is a limit that an undo log may meet.
     pub(crate) max_packet: Option<u64>,
 }

@@ -33,3 +33,42 @@ async fn a_zero_is_a_key_where_the_session_says_so() {
     assert_eq!(keys(("INSERT INTO t (n) VALUES (2)", &[])).await, [1, 3]);
     world.assert_clean("in the end").await;
 }
+
+/// A change asks them for what is there now, whatever the snapshot of its transaction says; its image has to as well.
+#[tokio::test]
+async fn a_change_sees_the_rows_of_other_tables_as_they_are_now() {
+    const SCHEMA: &str = "CREATE TABLE t (id BIGINT PRIMARY KEY, n BIGINT NOT NULL);
+        CREATE TABLE x (t_id BIGINT PRIMARY KEY);
+        INSERT INTO t VALUES (1, 10), (2, 20), (3, 30), (4, 40); INSERT INTO x VALUES (1)";
+    let world = World::<MySql>::new(SCHEMA).await;
+    for sql in [
+        "UPDATE t SET n = 1 WHERE id IN (SELECT t_id FROM x)",
+        "UPDATE t SET n = 1 WHERE id IN (SELECT t_id FROM x WHERE t_id > 0 ORDER BY t_id)",
+        "UPDATE t SET n = 1 WHERE EXISTS (SELECT 1 FROM x WHERE x.t_id = t.id)",
+        "UPDATE t SET n = 1 WHERE id = (SELECT MAX(t_id) FROM x) OR id = (SELECT 0 + 1)",
+        "UPDATE t SET n = 1 WHERE id IN (SELECT t_id FROM x UNION ALL SELECT t_id - 2 FROM x)",
+        "UPDATE t SET n = 1 WHERE id IN ((SELECT t_id FROM x) UNION (SELECT t_id - 2 FROM x))",
+        "UPDATE t SET n = 1 WHERE id IN (SELECT d.i FROM (SELECT t_id AS i FROM x LIMIT 9) AS d)",
+        "UPDATE t SET n = 1 WHERE id IN (WITH c AS (SELECT t_id FROM x) SELECT t_id FROM c)",
+        "UPDATE t JOIN (SELECT t_id FROM x GROUP BY t_id) AS d ON d.t_id = t.id SET t.n = 1",
+        "UPDATE t SET n = 1 WHERE id > 0 ORDER BY (SELECT COUNT(*) FROM x WHERE x.t_id = t.id) DESC LIMIT 2",
+        "DELETE FROM t WHERE id IN (SELECT t_id FROM x)",
+        "DELETE FROM t WHERE id NOT IN (SELECT t_id FROM x) AND id > 1",
+    ] {
+        world.reset(SCHEMA).await;
+        let before = world.dump().await;
+        let changed = world.rolled_back(async {
+            let mut local = world.begin().await.unwrap();
+            assert_eq!(MySql::local_numbers(&mut local, "SELECT t_id FROM x").await.unwrap(), [1]);
+            world.script("INSERT INTO x VALUES (3)").await;
+            let changed = MySql::local_execute(&mut local, sql, &[]).await;
+            let changed = changed.unwrap_or_else(|error| panic!("{sql}: {error}"));
+            MySql::commit(local).await.unwrap();
+            changed
+        });
+        assert_eq!(changed.await, 2, "{sql}");
+        world.script("DELETE FROM x WHERE t_id = 3").await;
+        assert_eq!(world.dump().await, before, "{sql}");
+    }
+    world.assert_clean("in the end").await;
+}

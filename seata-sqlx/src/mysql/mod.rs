@@ -248,7 +248,11 @@ async fn capabilities(connection: &mut MySqlConnection) -> Result<Capabilities, 
     warn_of_unseen_triggers(connection).await?;
     // UPDATE gives nothing back. DELETE could, but then the driver no more tells how many rows it removed.
     let insert = if gives_back(&version) { Returned::Image } else { Returned::Nothing };
-    Ok(Capabilities { insert, update: Returned::Nothing, delete: Returned::Nothing, max_packet })
+    // TiDB refuses share locks, and has no need for them: what it reads with a lock clause, sub-queries included, is there
+    // now.
+    let share_locks = !version.contains("TiDB");
+    let (update, delete) = (Returned::Nothing, Returned::Nothing);
+    Ok(Capabilities { insert, update, delete, share_locks, max_packet })
 }
 
 /// The server shows triggers to those alone who have the privilege. Without it a table with one looks like any other.

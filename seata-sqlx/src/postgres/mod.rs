@@ -182,9 +182,15 @@ impl Dialect for Postgres {
 
     fn capabilities<'c>(_: &'c mut PgConnection) -> BoxFuture<'c, Result<Capabilities, Error>> {
         let image = Returned::Image;
-        Box::pin(
-            async move { Ok(Capabilities { insert: image, update: image, delete: image, max_packet: None }) },
-        )
+        Box::pin(async move {
+            Ok(Capabilities {
+                insert: image,
+                update: image,
+                delete: image,
+                share_locks: false,
+                max_packet: None,
+            })
+        })
     }
 
     fn structure<'c>(

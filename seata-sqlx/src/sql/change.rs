@@ -267,19 +267,23 @@ impl Change<'_> {
         }
         let is_joined = needs_source(tables);
         let swallowed = self.swallowed(place.end)?;
-        Ok(Rows {
-            with: words.text(clauses.with.clone()),
-            schema: target.schema,
-            table: target.table,
-            alias: target.alias,
+        let rows = |text: &dyn Fn(Range<usize>) -> String| Rows {
+            with: text(clauses.with.clone()),
+            schema: target.schema.clone(),
+            table: target.table.clone(),
+            alias: target.alias.clone(),
             only: words.say_only(place.clone()),
-            source: is_joined.then(|| words.text(place)),
-            condition: condition.map(|_| words.text(clauses.condition.clone())),
-            tail: words.text(clauses.tail.clone()),
-            lock: String::new(),
+            source: is_joined.then(|| text(place.clone())),
+            condition: condition.map(|_| text(clauses.condition.clone())),
+            tail: text(clauses.tail.clone()),
             parameters: words.parameters,
             swallowed,
-        })
+            ..Rows::default()
+        };
+        let written = rows(&|range| words.text(range));
+        let sharing = (words.flavor == Flavor::MySql).then(|| rows(&|range| words.sharing_text(range)));
+        let sharing = sharing.filter(|sharing| *sharing != written).map(Box::new);
+        Ok(Rows { sharing, ..written })
     }
 
     /// What stands between the tables and the condition (SET), and behind them (RETURNING).

@@ -126,16 +126,17 @@ fn locked_table(flavor: Flavor, rows: &Rows) -> String {
 }
 
 fn before_image(flavor: Flavor, write: &Write) -> Option<String> {
-    let qualifier = write.rows.qualifier(flavor);
+    let rows = write.rows.as_changed(true);
+    let qualifier = rows.qualifier(flavor);
     match &write.kind {
         Kind::Insert | Kind::Upsert { .. } => None,
         // PostgreSQL gives back what it removes.
         Kind::Delete if flavor == Flavor::Postgres => None,
-        Kind::Delete => Some(image(flavor, &write.rows, &format!("{qualifier}.*"))),
+        Kind::Delete => Some(image(flavor, rows, &format!("{qualifier}.*"))),
         Kind::Update { columns } => {
             let set = columns.iter().map(|column| format!("{qualifier}.{}", flavor.quote(column)));
             let columns: Vec<String> = std::iter::once("<key>".to_owned()).chain(set).collect();
-            Some(image(flavor, &write.rows, &columns.join(", ")))
+            Some(image(flavor, rows, &columns.join(", ")))
         }
     }
 }

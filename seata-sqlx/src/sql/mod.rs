@@ -19,6 +19,7 @@ mod parameters;
 mod query;
 mod refusal;
 mod settings;
+mod sharing;
 mod statement;
 mod target;
 #[cfg(test)]

@@ -148,6 +148,8 @@ pub(crate) struct Rows {
     pub(crate) parameters: usize,
     /// Where an image query must consume arguments it has no use for.
     pub(crate) swallowed: Swallowed,
+    /// The same rows, with sub-queries that lock what they read, where a change reads otherwise than a SELECT.
+    pub(crate) sharing: Option<Box<Rows>>,
 }
 
 /// Numbers of positional arguments (MySQL) that stand where an image query has nothing in their place.
@@ -162,6 +164,11 @@ impl Rows {
     /// All rows of a table.
     pub(crate) fn of(schema: Option<String>, table: String) -> Self {
         Self { schema, table, ..Self::default() }
+    }
+
+    /// Themselves as a change selects them, on a server that knows share locks.
+    pub(crate) fn as_changed(&self, knows_share_locks: bool) -> &Self {
+        self.sharing.as_deref().filter(|_| knows_share_locks).unwrap_or(self)
     }
 
     /// The name of the table.

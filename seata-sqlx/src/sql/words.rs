@@ -12,6 +12,7 @@ use super::{
     Flavor, Refusal,
     depth::depth,
     gaps, parameters,
+    sharing::{self, Addition, Place},
     tokens::{Offsets, significant},
 };
 
@@ -45,16 +46,33 @@ impl<'a> Words<'a> {
     /// These words as they were written, with the numbers of their arguments. (The syntax tree would print
     /// some of them as others: two quotes in a text as one.)
     pub(super) fn text(&self, range: Range<usize>) -> String {
+        self.text_with(range, &[])
+    }
+
+    /// The same, with a share lock in each query that stands in them.
+    pub(super) fn sharing_text(&self, range: Range<usize>) -> String {
+        let additions = sharing::additions(&self.tokens[range.clone()]);
+        self.text_with(range, &additions)
+    }
+
+    fn text_with(&self, range: Range<usize>, additions: &[Addition]) -> String {
         let mut text = String::new();
         let mut end = None;
         let mut offsets = Offsets::new(self.sql);
-        for token in &self.tokens[range] {
+        let mut additions = additions.iter().peekable();
+        for (index, token) in self.tokens[range].iter().enumerate() {
             let start = offsets.of(token.span.start);
             text.push_str(&self.sql[end.unwrap_or(start)..start]);
+            while let Some(addition) = additions.next_if(|addition| addition.place == Place::Before(index)) {
+                text.push_str(addition.text);
+            }
             let after = offsets.of(token.span.end);
             match &token.token {
                 Token::Placeholder(number) => text.push_str(number),
                 _ => text.push_str(&self.sql[start..after]),
+            }
+            while let Some(addition) = additions.next_if(|addition| addition.place == Place::After(index)) {
+                text.push_str(addition.text);
             }
             end = Some(after);
         }

@@ -162,9 +162,15 @@ impl Dialect for Sqlite {
     fn capabilities<'c>(_: &'c mut SqliteConnection) -> BoxFuture<'c, Result<Capabilities, Error>> {
         // What a RETURNING clause gives may differ from what is stored, as in a REAL column that holds whole numbers.
         let keys = Returned::Keys;
-        Box::pin(
-            async move { Ok(Capabilities { insert: keys, update: keys, delete: keys, max_packet: None }) },
-        )
+        Box::pin(async move {
+            Ok(Capabilities {
+                insert: keys,
+                update: keys,
+                delete: keys,
+                share_locks: false,
+                max_packet: None,
+            })
+        })
     }
 
     fn structure<'c>(

@@ -6,7 +6,7 @@ use super::super::*;
 fn image(flavor: Flavor, sql: &str) -> String {
     let analysis = analyse(flavor, sql);
     let rows = match &analysis.statement {
-        Ok(Statement::Write(write)) => &write.rows,
+        Ok(Statement::Write(write)) => write.rows.as_changed(true),
         Ok(Statement::Lock(rows)) => rows,
         other => panic!("{sql} gave {other:?}"),
     };
@@ -18,6 +18,42 @@ fn image(flavor: Flavor, sql: &str) -> String {
         assert_eq!(image.matches('?').count(), rows.parameters, "each argument is consumed once: {image}");
     }
     image
+}
+
+/// As they do inside the change itself.
+#[test]
+fn queries_inside_a_change_of_mysql_lock_what_they_read() {
+    for (condition, expected) in [
+        ("id IN (SELECT a FROM x /* all */) -- them", "id IN (SELECT a FROM x LOCK IN SHARE MODE /* all */)"),
+        (
+            "id = (SELECT MAX(a) FROM x) OR `select` = ')(' ORDER BY (SELECT 1) LIMIT 2",
+            "id = (SELECT MAX(a) FROM x LOCK IN SHARE MODE) OR `select` = ')(' \
+             ORDER BY (SELECT 1 LOCK IN SHARE MODE) LIMIT 2",
+        ),
+        (
+            "id IN (SELECT a FROM x UNION ALL SELECT b FROM (SELECT 2 AS b) AS y ORDER BY 1)",
+            "id IN ((SELECT a FROM x LOCK IN SHARE MODE) UNION ALL \
+             SELECT b FROM (SELECT 2 AS b LOCK IN SHARE MODE) AS y ORDER BY 1 LOCK IN SHARE MODE)",
+        ),
+        (
+            "id IN ((SELECT a FROM x) EXCEPT (SELECT a FROM y FOR UPDATE))",
+            "id IN ((SELECT a FROM x LOCK IN SHARE MODE) EXCEPT (SELECT a FROM y FOR UPDATE))",
+        ),
+        (
+            "id IN (WITH c AS (SELECT a FROM x) SELECT a FROM c)",
+            "id IN (WITH c AS (SELECT a FROM x LOCK IN SHARE MODE) SELECT a FROM c LOCK IN SHARE MODE)",
+        ),
+        ("id IN (1, (2))", "id IN (1, (2))"),
+    ] {
+        let sql = format!("UPDATE acc SET n = (SELECT 3) WHERE {condition}");
+        let expected = format!("SELECT `acc`.`id`, `acc`.`n` FROM `acc` WHERE {expected} FOR UPDATE");
+        assert_eq!(image(Flavor::MySql, &sql), expected, "{sql}");
+    }
+    let sql = "UPDATE acc SET n = 1 WHERE id IN (SELECT a FROM x)";
+    assert_eq!(
+        image(Flavor::Postgres, sql),
+        r#"SELECT "acc"."id", "acc"."n" FROM "acc" WHERE id IN (SELECT a FROM x) FOR UPDATE"#
+    );
 }
 
 #[test]
@@ -43,13 +79,14 @@ fn mysql_consumes_each_argument_in_its_place() {
         ),
         (
             "UPDATE a, (SELECT ? AS x) AS b SET a.n = ?",
-            "SELECT `a`.`id`, `a`.`n` FROM a, (SELECT ? AS x) AS b JOIN (SELECT ? AS seata_p0) AS seata_parameters \
-             FOR UPDATE",
+            "SELECT `a`.`id`, `a`.`n` FROM a, (SELECT ? AS x LOCK IN SHARE MODE) AS b \
+             JOIN (SELECT ? AS seata_p0) AS seata_parameters FOR UPDATE",
         ),
         (
             "WITH x AS (SELECT ? AS id) UPDATE acc SET n = ? WHERE id IN (SELECT id FROM x) AND m = '?'",
-            "WITH x AS (SELECT ? AS id) SELECT `acc`.`id`, `acc`.`n` FROM `acc` \
-             JOIN (SELECT ? AS seata_p0) AS seata_parameters WHERE id IN (SELECT id FROM x) AND m = '?' FOR UPDATE",
+            "WITH x AS (SELECT ? AS id LOCK IN SHARE MODE) SELECT `acc`.`id`, `acc`.`n` FROM `acc` \
+             JOIN (SELECT ? AS seata_p0) AS seata_parameters \
+             WHERE id IN (SELECT id FROM x LOCK IN SHARE MODE) AND m = '?' FOR UPDATE",
         ),
         (
             "DELETE a FROM acc AS a LEFT JOIN uq u ON u.id = a.id AND u.v = ? WHERE u.id IS NULL AND a.n > ?",
@@ -107,7 +144,7 @@ fn mysql_consumes_each_argument_in_its_place() {
 fn image_of_mysql(sql: &str) -> String {
     let analysis = analyse(Flavor::MySql, sql);
     let rows = match &analysis.statement {
-        Ok(Statement::Write(write)) => &write.rows,
+        Ok(Statement::Write(write)) => write.rows.as_changed(true),
         Ok(Statement::Lock(rows)) => rows,
         other => panic!("{sql} gave {other:?}"),
     };
