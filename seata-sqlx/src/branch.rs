@@ -149,7 +149,10 @@ async fn register<DB: Dialect>(
     }
 }
 
-fn refused(error: CoordinationError, other: impl FnOnce(CoordinationError) -> AtError) -> FinishError {
+pub(crate) fn refused(
+    error: CoordinationError,
+    other: impl FnOnce(CoordinationError) -> AtError,
+) -> FinishError {
     match error {
         CoordinationError::LockConflict { row, holder, .. } => {
             FinishError::Conflict(Conflict { row, holder })

@@ -4,13 +4,12 @@ use std::{fmt, sync::Arc};
 
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use seata_context::CoordinationError;
 use seata_protocol::RowLock;
 use sqlx::Error;
 
 use crate::{
     AtConnection, AtPool,
-    branch::{Conflict, FinishError, Patience},
+    branch::{self, FinishError, Patience},
     caller::{Caller, Mode},
     change::check_arguments,
     data_source::Core,
@@ -80,17 +79,26 @@ impl<DB: Dialect> AtConnection<DB> {
         }
         let mut patience = Patience::new(&self.core, caller);
         loop {
-            let conflict = match self.try_in_transaction(caller, call, rows).await {
+            let error = match self.try_in_transaction(caller, call, rows).await {
                 Ok(outputs) => return Ok(outputs),
-                Err(FinishError::Other(error)) => return Err(error),
-                Err(FinishError::Conflict(conflict)) => conflict,
+                Err(FinishError::Conflict(conflict)) => {
+                    let again = if DB::ROW_LOCKS {
+                        patience.wait(conflict).await
+                    } else {
+                        Err(patience.give_up(conflict))
+                    };
+                    match again {
+                        Ok(()) => continue,
+                        Err(error) => error.into(),
+                    }
+                }
+                Err(FinishError::Other(error)) => match AtError::from_sqlx(&error) {
+                    Some(AtError::LockQuery(_)) => error,
+                    _ => return Err(error),
+                },
             };
-            let again =
-                if DB::ROW_LOCKS { patience.wait(conflict).await } else { Err(patience.give_up(conflict)) };
-            if let Err(error) = again {
-                self.end_transaction(&error.to_string()).await;
-                return Err(error.into());
-            }
+            self.end_transaction(&error.to_string()).await;
+            return Err(error);
         }
     }
 
@@ -111,7 +119,12 @@ impl<DB: Dialect> AtConnection<DB> {
         self.all_or_end(SAVEPOINT).await.map_err(FinishError::Other)?;
         let looked = look(&self.core, caller, &mut self.session, call, rows).await;
         let end = if looked.is_ok() { KEEP } else { TAKE_BACK };
-        self.all_or_end(end).await.map_err(FinishError::Other)?;
+        if let Err(failed) = self.all_or_end(end).await {
+            let Err(FinishError::Other(error)) = looked else { return Err(FinishError::Other(failed)) };
+            // After a dead lock the savepoint is gone with everything else.
+            self.end_transaction(&error.to_string()).await;
+            return Err(FinishError::Other(error));
+        }
         self.set_changing(false);
         looked
     }
@@ -201,13 +214,8 @@ async fn look<DB: Dialect>(
             Mode::Global(xid) => Some(xid),
             _ => None,
         };
-        match core.client.resource_manager().query_locks(xid, &locks).await {
-            Ok(()) => {}
-            Err(CoordinationError::LockConflict { row, holder, .. }) => {
-                return Err(FinishError::Conflict(Conflict { row, holder }));
-            }
-            Err(error) => return Err(AtError::LockQuery(error).into()),
-        }
+        let free = core.client.resource_manager().query_locks(xid, &locks).await;
+        free.map_err(|error| branch::refused(error, AtError::LockQuery))?;
     }
     collect(connection, call.clone()).await.map_err(FinishError::Other)
 }

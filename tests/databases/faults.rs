@@ -121,6 +121,32 @@ async fn a_dead_lock_has_one_victim<E: Server>() {
     world.assert_clean("after the dead lock").await;
 }
 
+/// Reading in a savepoint of its own, which goes with the rest.
+async fn a_dead_lock_of_readers_has_one_victim<E: Server>() {
+    let world = World::<E>::with(&schema::<E>(), Options::patient()).await;
+    let both_hold = tokio::sync::Barrier::new(2);
+    let read = |first: i64, second: i64| {
+        let (world, both_hold) = (&world, &both_hold);
+        let work = async move {
+            let mut transaction = world.begin_global().await;
+            let mut local = world.begin().await.unwrap();
+            let row = |id: i64| format!("SELECT n FROM t WHERE id = {id} FOR UPDATE");
+            E::local_numbers(&mut local, &row(first)).await.unwrap();
+            both_hold.wait().await;
+            let read = E::local_numbers(&mut local, &row(second)).await;
+            E::rollback(local).await.unwrap();
+            transaction.rollback().await.unwrap();
+            read
+        };
+        world.seata.scope(work)
+    };
+    match tokio::join!(read(1, 2), read(2, 1)) {
+        (Ok(_), Err(victim)) | (Err(victim), Ok(_)) => assert_code(&victim, E::DEAD_LOCK),
+        other => panic!("{other:?}"),
+    }
+    world.assert_clean("after the dead lock").await;
+}
+
 /// Somebody past AT mode holds the row.
 async fn a_row_that_is_not_let_go_is_a_time_out<E: Server>() {
     let (place, _server) = E::impatient().await;
@@ -169,6 +195,7 @@ async fn rights_that_are_gone_are_an_error<E: Server>() {
 
 on_each_server!(
     a_dead_lock_has_one_victim,
+    a_dead_lock_of_readers_has_one_victim,
     a_row_that_is_not_let_go_is_a_time_out,
     rights_that_are_gone_are_an_error,
 );

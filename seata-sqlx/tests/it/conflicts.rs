@@ -232,6 +232,28 @@ async fn a_committed_read_waits_for_the_holder_of_its_rows() {
     assert!(matches!(AtError::from_sqlx(&error), Some(AtError::Refused { .. })), "{error}");
 }
 
+/// As the error says.
+#[tokio::test]
+async fn a_transaction_whose_locks_cannot_be_looked_at_is_rolled_back() {
+    let world = World::new(SCHEMA).await;
+    let before = world.dump().await;
+    let xid = world.coordinator.begin();
+    inside(&xid, async {
+        let mut tx = world.pool.begin().await.unwrap();
+        take(1).execute(&mut tx).await.unwrap();
+        world.coordinator.refuses.store(true, Ordering::Relaxed);
+        let read = sqlx::query("SELECT money FROM account WHERE id = 2").fetch_one(tx.global_committed());
+        let error = read.await.unwrap_err();
+        assert!(matches!(AtError::from_sqlx(&error), Some(AtError::LockQuery(_))), "{error}");
+        world.coordinator.refuses.store(false, Ordering::Relaxed);
+        let error = tx.commit().await.unwrap_err();
+        assert!(matches!(AtError::from_sqlx(&error), Some(AtError::AlreadyRolledBack { .. })), "{error}");
+    })
+    .await;
+    assert_eq!(world.dump().await, before);
+    world.assert_clean("after the question failed").await;
+}
+
 /// All reads of a global transaction, without a word in the queries.
 #[tokio::test]
 async fn a_data_source_may_read_only_what_is_committed() {

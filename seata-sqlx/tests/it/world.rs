@@ -209,7 +209,12 @@ impl ResourceManager for FakeCoordinator {
         xid: Option<&'a Xid>,
         locks: &'a [RowLock],
     ) -> BoxFuture<'a, Result<(), CoordinationError>> {
-        Box::pin(async move { conflict(&self.state.lock().unwrap(), xid, locks) })
+        Box::pin(async move {
+            if self.refuses.load(Ordering::Relaxed) {
+                return Err(CoordinationError::ShuttingDown);
+            }
+            conflict(&self.state.lock().unwrap(), xid, locks)
+        })
     }
 }
 
