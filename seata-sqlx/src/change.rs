@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use futures_util::TryStreamExt;
 use seata_protocol::{ResourceId, RowLock};
 use sqlx::{Either, Error};
 
@@ -438,27 +439,33 @@ impl<DB: Dialect> Change<'_, DB> {
             listed.map(|(index, expression)| format!("{expression} AS seata_{index}")).collect();
         let clause = if self.write.has_returning { "," } else { " RETURNING" };
         let call = self.call.with_sql(format!("{sql}{clause} {}", listed.join(", ")));
-        let outputs = collect(self.connection, call).await.map_err(|error| self.failed(error))?;
         let reading = Reading { columns, ..self.reading };
-        let limit = self.surroundings.options.max_image_rows;
-        let mut rows = Vec::new();
-        for row in outputs.iter().filter_map(|output| output.as_ref().right()) {
-            if rows.len() == limit {
-                return Err(self.doubtful(ImageError::TooManyRows));
+        let (limit, keeps) = (self.surroundings.options.max_image_rows, self.write.has_returning);
+        let mut stream = DB::stream(&mut *self.connection, call);
+        let read = async {
+            let (mut outputs, mut rows) = (Vec::new(), Vec::new());
+            while let Some(output) = stream.try_next().await? {
+                if let Either::Right(row) = &output {
+                    if rows.len() == limit {
+                        return Err(ImageError::TooManyRows);
+                    }
+                    let first = sqlx::Row::len(row) - listed.len();
+                    let is_true = truth.is_some() && is_true::<DB>(row, first + columns.len())?;
+                    rows.push((reading.row(row, first)?, is_true));
+                }
+                // A user who asked for no rows gets none.
+                if keeps || output.is_left() {
+                    outputs.push(output);
+                }
             }
-            let first = sqlx::Row::len(row) - listed.len();
-            let image = reading.row(row, first).map_err(|error| self.doubtful(error))?;
-            let is_true = match truth {
-                Some(_) => is_true::<DB>(row, first + columns.len()).map_err(ChangeError::Doubtful)?,
-                None => false,
-            };
-            rows.push((image, is_true));
-        }
-        if self.write.has_returning {
-            return Ok((outputs, rows));
-        }
-        // The user asked for no rows.
-        Ok((outputs.into_iter().filter(|output| output.is_left()).collect(), rows))
+            Ok((outputs, rows))
+        };
+        let read = read.await;
+        drop(stream);
+        read.map_err(|error| match error {
+            ImageError::Database(error) => self.failed(error),
+            error => self.doubtful(error),
+        })
     }
 
     async fn read_by_keys(&mut self, keys: &[Row]) -> Result<Vec<Row>, ChangeError> {
