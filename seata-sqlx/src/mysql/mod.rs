@@ -11,8 +11,8 @@ mod write;
 
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use sqlx::{
-    Arguments as _, Decode, Error, Executor as _, MySql, MySqlConnection, Pool, Row as _, TypeInfo as _,
-    ValueRef as _,
+    Arguments as _, Column as _, Decode, Error, Executor as _, MySql, MySqlConnection, Pool, Row as _,
+    TypeInfo as _,
     mysql::{MySqlArguments, MySqlConnectOptions, MySqlQueryResult, MySqlRow},
 };
 
@@ -75,9 +75,9 @@ impl Dialect for MySql {
 
     fn argument_at(row: &MySqlRow, index: usize) -> Result<Argument, Error> {
         let raw = row.try_get_raw(index)?;
-        let wire = raw.type_info().name().to_owned();
+        let wire = row.column(index).type_info().name();
         let Ok(bytes) = <&[u8] as Decode<MySql>>::decode(raw) else { return Ok(Argument::Null) };
-        let found = read::computed(&wire, bytes);
+        let found = read::computed(wire, bytes);
         found.map_err(|reason| Error::ColumnDecode { index: index.to_string(), source: reason.into() })
     }
 

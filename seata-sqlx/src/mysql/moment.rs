@@ -45,7 +45,7 @@ impl Moment {
     pub(super) fn civil(&self) -> Option<Civil> {
         let midnight = Civil::midnight(self.civil_date()?);
         let (hour, minute, second) = (self.hour, self.minute, self.second);
-        Some(Civil { hour, minute, second, nanos: self.micros * 1000, ..midnight })
+        Some(Civil { hour, minute, second, nanos: self.micros.checked_mul(1000)?, ..midnight })
     }
 
     /// Finer parts than a microsecond are none that MySQL has.
@@ -155,6 +155,16 @@ mod tests {
             assert_eq!(Moment::from_binary(bytes).unwrap().to_string(), text);
         }
         assert_eq!(Moment::from_binary(b"2024-02-31"), None);
+    }
+
+    #[test]
+    fn a_fraction_of_many_seconds_is_none_of_the_calendar() {
+        let moment = |micros: u32| {
+            let [a, b, c, d] = micros.to_le_bytes();
+            Moment::from_binary(&[11, 246, 7, 1, 19, 3, 14, 7, a, b, c, d]).unwrap()
+        };
+        assert_eq!(moment(999_999).civil().map(|civil| civil.nanos), Some(999_999_000));
+        assert!(moment(u32::MAX).civil().is_none());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What an image query asks of a column, and what the answer says.
 
-use sqlx::{Decode, Error, MySql, Row as _, TypeInfo as _, ValueRef as _, mysql::MySqlRow};
+use sqlx::{Column as _, Decode, Error, MySql, Row as _, TypeInfo as _, mysql::MySqlRow};
 
 use super::{
     moment::{Moment, Span},
@@ -47,11 +47,11 @@ pub(super) fn field(
     zone: &Zone,
 ) -> Result<Field, Error> {
     let raw = row.try_get_raw(index)?;
-    let wire = raw.type_info().name().to_owned();
+    let wire = row.column(index).type_info().name();
     // The only error is NULL. The value itself would say so of a zero date as well.
     let read = match <&[u8] as Decode<MySql>>::decode(raw) {
         Err(_) => Ok((Value::Null, None)),
-        Ok(bytes) => read(&column.column_type.kind, &wire, bytes, zone),
+        Ok(bytes) => read(&column.column_type.kind, wire, bytes, zone),
     };
     let (value, exact) =
         read.map_err(|reason| Error::ColumnDecode { index: column.name.clone(), source: reason.into() })?;
