@@ -314,7 +314,7 @@ impl Patience {
     }
 
     /// Whether there is another attempt; it may be made when this returns.
-    async fn wait_once(&mut self) -> bool {
+    pub(crate) async fn wait_once(&mut self) -> bool {
         self.attempts += 1;
         if self.attempts > self.times {
             return false;

@@ -1,6 +1,6 @@
 //! Global-committed reads: what SELECT … FOR UPDATE is elsewhere.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -92,8 +92,9 @@ impl<DB: Dialect> AtConnection<DB> {
                         Err(error) => error.into(),
                     }
                 }
+                Err(FinishError::Other(error)) if patience.tries_again_after::<DB>(&error) => continue,
                 Err(FinishError::Other(error)) => match AtError::from_sqlx(&error) {
-                    Some(AtError::LockQuery(_)) => error,
+                    Some(AtError::LockQuery(_) | AtError::ImageMismatch { .. }) => error,
                     _ => return Err(error),
                 },
             };
@@ -113,11 +114,11 @@ impl<DB: Dialect> AtConnection<DB> {
         const KEEP: &[&str] = &["RELEASE SAVEPOINT seata_read"];
         const TAKE_BACK: &[&str] = &["ROLLBACK TO SAVEPOINT seata_read", "RELEASE SAVEPOINT seata_read"];
         if !DB::ROW_LOCKS {
-            return look(&self.core, caller, &mut self.session, call, rows).await;
+            return look(&self.core, caller, &mut self.session, call, rows).await.map(|(outputs, _)| outputs);
         }
         self.set_changing(true);
         self.all_or_end(SAVEPOINT).await.map_err(FinishError::Other)?;
-        let looked = look(&self.core, caller, &mut self.session, call, rows).await;
+        let looked = look_twice(&self.core, caller, &mut self.session, call, rows).await;
         let end = if looked.is_ok() { KEEP } else { TAKE_BACK };
         if let Err(failed) = self.all_or_end(end).await {
             let Err(FinishError::Other(error)) = looked else { return Err(FinishError::Other(failed)) };
@@ -178,13 +179,23 @@ impl<'c, DB: Dialect> GlobalCommitted<'c, DB> {
             match tried {
                 Ok(outputs) => return Ok(outputs),
                 Err(FinishError::Conflict(conflict)) => patience.wait(conflict).await?,
-                Err(FinishError::Other(error)) => return Err(error),
+                Err(FinishError::Other(error)) => {
+                    if !is_overtaken(&error) || !patience.wait_once().await {
+                        return Err(error);
+                    }
+                }
             }
         }
     }
 }
 
-/// One read, and the question for its locks, while nobody else can write: no phase two fits between.
+/// Whether somebody else has changed a row since the transaction first read, or the database has broken a dead lock.
+fn is_overtaken(error: &Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).as_deref() == Some("40001")
+}
+
+/// One read, and the question for its locks. Nobody else can change the rows meanwhile, nor add one that is read: no
+/// phase two fits between.
 async fn try_read<DB: Dialect>(
     core: &Core<DB>,
     caller: &Caller,
@@ -194,19 +205,41 @@ async fn try_read<DB: Dialect>(
 ) -> Result<Vec<Output<DB>>, FinishError> {
     session.close_if_in_doubt();
     let mut session = session.until_decided();
-    session.begin(DB::BEGIN_WRITING).await.map_err(FinishError::Other)?;
-    let outputs = look(core, caller, &mut session, call, rows).await;
+    session.begin(DB::BEGIN_READING).await.map_err(FinishError::Other)?;
+    let looked = look(core, caller, &mut session, call, rows).await;
     session.rollback().await;
-    outputs
+    looked.map(|(outputs, _)| outputs)
 }
 
-async fn look<DB: Dialect>(
+/// The same where others may add rows, as in READ COMMITTED: what was read has to be what was asked for.
+async fn look_twice<DB: Dialect>(
     core: &Core<DB>,
     caller: &Caller,
     session: &mut Session<DB>,
     call: &Call<DB>,
     rows: &Rows,
 ) -> Result<Vec<Output<DB>>, FinishError> {
+    let (outputs, asked) = look(core, caller, session, call, rows).await?;
+    let connection = session.connection().await.map_err(FinishError::Other)?;
+    let read = locks(core, connection, call, rows).await.map_err(FinishError::Other)?;
+    let asked = BTreeSet::from_iter(asked);
+    match read.iter().find(|lock| !asked.contains(lock)) {
+        None => Ok(outputs),
+        Some(added) => {
+            let detail = format!("row {} has just been added", added.key);
+            Err(AtError::ImageMismatch { detail, statement: shorten(call.sql.as_str()) }.into())
+        }
+    }
+}
+
+/// What the statement gives, and the locks that were asked for before it ran.
+async fn look<DB: Dialect>(
+    core: &Core<DB>,
+    caller: &Caller,
+    session: &mut Session<DB>,
+    call: &Call<DB>,
+    rows: &Rows,
+) -> Result<(Vec<Output<DB>>, Vec<RowLock>), FinishError> {
     let connection = session.connection().await.map_err(FinishError::Other)?;
     let locks = locks(core, connection, call, rows).await.map_err(FinishError::Other)?;
     if !locks.is_empty() {
@@ -217,7 +250,8 @@ async fn look<DB: Dialect>(
         let free = core.client.resource_manager().query_locks(xid, &locks).await;
         free.map_err(|error| branch::refused(error, AtError::LockQuery))?;
     }
-    collect(connection, call.clone()).await.map_err(FinishError::Other)
+    let outputs = collect(connection, call.clone()).await.map_err(FinishError::Other)?;
+    Ok((outputs, locks))
 }
 
 async fn locks<DB: Dialect>(

@@ -81,6 +81,8 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
     const FLAVOR: Flavor;
     /// Begins a local transaction that is going to write.
     const BEGIN_WRITING: &'static str;
+    /// Begins one that reads rows, locks them, and reads them again: the second time it finds no others.
+    const BEGIN_READING: &'static str;
     /// Begins a local transaction of a user outside any global one.
     const BEGIN: &'static str;
     /// What a SELECT ends with that locks its rows until the local transaction ends; empty where one that is

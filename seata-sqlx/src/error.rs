@@ -169,9 +169,10 @@ pub enum AtError {
         /// The statement, shortened when long.
         statement: String,
     },
-    /// The statement changed other rows than its image holds, as `random()` in WHERE makes it. It is rolled back.
+    /// The statement changed, or a global-committed read gave, other rows than had been selected for it, as `random()` in
+    /// WHERE makes it. It is rolled back.
     #[error(
-        "the statement changed other rows than it selected a moment before ({detail}); use a condition that gives \
+        "the statement touched other rows than it selected a moment before ({detail}); use a condition that gives \
          the same rows each time; the statement was: {statement}"
     )]
     ImageMismatch {

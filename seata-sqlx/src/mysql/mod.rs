@@ -30,6 +30,7 @@ impl Dialect for MySql {
 
     const FLAVOR: Flavor = Flavor::MySql;
     const BEGIN_WRITING: &'static str = "BEGIN";
+    const BEGIN_READING: &'static str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; BEGIN";
     const BEGIN: &'static str = "BEGIN";
     const FOR_UPDATE: &'static str = " FOR UPDATE";
     const ROW_LOCKS: bool = true;

@@ -39,6 +39,7 @@ impl Dialect for Postgres {
 
     const FLAVOR: Flavor = Flavor::Postgres;
     const BEGIN_WRITING: &'static str = "BEGIN";
+    const BEGIN_READING: &'static str = "BEGIN ISOLATION LEVEL REPEATABLE READ";
     const BEGIN: &'static str = "BEGIN";
     // As an UPDATE does that leaves keys alone: rows that refer to this one can be added meanwhile.
     const FOR_UPDATE: &'static str = " FOR NO KEY UPDATE";

@@ -31,6 +31,7 @@ impl Dialect for Sqlite {
     const FLAVOR: Flavor = Flavor::Sqlite;
     // A deferred BEGIN that reads first fails with BUSY_SNAPSHOT when it comes to write.
     const BEGIN_WRITING: &'static str = "BEGIN IMMEDIATE";
+    const BEGIN_READING: &'static str = "BEGIN IMMEDIATE";
     const BEGIN: &'static str = "BEGIN";
     const FOR_UPDATE: &'static str = "";
     const ROW_LOCKS: bool = false;
