@@ -51,7 +51,13 @@ impl Command {
             Self::Sql(sql) => Ok(sql.run()?),
             Self::Top(top) => found(top.run()),
             Self::Tx(tx) => found(tx.run()),
-            Self::UndoLog(undo_log) => Ok(undo_log.run()),
+            Self::UndoLog(undo_log) => match undo_log.run() {
+                Err(error) if !error.is_usage() => {
+                    terminal::complain(&error);
+                    Ok(Outcome::NotWell)
+                }
+                outcome => Ok(outcome?),
+            },
         }
     }
 }

@@ -238,6 +238,12 @@ pub(crate) fn details(transaction: &Transaction) -> String {
     if transaction.branches.is_empty() {
         return text;
     }
+    if may_be_dirty(transaction) {
+        text.push_str(&format!(
+            "\nlook at its rows with: seata undo-log show --database URL {}\n",
+            transaction.xid
+        ));
+    }
     let mut table = table(&["BRANCH", "TYPE", "STATUS", "RESOURCE", "CLIENT", "LOCKS"]);
     for branch in &transaction.branches {
         let more = branch.lock_count.saturating_sub(branch.locks.len() as u64);
@@ -254,4 +260,10 @@ pub(crate) fn details(transaction: &Transaction) -> String {
     let more = transaction.branch_count.saturating_sub(transaction.branches.len() as u64);
     let more = if more > 0 { format!("and {more} more branches\n") } else { String::new() };
     text + "\n" + &view::text(&table) + &more
+}
+
+/// Of what parks a rollback of rows, dirty ones are the case for a person.
+fn may_be_dirty(transaction: &Transaction) -> bool {
+    let has_rows = transaction.branches.iter().any(|branch| branch.branch_type == "AT");
+    transaction.parked && transaction.status.contains("Rollback") && has_rows
 }

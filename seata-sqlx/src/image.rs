@@ -97,6 +97,16 @@ impl<DB: Dialect> Reading<'_, DB> {
         connection: &mut DB::Connection,
         keys: &[Row],
     ) -> Result<Vec<Row>, ImageError> {
+        self.by_keys_with(DB::FOR_UPDATE, connection, keys).await
+    }
+
+    /// The same with another lock than that of [`Dialect::FOR_UPDATE`], or none.
+    pub(crate) async fn by_keys_with(
+        &self,
+        lock: &str,
+        connection: &mut DB::Connection,
+        keys: &[Row],
+    ) -> Result<Vec<Row>, ImageError> {
         let mut found = Vec::with_capacity(keys.len());
         let listed: Vec<String> = self.columns.iter().map(|column| DB::selected(column, None)).collect();
         for keys in keys.chunks(KEYS_PER_QUERY) {
@@ -105,11 +115,10 @@ impl<DB: Dialect> Reading<'_, DB> {
                 .map(|row| Ok(format!("({})", arguments.key_condition(row)?)))
                 .collect();
             let sql = format!(
-                "SELECT {} FROM {} WHERE {}{}",
+                "SELECT {} FROM {} WHERE {}{lock}",
                 listed.join(", "),
                 self.table.reference,
                 conditions?.join(" OR "),
-                DB::FOR_UPDATE
             );
             let call = arguments.call(sql)?;
             let mut rows = self.run(connection, call, usize::MAX).await?;
@@ -200,16 +209,21 @@ impl<'r> ByKey<'r> {
     pub(crate) fn new(rows: &'r [Row]) -> Self {
         let mut found: HashMap<String, Vec<&'r Row>> = HashMap::with_capacity(rows.len());
         for row in rows {
-            found.entry(key_text(row, |field| field.value.meaning().to_string())).or_default().push(row);
+            found.entry(rough_key(row)).or_default().push(row);
         }
         Self(found)
     }
 
     /// The row with the key of this one.
     pub(crate) fn find(&self, row: &Row) -> Option<&'r Row> {
-        let alike = self.0.get(&key_text(row, |field| field.value.meaning().to_string()))?;
+        let alike = self.0.get(&rough_key(row))?;
         alike.iter().copied().find(|found| same_key(found, row))
     }
+}
+
+/// The same for all rows that [`same_key`] takes for one, and maybe for a few others.
+pub(crate) fn rough_key(row: &Row) -> String {
+    key_text(row, |field| field.value.meaning().to_string())
 }
 
 /// What tells a row from all others, in words for operators, whatever driver read it. Unlike a lock's key it keeps where

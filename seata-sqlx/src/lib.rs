@@ -65,7 +65,7 @@
 //! A branch is undone after every newer one of its transaction in the same database, whatever the order in which the
 //! coordinator asks, in one local transaction. A row that is neither as a branch left it nor as it found it
 //! (*dirty*) leaves all of them as they are, unless [`on_dirty_row`](AtPoolBuilder::on_dirty_row) decides otherwise;
-//! the answer names the row, and the branch if it is another.
+//! the answer names the row, and the branch if it is another. A person may decide [afterwards](undo_log).
 //!
 //! # The undo table
 //! `undo_log` is created when it is missing, with the columns that Java Seata has, and holds the
@@ -107,6 +107,7 @@ mod sqlite;
 mod structure;
 mod transaction;
 pub mod undo;
+pub mod undo_log;
 
 pub use committed::GlobalCommitted;
 pub use connection::AtConnection;

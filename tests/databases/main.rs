@@ -3,6 +3,7 @@
 mod bad_input;
 mod cancellation;
 mod crash;
+mod dirty;
 mod engine;
 mod faults;
 mod generated;

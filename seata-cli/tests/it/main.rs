@@ -9,6 +9,7 @@ mod scripted;
 mod server;
 mod sql;
 mod trouble;
+mod undo_log;
 
 use std::process::{Command, Output};
 

@@ -127,6 +127,8 @@ async fn a_parked_transaction_is_tried_again() {
     let (mut tm, mut rm, xid) = place.parked().await;
     let list = place.seata(&["tx", "list", "--state", "parked"]).await;
     assert!(list.out.contains(&xid) && list.out.contains("RollbackFailed"), "{}", list.out);
+    let show = place.seata(&["tx", "show", &xid]).await;
+    assert!(show.out.contains(&format!("seata undo-log show --database URL {xid}\n")), "{}", show.out);
     let retry = ["tx", "retry", &xid, "--reason", "the row was restored"];
     let (retry, _) = tokio::join!(place.seata(&retry), rm.serve_phase_two(BranchStatus::PhaseTwoRollbacked));
     assert_eq!(retry.code, Some(0), "{}", retry.err);

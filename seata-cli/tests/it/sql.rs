@@ -1,4 +1,4 @@
-//! `seata sql check`, `seata undo-log ddl`.
+//! `seata sql check`.
 
 use serde_json::Value;
 
@@ -66,19 +66,5 @@ async fn a_file_of_good_statements_is_well_and_one_that_cannot_be_read_is_a_usag
         let bad = run(seata(&["sql", "check", file, "--dialect", "mysql"])).await;
         assert_eq!(bad.code, Some(2), "{}", bad.out);
         assert!(bad.err.contains(file), "{}", bad.err);
-    }
-}
-
-#[tokio::test]
-async fn the_undo_table_is_told_for_each_database() {
-    for (dialect, told) in [
-        ("mysql", "rollback_info LONGBLOB"),
-        ("postgres", "rollback_info BYTEA"),
-        ("sqlite", "WITHOUT ROWID;"),
-    ] {
-        let printed = run(seata(&["undo-log", "ddl", dialect, "--table", "undo of mine"])).await;
-        assert_eq!(printed.code, Some(0), "{}", printed.err);
-        assert!(printed.out.contains(told) && printed.out.contains("undo of mine"), "{}", printed.out);
-        assert!(printed.out.trim_end().lines().all(|line| line.ends_with(';')), "{}", printed.out);
     }
 }

@@ -6,7 +6,7 @@ use sqlx::Error;
 use crate::{
     dialect::{Argument, Call, Dialect, execute, rows},
     image::in_steps,
-    phase_two::{AtResource, Lease, rollback::integer},
+    phase_two::{AtResource, Lease, logs::integer},
     undo::Context,
 };
 

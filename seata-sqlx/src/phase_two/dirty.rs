@@ -28,7 +28,8 @@ pub struct DirtyRow {
 /// What is done with a dirty row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DirtyChoice {
-    /// Nothing of the branch is undone. Its transaction is parked with the row as the reason, for a person to look.
+    /// Nothing of the branch is undone. Its transaction is parked with the row as the reason, for a person to look, and to
+    /// choose one of the others with `seata undo-log` or [`undo_log`](crate::undo_log).
     #[default]
     Park,
     /// The row becomes what it was before the transaction, and what was written since is lost. A row that is gone comes

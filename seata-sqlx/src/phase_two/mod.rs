@@ -1,7 +1,9 @@
 //! Phase two: what the coordinator decided, on a connection of its own for each data source.
 
+pub(crate) mod changes;
 mod commit;
 mod dirty;
+pub(crate) mod logs;
 mod rollback;
 mod steps;
 mod undo;
@@ -10,6 +12,7 @@ mod undone;
 pub(crate) use dirty::Resolver;
 pub use dirty::{DirtyChoice, DirtyRow};
 use std::time::Instant;
+pub(crate) use undo::UndoError;
 
 use futures_core::future::BoxFuture;
 use seata_context::{BranchAnswer, BranchTask, Resource};
@@ -21,8 +24,8 @@ use crate::{
     data_source::Options,
     dialect::{Argument, Call, ConnectOptionsOf, Dialect, execute, rows},
     phase_two::{
-        rollback::{FINISHED, Rollback, integer},
-        undo::UndoError,
+        logs::{FINISHED, integer},
+        rollback::Rollback,
         undone::Undone,
     },
     structure::StructureCache,

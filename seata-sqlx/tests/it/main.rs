@@ -13,5 +13,6 @@ mod refusals;
 mod rollback_order;
 mod statements;
 mod undo_documents;
+mod undo_table;
 mod usage;
 mod world;
