@@ -71,7 +71,8 @@
 //! `find().lock_exclusive()` and its relatives read what no *other* global transaction has changed and not yet decided.
 //! SeaORM writes no FOR UPDATE for SQLite, which has none; the data source reads such a query as
 //! [`AtPool::global_committed`](seata_sqlx::AtPool::global_committed) does, inside a global transaction and under
-//! `#[global_lock]`.
+//! `#[global_lock]`. Where a query has one of SQLite's own operators (`GLOB`, `MATCH`, `->`, `->>`), nobody can see whether
+//! it is to lock, and it is read so too; as a [`Statement`](sea_orm::Statement) of its own text it is read as it stands.
 //!
 //! # Streams
 //! A stream of a transaction has its connection until it ends or is dropped. A statement of the same transaction waits

@@ -88,18 +88,28 @@ pub(crate) enum Reading {
 }
 
 /// A statement built for this database, and how to read it.
-///
-/// SeaORM drops the lock of a SELECT for SQLite. Built for another database the same query still has it.
 pub(crate) fn build(backend: DbBackend, statement: &impl StatementBuilder) -> (Statement, Reading) {
     let built = statement.build(&backend);
-    let may_lock = backend == DbBackend::Sqlite
-        && (RootContext::xid().is_some() || RootContext::global_lock().is_some())
-        && built.sql.starts_with("SELECT ");
-    if may_lock && locks(&statement.build(&DbBackend::Postgres).sql) {
-        return (built, Reading::GlobalCommitted);
-    }
-    (built, Reading::Plain)
+    let in_at_mode = RootContext::xid().is_some() || RootContext::global_lock().is_some();
+    let reading = match backend {
+        DbBackend::Sqlite if in_at_mode => reading(&built.sql, statement),
+        _ => Reading::Plain,
+    };
+    (built, reading)
 }
+
+/// SeaORM drops the lock of a SELECT for SQLite. Built for another database the same query still has it.
+fn reading(sql: &str, statement: &impl StatementBuilder) -> Reading {
+    let is_select = sql.starts_with("SELECT ");
+    // Built for another database, these end in a panic: nobody can tell, and no lock may be lost.
+    let locks = is_select
+        && (SQLITE_OPERATORS.iter().any(|operator| sql.contains(operator))
+            || locks(&statement.build(&DbBackend::Postgres).sql));
+    if locks { Reading::GlobalCommitted } else { Reading::Plain }
+}
+
+/// `BinOper::SqliteOperator`, as it is written.
+const SQLITE_OPERATORS: [&str; 4] = [" GLOB ", " MATCH ", " -> ", " ->> "];
 
 /// Whether a SELECT ends with a locking clause.
 fn locks(select: &str) -> bool {
@@ -118,7 +128,9 @@ where
 
 #[cfg(test)]
 mod tests {
-    use sea_orm::sea_query::{Alias, Expr, ExprTrait, LockBehavior, LockType, Query};
+    use sea_orm::sea_query::{
+        Alias, Expr, ExprTrait, LockBehavior, LockType, Query, extension::sqlite::SqliteExpr,
+    };
     use seata_context::Snapshot;
     use seata_protocol::Xid;
 
@@ -144,5 +156,24 @@ mod tests {
         }
         let select = select.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked).to_owned();
         assert_eq!(scope.enter(|| reading(&select)), Reading::GlobalCommitted);
+    }
+    #[test]
+    fn an_operator_of_sqlite_alone_is_read_as_if_its_query_locked() {
+        let scope = Snapshot::empty().with_xid("host:1:7".parse::<Xid>().expect("an XID")).into_scope();
+        let name = || Expr::col(Alias::new("name"));
+        for condition in [
+            name().glob("a*"),
+            name().matches("a"),
+            name().get_json_field("a").is_not_null(),
+            name().cast_json_field("a").eq("b"),
+        ] {
+            let mut select = Query::select();
+            select.column(Alias::new("n")).from(Alias::new("t")).and_where(condition);
+            for select in [select.clone(), select.lock_exclusive().to_owned()] {
+                let (statement, reading) = scope.enter(|| build(DbBackend::Sqlite, &select));
+                assert_eq!(reading, Reading::GlobalCommitted, "{}", statement.sql);
+                assert_eq!(build(DbBackend::Sqlite, &select).1, Reading::Plain, "outside");
+            }
+        }
     }
 }
