@@ -64,7 +64,7 @@
 //! |---|---|---|---|
 //! | isolation level | all: its transactions are serializable, the strongest | honoured | honoured |
 //! | read only | refused | honoured | honoured |
-//! | deferred, immediate, exclusive | honoured | refused | refused |
+//! | deferred, immediate, exclusive | honoured; in AT mode, deferred is immediate | refused | refused |
 //! | any of them for a savepoint | as the transaction has it, else refused | refused | refused |
 //!
 //! # Locking reads

@@ -138,6 +138,9 @@ impl<DB: Dialect> AtPool<DB> {
     /// `BEGIN EXCLUSIVE`, `BEGIN ISOLATION LEVEL SERIALIZABLE`. On MySQL, where the level is set before, it is two:
     /// `SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; START TRANSACTION`.
     ///
+    /// Inside a global transaction and under `#[global_lock]`, SQLite's write lock is taken at once, also after a
+    /// deferred `BEGIN`: nobody else may write between a read and the question for its locks.
+    ///
     /// # Errors
     /// [`Error::BeginFailed`] when the (last) statement is neither BEGIN nor START TRANSACTION.
     pub fn begin_with<S: SqlSafeStr>(

@@ -57,6 +57,21 @@ impl<DB: Dialect> Session<DB> {
         }
     }
 
+    /// Runs a statement that belongs to the beginning of the transaction. If it fails, nothing is open.
+    pub(crate) async fn go_on(&mut self, statement: &str) -> Result<(), Error> {
+        let mut session = self.until_decided();
+        match session.run(statement).await {
+            Ok(()) => {
+                std::mem::forget(session);
+                Ok(())
+            }
+            Err(error) => {
+                session.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
     pub(crate) async fn commit(&mut self) -> Result<(), CommitError> {
         let Err(error) = self.run("COMMIT").await else {
             self.in_doubt = false;

@@ -168,7 +168,12 @@ impl<DB: Dialect> AtConnection<DB> {
         self.core.check_known(&caller.mode)?;
         match &statement {
             Some(statement) if !begins(statement.as_str()) => return Err(Error::BeginFailed),
-            Some(statement) => self.session.begin(statement.as_str()).await?,
+            Some(statement) => {
+                self.session.begin(statement.as_str()).await?;
+                if !DB::ROW_LOCKS && caller.mode != Mode::Plain {
+                    self.keep_writers_out().await?;
+                }
+            }
             None if caller.mode == Mode::Plain => self.session.begin(DB::BEGIN).await?,
             None => self.session.begin(DB::BEGIN_WRITING).await?,
         }
@@ -181,6 +186,13 @@ impl<DB: Dialect> AtConnection<DB> {
             ended: None,
         });
         Ok(())
+    }
+
+    /// What `BEGIN_WRITING` does, where the user began in another way. Until then, others may write between a read
+    /// and the question for its locks.
+    async fn keep_writers_out(&mut self) -> Result<(), Error> {
+        let table = DB::quote(&self.core.options.undo_table);
+        self.session.go_on(&format!("DELETE FROM {table} WHERE 0")).await
     }
 
     async fn commit_local(&mut self, caller: &Caller) -> Result<(), Error> {

@@ -212,6 +212,40 @@ async fn a_transaction_begins_with_a_statement_of_ones_own() {
     assert_eq!(world.dump().await, before);
 }
 
+/// Else a read of what is global-committed could be followed by another's change, and that by its question for locks.
+#[tokio::test]
+async fn a_deferred_transaction_keeps_other_writers_out_from_the_beginning() {
+    let world = World::new(SCHEMA).await;
+    sqlx::query("PRAGMA busy_timeout = 0").execute(&world.raw).await.unwrap();
+    let write = || sqlx::query("UPDATE stock SET n = 0 WHERE id = 1").execute(&world.raw);
+    let xid = world.coordinator.begin();
+    inside(&xid, async {
+        let tx = world.pool.begin_with("BEGIN").await.unwrap();
+        let error = write().await.unwrap_err();
+        assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("5"), "{error}");
+        tx.rollback().await.unwrap();
+    })
+    .await;
+
+    let plain = world.pool.begin_with("BEGIN").await.unwrap();
+    write().await.expect("outside nobody asks for locks");
+    plain.rollback().await.unwrap();
+
+    let blocker = world.raw.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(world.path());
+    let options = options.busy_timeout(std::time::Duration::from_millis(20));
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    let pool = seata_sqlx::AtPool::new(pool, world.client.clone()).await.unwrap();
+    let mut connection = pool.connection();
+    let error = inside(&xid, connection.begin_with("BEGIN")).await.map(drop).unwrap_err();
+    assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("5"), "{error}");
+    blocker.rollback().await.unwrap();
+    inside(&xid, async {
+        connection.begin_with("BEGIN").await.expect("nothing was left open").rollback().await.unwrap();
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_transaction_that_is_left_open_is_taken_up_again() {
     let world = World::new(SCHEMA).await;
