@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use seata_protocol::RowLock;
-use sqlx::Error;
+use sqlx::{AssertSqlSafe, Error, SqlSafeStr};
 
 use crate::{
     AtConnection, AtPool,
@@ -250,8 +250,20 @@ async fn look<DB: Dialect>(
         let free = core.client.resource_manager().query_locks(xid, &locks).await;
         free.map_err(|error| branch::refused(error, AtError::LockQuery))?;
     }
-    let outputs = collect(connection, call.clone()).await.map_err(FinishError::Other)?;
+    let outputs = collect(connection, as_it_is_now(call, rows)).await.map_err(FinishError::Other)?;
     Ok((outputs, locks))
+}
+
+/// The user's SELECT, which is to read the rows that were asked for and no older versions of them.
+fn as_it_is_now<DB: Dialect>(call: &Call<DB>, rows: &Rows) -> Call<DB> {
+    let mut call = call.clone();
+    if DB::OLD_READS
+        && let Some(at) = rows.lock_at
+    {
+        let (select, rest) = call.sql.as_str().split_at(at);
+        call.sql = AssertSqlSafe(format!("{select}{}{rest}", DB::FOR_UPDATE)).into_sql_str();
+    }
+    call
 }
 
 async fn locks<DB: Dialect>(

@@ -92,6 +92,9 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
     const FOR_DELETE: Option<&'static str> = None;
     /// Others work on other rows meanwhile. A local transaction may wait for a row of another global transaction.
     const ROW_LOCKS: bool;
+    /// A SELECT without a lock clause reads what was committed when the local transaction first read, also of rows that
+    /// it has locked since.
+    const OLD_READS: bool = false;
     /// A statement that fails may leave something behind, unless it stands in a savepoint of its own.
     const STATEMENT_SAVEPOINT: bool;
     /// After an error the local transaction takes nothing but a ROLLBACK, of all or to a savepoint.

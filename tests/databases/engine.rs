@@ -73,6 +73,12 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
 
     /// A local transaction.
     fn begin(at: &Self::At) -> BoxFuture<'_, Result<Self::Local<'static>, Error>>;
+    /// The same at an isolation level that has this name in SQL.
+    fn begin_at<'r>(at: &'r Self::At, level: &str) -> BoxFuture<'r, Result<Self::Local<'static>, Error>>;
+    /// The statement that does so past AT mode.
+    fn begin_statement(level: &str) -> String {
+        format!("BEGIN ISOLATION LEVEL {level}")
+    }
     /// A savepoint.
     fn nested<'l>(local: &'l mut Self::Local<'_>) -> BoxFuture<'l, Result<Self::Local<'l>, Error>>;
     /// How many rows it changed.
@@ -83,6 +89,11 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
     ) -> BoxFuture<'r, Result<u64, Error>>;
     /// The first column of each row.
     fn local_numbers<'r>(
+        local: &'r mut Self::Local<'_>,
+        sql: &'r str,
+    ) -> BoxFuture<'r, Result<Vec<i64>, Error>>;
+    /// A read that sees nothing undecided.
+    fn local_committed<'r>(
         local: &'r mut Self::Local<'_>,
         sql: &'r str,
     ) -> BoxFuture<'r, Result<Vec<i64>, Error>>;
@@ -202,6 +213,10 @@ macro_rules! through_sqlx {
             Box::pin(at.begin())
         }
 
+        fn begin_at<'r>(at: &'r Self::At, level: &str) -> BoxFuture<'r, Result<Self::Local<'static>, Error>> {
+            Box::pin(at.begin_with(AssertSqlSafe(Self::begin_statement(level))))
+        }
+
         fn nested<'l>(local: &'l mut Self::Local<'_>) -> BoxFuture<'l, Result<Self::Local<'l>, Error>> {
             Box::pin(local.begin())
         }
@@ -220,6 +235,15 @@ macro_rules! through_sqlx {
             sql: &'r str,
         ) -> BoxFuture<'r, Result<Vec<i64>, Error>> {
             Box::pin(async move { ::sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(local).await })
+        }
+
+        fn local_committed<'r>(
+            local: &'r mut Self::Local<'_>,
+            sql: &'r str,
+        ) -> BoxFuture<'r, Result<Vec<i64>, Error>> {
+            Box::pin(async move {
+                ::sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(local.global_committed()).await
+            })
         }
 
         fn commit<'c>(local: Self::Local<'c>) -> BoxFuture<'c, Result<(), Error>> {

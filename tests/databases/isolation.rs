@@ -228,6 +228,37 @@ async fn nothing_undecided_is_seen_that_was_not_asked_for<E: Engine>() {
     world.assert_clean("in the end").await;
 }
 
+/// What the local transaction saw first has been undone since.
+async fn a_global_committed_read_sees_nothing_undone<E: Engine>() {
+    for level in ["READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"] {
+        for read in ["SELECT n FROM t WHERE id = 1 -- undone", "SELECT sum(n) - 20 FROM t HAVING count(*) = 2; "] {
+            let read = match E::NAME {
+                "mysql" => read.replace("sum(n) - 20", "CAST(sum(n) - 20 AS SIGNED)"),
+                _ => read.replace("sum(n) - 20", "CAST(sum(n) - 20 AS BIGINT)"),
+            };
+            let world = world::<E>(Options::patient()).await;
+            let holder = Holder::for_long(&world, false).await;
+            let seen = world.rolled_back(async {
+                let mut local = E::begin_at(&world.at, level).await.unwrap();
+                let first = E::local_numbers(&mut local, "SELECT n FROM t WHERE id = 2").await;
+                assert_eq!(first.unwrap(), [20]);
+                holder.end(false).await;
+                E::local_committed(&mut local, &read).await
+            });
+            match seen.await {
+                Ok(seen) => assert_eq!(seen, [10], "{level}: {read}"),
+                Err(error) => assert!(cannot_be_serialized(&error), "{level}: {read}: {error}"),
+            }
+            world.assert_clean(level).await;
+        }
+    }
+}
+
+/// PostgreSQL gives no old version of a row that is to be locked.
+fn cannot_be_serialized(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).as_deref() == Some("40001")
+}
+
 async fn a_select_for_update_gives_up<E: Engine>() {
     let world = world::<E>(Options::impatient()).await;
     let holder = Holder::for_long(&world, true).await;
@@ -285,6 +316,7 @@ mod with_row_locks {
         a_select_for_update_keeps_the_row,
         nothing_undecided_is_seen_that_was_not_asked_for,
         a_select_for_update_gives_up,
+        a_global_committed_read_sees_nothing_undone,
         a_local_transaction_waits_for_the_outcome,
     );
 }

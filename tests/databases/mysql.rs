@@ -60,6 +60,10 @@ impl Engine for MySql {
         )
     }
 
+    fn begin_statement(level: &str) -> String {
+        format!("SET TRANSACTION ISOLATION LEVEL {level}; START TRANSACTION")
+    }
+
     through_sqlx!(MySql);
 }
 

@@ -44,6 +44,10 @@ impl Engine for Sqlite {
         None
     }
 
+    fn begin_statement(_: &str) -> String {
+        "BEGIN".to_owned()
+    }
+
     through_sqlx!(Sqlite);
 }
 

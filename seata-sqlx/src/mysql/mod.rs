@@ -33,6 +33,7 @@ impl Dialect for MySql {
     const BEGIN_READING: &'static str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; BEGIN";
     const BEGIN: &'static str = "BEGIN";
     const FOR_UPDATE: &'static str = " FOR UPDATE";
+    const OLD_READS: bool = true;
     const ROW_LOCKS: bool = true;
     // A statement that fails leaves nothing behind, if only it was the statement that failed.
     const STATEMENT_SAVEPOINT: bool = false;

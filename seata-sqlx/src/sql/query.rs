@@ -134,7 +134,14 @@ pub(crate) fn committed_read(flavor: Flavor, sql: &str) -> Result<Option<Rows>, 
         // SHOW, EXPLAIN, PRAGMA.
         _ => false,
     };
-    if reads_rows { selected(&words, None).map(Some) } else { Ok(None) }
+    if !reads_rows {
+        return Ok(None);
+    }
+    let mut rows = selected(&words, None)?;
+    if Clauses::find(&words.tokens).lock.is_empty() {
+        rows.lock_at = Some(words.place(0..words.tokens.len()).end);
+    }
+    Ok(Some(rows))
 }
 
 /// The rows of one table that a SELECT without a lock clause reads.

@@ -144,6 +144,8 @@ pub(crate) struct Rows {
     pub(crate) tail: String,
     /// The lock clause of a SELECT, or nothing: `FOR UPDATE SKIP LOCKED`.
     pub(crate) lock: String,
+    /// Where in the text a lock clause could be put, of a SELECT that has none.
+    pub(crate) lock_at: Option<usize>,
     /// How many arguments the whole statement needs.
     pub(crate) parameters: usize,
     /// Where an image query must consume arguments it has no use for.

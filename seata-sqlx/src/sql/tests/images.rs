@@ -57,6 +57,23 @@ fn queries_inside_a_change_of_mysql_lock_what_they_read() {
 }
 
 #[test]
+fn a_lock_clause_is_put_behind_the_last_word_of_a_select_that_has_none() {
+    for (sql, expected) in [
+        ("SELECT n FROM t WHERE id = ? -- the first", Some("SELECT n FROM t WHERE id = ?| -- the first")),
+        ("SELECT n FROM t ORDER BY '語' LIMIT 1 ; ", Some("SELECT n FROM t ORDER BY '語' LIMIT 1| ; ")),
+        ("SELECT n FROM t FOR UPDATE", None),
+        (
+            "SELECT n FROM t WHERE id IN (SELECT id FROM u FOR UPDATE)",
+            Some("SELECT n FROM t WHERE id IN (SELECT id FROM u FOR UPDATE)|"),
+        ),
+    ] {
+        let rows = committed_read(Flavor::MySql, sql).unwrap().unwrap();
+        let locked = rows.lock_at.map(|at| format!("{}|{}", &sql[..at], &sql[at..]));
+        assert_eq!(locked.as_deref(), expected, "{sql}");
+    }
+}
+
+#[test]
 fn mysql_consumes_each_argument_in_its_place() {
     for (sql, expected) in [
         (
