@@ -5,6 +5,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use sea_orm::{DbBackend, DbErr, ExecResult, QueryResult, Statement, StatementBuilder, sea_query::Values};
 use sea_query_sqlx::SqlxValues;
 use seata_context::RootContext;
+use seata_protocol::BranchType;
 use sqlx::{AssertSqlSafe, Database, Executor, IntoArguments, query::Query};
 
 use super::error;
@@ -90,12 +91,19 @@ pub(crate) enum Reading {
 /// A statement built for this database, and how to read it.
 pub(crate) fn build(backend: DbBackend, statement: &impl StatementBuilder) -> (Statement, Reading) {
     let built = statement.build(&backend);
-    let in_at_mode = RootContext::xid().is_some() || RootContext::global_lock().is_some();
     let reading = match backend {
-        DbBackend::Sqlite if in_at_mode => reading(&built.sql, statement),
+        DbBackend::Sqlite if asks_for_locks() => reading(&built.sql, statement),
         _ => Reading::Plain,
     };
     (built, reading)
+}
+
+/// Whether the data source asks for locks here: not in a transaction whose branches are of another kind.
+fn asks_for_locks() -> bool {
+    match RootContext::branch_type() {
+        Some(kind) => kind == BranchType::At,
+        None => RootContext::global_lock().is_some(),
+    }
 }
 
 /// SeaORM drops the lock of a SELECT for SQLite. Built for another database the same query still has it.
@@ -157,6 +165,23 @@ mod tests {
         let select = select.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked).to_owned();
         assert_eq!(scope.enter(|| reading(&select)), Reading::GlobalCommitted);
     }
+    #[test]
+    fn among_branches_of_another_kind_no_lock_is_asked_for() {
+        let select =
+            Query::select().column(Alias::new("n")).from(Alias::new("t")).lock_exclusive().to_owned();
+        let scope = Snapshot::empty().with_xid("host:1:7".parse::<Xid>().expect("an XID")).into_scope();
+        scope.enter(|| {
+            for (kind, expected) in [
+                (BranchType::Tcc, Reading::Plain),
+                (BranchType::Saga, Reading::Plain),
+                (BranchType::At, Reading::GlobalCommitted),
+            ] {
+                RootContext::bind_branch_type(kind).expect("a scope");
+                assert_eq!(build(DbBackend::Sqlite, &select).1, expected, "{kind:?}");
+            }
+        });
+    }
+
     #[test]
     fn an_operator_of_sqlite_alone_is_read_as_if_its_query_locked() {
         let scope = Snapshot::empty().with_xid("host:1:7".parse::<Xid>().expect("an XID")).into_scope();
