@@ -77,7 +77,7 @@
 //! # Streams
 //! A stream of a transaction has its connection until it ends or is dropped. A statement of the same transaction waits
 //! for it, and is refused when it has waited for 30 seconds: the usual cause is a loop over the stream that changes
-//! what it reads.
+//! what it reads. So is one that waits as long for another statement, which waits for a row.
 //!
 //! # Errors
 //! [`at_error`] finds the cause in a [`DbErr`](sea_orm::DbErr), if it is one of AT mode.

@@ -24,8 +24,8 @@ use super::{
     statement::{self, Reading},
 };
 
-/// How long a statement waits for another of its transaction. Only a stream that nobody reads on, or a future that
-/// nobody polls, takes as long.
+/// How long a statement waits for another of its transaction: for a stream that nobody reads on, a future that nobody
+/// polls, or a statement that waits for a row.
 const BUSY_LIMIT: Duration = Duration::from_secs(30);
 
 /// A local transaction of an [`AtDatabase`](crate::AtDatabase), or a savepoint within one: in the place of a
@@ -186,8 +186,9 @@ impl AtDatabaseTransaction {
 async fn lock(shared: &Mutex<Shared>) -> Result<MutexGuard<'_, Shared>, DbErr> {
     let mut shared = tokio::time::timeout(BUSY_LIMIT, shared.lock()).await.map_err(|_| {
         misuse(
-            "the connection of this transaction has been busy for 30 seconds: is one of its streams still open? read \
-             the stream to its end, or drop it, before the next statement",
+            "the connection of this transaction has been busy for 30 seconds: with a stream that is still open (read \
+             it to its end, or drop it, before the next statement), or with another statement, which may wait for a \
+             row that others hold",
         )
     })?;
     shared.leave_dropped();
