@@ -25,17 +25,21 @@ fn schema<E: Engine>() -> String {
 /// The fewest places that a sweep tells something by.
 const FEWEST_PLACES: usize = 3;
 
-/// Runs `work` in a global transaction again and again, dropped one poll later each time, and rolls back what is
-/// left of it.
-async fn drop_at_every_await<E: Engine, W: Future>(connections: u32, work: impl Fn(&'static World<E>) -> W) {
-    let options = Options { connections, ..Options::patient() };
-    // Futures that borrow it are told apart by their own type alone.
-    let world: &'static World<E> = Box::leak(Box::new(World::with(&schema::<E>(), options).await));
+/// Runs rounds that are dropped one poll later each time, until one is done.
+async fn at_every_await(round: impl AsyncFn(usize, Drop, &str) -> bool) {
     // A database in the same process may answer before anybody waits for it, and then there is no await to be
     // dropped at: another sweep finds one.
     let mut places = 0;
     for _sweep in 0..20 {
-        places += sweep(world, &work).await;
+        for drop in [Drop::AtOnce, Drop::OnceWoken] {
+            for polls in 1.. {
+                assert!(polls < MOST_POLLS, "it never ends");
+                if round(polls, drop, &format!("dropped {drop:?} after {polls} polls")).await {
+                    break;
+                }
+                places += 1;
+            }
+        }
         if places >= FEWEST_PLACES {
             break;
         }
@@ -44,32 +48,24 @@ async fn drop_at_every_await<E: Engine, W: Future>(connections: u32, work: impl 
     assert!(places >= FEWEST_PLACES, "it has been dropped at {places} places only");
 }
 
-/// How often `work` was dropped before it was done.
-async fn sweep<E: Engine, W: Future>(
-    world: &'static World<E>,
-    work: &impl Fn(&'static World<E>) -> W,
-) -> usize {
+/// Runs `work` in a global transaction so, and rolls back what is left of it.
+async fn drop_at_every_await<E: Engine, W: Future>(connections: u32, work: impl Fn(&'static World<E>) -> W) {
+    let options = Options { connections, ..Options::patient() };
+    // Futures that borrow it are told apart by their own type alone.
+    let world: &'static World<E> = Box::leak(Box::new(World::with(&schema::<E>(), options).await));
     let before = world.dump().await;
-    let mut places = 0;
-    for drop in [Drop::AtOnce, Drop::OnceWoken] {
-        for polls in 1.. {
-            assert!(polls < MOST_POLLS, "it never ends");
-            let when = format!("dropped {drop:?} after {polls} polls");
-            let round = world.rolled_back(async {
-                let done = poll_at_most(polls, drop, work(world)).await;
-                nothing_hangs(world, &when).await;
-                done
-            });
-            let done = round.await.is_some();
-            assert_eq!(world.dump().await, before, "{when}");
-            world.assert_clean(&when).await;
-            if done {
-                break;
-            }
-            places += 1;
-        }
-    }
-    places
+    at_every_await(async |polls, drop, when| {
+        let round = world.rolled_back(async {
+            let done = poll_at_most(polls, drop, work(world)).await;
+            nothing_hangs(world, when).await;
+            done
+        });
+        let done = round.await.is_some();
+        assert_eq!(world.dump().await, before, "{when}");
+        world.assert_clean(when).await;
+        done
+    })
+    .await;
 }
 
 /// Before the global transaction ends: phase two would wait for the rows.
@@ -146,18 +142,14 @@ async fn a_select_for_update<E: Engine>() {
 /// Outside any global transaction, as far as the data source is concerned.
 async fn a_writer_under_global_lock<E: Engine>() {
     let world = World::<E>::with(&schema::<E>(), Options { connections: 1, ..Options::patient() }).await;
-    for drop in [Drop::AtOnce, Drop::OnceWoken] {
-        for polls in 1..MOST_POLLS {
-            let when = format!("dropped {drop:?} after {polls} polls");
-            let update = world.execute("UPDATE t SET n = n + 1 - 1", &[]);
-            let locked = run_with_global_lock(LockRetry::default(), update);
-            let done = world.seata.scope(poll_at_most(polls, drop, locked)).await;
-            nothing_hangs(&world, &when).await;
-            if done.is_some() {
-                break;
-            }
-        }
-    }
+    at_every_await(async |polls, drop, when| {
+        let update = world.execute("UPDATE t SET n = n + 1 - 1", &[]);
+        let locked = run_with_global_lock(LockRetry::default(), update);
+        let done = world.seata.scope(poll_at_most(polls, drop, locked)).await;
+        nothing_hangs(&world, when).await;
+        done.is_some()
+    })
+    .await;
     world.assert_clean("in the end").await;
 }
 

@@ -5,14 +5,17 @@ mod entities;
 #[path = "../../seata-sea-orm/tests/it/stories.rs"]
 mod stories;
 
+use std::time::Duration;
+
 use sea_orm::{
-    AccessMode, ConnectionTrait, DbErr, EntityTrait, IsolationLevel, QuerySelect, TransactionTrait,
+    AccessMode, ConnectionTrait, DbErr, EntityTrait, IsolationLevel, QuerySelect, Statement, TransactionTrait,
 };
 use seata::{
     RootContext,
     at::AtError,
-    sea_orm::{AtDatabase, at_error},
+    sea_orm::{AtDatabase, AtDatabaseTransaction, at_error},
 };
+use seata_tests::wait;
 
 use crate::{
     engine::{Engine, on_each_database},
@@ -89,6 +92,33 @@ where
     assert_eq!(world.rolled_back(apple()).await.unwrap().unwrap().note, None);
 }
 
+/// Writes, and sees at what level.
+async fn serializable<E: Engine>(tx: &AtDatabaseTransaction) -> Result<(), DbErr> {
+    rename(tx).await?;
+    let level = match E::NAME {
+        "mysql" => {
+            "SELECT trx_isolation_level FROM information_schema.innodb_trx \
+             WHERE trx_mysql_thread_id = CONNECTION_ID()"
+        }
+        "postgres" => "SELECT upper(current_setting('transaction_isolation'))",
+        // It knows no other.
+        _ => "SELECT 'SERIALIZABLE'",
+    };
+    wait::until("the isolation level", || async {
+        let level = Statement::from_string(tx.get_database_backend(), level);
+        let row = tx.query_one_raw(level).await.expect("the database tells");
+        let Some(row) = row else {
+            // MariaDB shows a copy, and makes it anew only when nobody has looked for 100 ms.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            return Err("the transaction is not shown");
+        };
+        assert_eq!(row.try_get_by_index::<String>(0).expect("a text"), "SERIALIZABLE");
+        Ok(())
+    })
+    .await;
+    Ok(())
+}
+
 /// SQLite refuses what it does not have.
 async fn isolation_and_access_are_honoured<E: Engine>()
 where
@@ -96,7 +126,8 @@ where
 {
     let (world, db) = bakery::<E>().await;
     let level = Some(IsolationLevel::Serializable);
-    let written = db.transaction_with_config(|tx| Box::pin(rename(tx)), level, Some(AccessMode::ReadWrite));
+    let access = Some(AccessMode::ReadWrite);
+    let written = db.transaction_with_config(|tx| Box::pin(serializable::<E>(tx)), level, access);
     world.rolled_back(written).await.unwrap();
     let read_only = db.transaction_with_config(|tx| Box::pin(rename(tx)), level, Some(AccessMode::ReadOnly));
     let error = world.rolled_back(read_only).await.unwrap_err().to_string().to_lowercase();

@@ -1,6 +1,7 @@
 //! Money between two databases.
 
 use rand::Rng as _;
+use seata::at::AtError;
 use seata_tests::{amount, seed};
 use tokio::task::JoinSet;
 
@@ -45,6 +46,18 @@ async fn transfer<E: Engine>(
     Ok(())
 }
 
+/// Another teller is: with a row, with the file, with the connections, or in a dead lock.
+fn is_in_the_way(error: &sqlx::Error) -> bool {
+    const SQLITE_BUSY: [&str; 3] = ["5", "261", "517"];
+    const DEAD_LOCK: [&str; 2] = ["40001", "40P01"];
+    if let Some(own) = AtError::from_sqlx(error) {
+        return matches!(own, AtError::LockConflict { .. });
+    }
+    let code = error.as_database_error().and_then(|error| error.code());
+    let code = code.as_deref().unwrap_or_default();
+    matches!(error, sqlx::Error::PoolTimedOut) || SQLITE_BUSY.contains(&code) || DEAD_LOCK.contains(&code)
+}
+
 async fn money_is_kept<E: Engine>() {
     let seed = seed::seed();
     let bank = std::sync::Arc::new(bank::<E>().await);
@@ -66,6 +79,9 @@ async fn money_is_kept<E: Engine>() {
                 let transfer = from.seata.scope(async {
                     let mut transaction = from.begin_global().await;
                     let done = transfer(from, to, ends).await;
+                    if let Err(error) = &done {
+                        assert!(is_in_the_way(error), "{error}");
+                    }
                     match (done, is_declined) {
                         (Ok(()), false) => transaction.commit().await.map(|_| true),
                         _ => transaction.rollback().await.map(|_| false),
@@ -88,8 +104,9 @@ async fn money_is_kept<E: Engine>() {
     }
     assert_eq!(sum, 2 * 1000 * ACCOUNTS, "no money came or went");
     assert_eq!(entries, 2 * i64::try_from(made).expect("few"), "each transfer is wholly there");
-    assert!(made > 0);
-    println!("{made} made of {}", TELLERS as usize * amount(10, 100));
+    let tried = TELLERS as usize * amount(10, 100);
+    println!("{made} made of {tried}");
+    assert!(made >= tried / 4, "{made} made of {tried}");
 }
 
 on_each_database!(money_is_kept);

@@ -56,7 +56,7 @@ async fn all_in_one_local_transaction_are_undone<E: Statements>() {
                 Ok(_) => E::commit(savepoint).await.unwrap(),
                 // What an earlier statement has inserted is there.
                 Err(error) => {
-                    if AtError::from_sqlx(&error).is_some() {
+                    if !error.as_database_error().is_some_and(|error| error.is_unique_violation()) {
                         wrong.push(format!("{sql}: {error}"));
                     }
                     E::rollback(savepoint).await.unwrap();
