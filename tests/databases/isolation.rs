@@ -1,12 +1,8 @@
 //! Two that want the same row.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use seata::{GlobalStatus, LockRetry, Xid, at::AtError, run_with_global_lock};
-use seata_tests::wait;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -17,27 +13,18 @@ use crate::{
 const SCHEMA: &str = "CREATE TABLE t (id BIGINT PRIMARY KEY, n BIGINT NOT NULL);
     INSERT INTO t VALUES (1, 10), (2, 20)";
 
-/// How long a holder keeps its row: many tries to get it, and few for a test.
+/// How long somebody is seen to wait for a row: many tries to get it, and few for a test.
 const HELD: Duration = Duration::from_millis(150);
 
-/// A global transaction that has changed row 1, and ends after a while, or when it is told to.
+/// A global transaction that has changed row 1, and ends when it is told to.
 struct Holder {
     xid: Xid,
-    told: oneshot::Sender<()>,
+    told: oneshot::Sender<bool>,
     ended: tokio::task::JoinHandle<GlobalStatus>,
 }
 
 impl Holder {
-    async fn of_the_first_row<E: Engine>(world: &Arc<World<E>>, commits: bool) -> Self {
-        Self::until(world, commits, HELD).await
-    }
-
-    /// Until it is told.
-    async fn for_long<E: Engine>(world: &Arc<World<E>>, commits: bool) -> Self {
-        Self::until(world, commits, wait::LIMIT).await
-    }
-
-    async fn until<E: Engine>(world: &Arc<World<E>>, commits: bool, at_most: Duration) -> Self {
+    async fn of_the_first_row<E: Engine>(world: &Arc<World<E>>) -> Self {
         let (held, hold) = oneshot::channel();
         let (told, tells) = oneshot::channel();
         let world = world.clone();
@@ -47,7 +34,7 @@ impl Holder {
                 let mut transaction = world.begin_global().await;
                 world.execute("UPDATE t SET n = n + 100 WHERE id = 1", &[]).await.unwrap();
                 held.send(xid()).unwrap();
-                let _ = tokio::time::timeout(at_most, tells).await;
+                let commits = tells.await.expect("it is told");
                 let ended = if commits { transaction.commit().await } else { transaction.rollback().await };
                 ended.unwrap()
             };
@@ -57,10 +44,18 @@ impl Holder {
     }
 
     async fn end(self, commits: bool) {
-        // It may have ended by itself.
-        let _ = self.told.send(());
+        self.told.send(commits).unwrap();
         let expected = if commits { GlobalStatus::Committed } else { GlobalStatus::Rollbacked };
         assert_eq!(self.ended.await.unwrap(), expected);
+    }
+
+    /// Ends while this work waits for the row, which it must.
+    async fn end_beside<T>(self, commits: bool, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        let early = tokio::time::timeout(HELD, work.as_mut()).await;
+        assert!(early.is_err(), "it has not waited");
+        let (output, ()) = tokio::join!(work, self.end(commits));
+        output
     }
 }
 
@@ -82,10 +77,9 @@ fn assert_locked(error: &sqlx::Error, holder: &Xid) {
 async fn a_statement_by_itself_waits_and_runs_again<E: Engine>() {
     for (commits, n) in [(true, 111), (false, 11)] {
         let world = world::<E>(Options::patient()).await;
-        let holder = Holder::of_the_first_row(&world, commits).await;
+        let holder = Holder::of_the_first_row(&world).await;
         let update = world.execute("UPDATE t SET n = n + 1 WHERE id = 1", &[]);
-        assert_eq!(world.committed(update).await.unwrap(), 1);
-        holder.end(commits).await;
+        assert_eq!(holder.end_beside(commits, world.committed(update)).await.unwrap(), 1);
         assert_eq!(world.number("SELECT n FROM t WHERE id = 1").await, n);
         world.assert_clean("in the end").await;
     }
@@ -93,7 +87,7 @@ async fn a_statement_by_itself_waits_and_runs_again<E: Engine>() {
 
 async fn a_statement_by_itself_gives_up_and_says_who_holds_the_row<E: Engine>() {
     let world = world::<E>(Options::impatient()).await;
-    let holder = Holder::for_long(&world, true).await;
+    let holder = Holder::of_the_first_row(&world).await;
     let error = world.committed(world.execute("UPDATE t SET n = n + 1 WHERE id = 1", &[])).await.unwrap_err();
     assert_locked(&error, &holder.xid);
     // Another row is free.
@@ -106,7 +100,7 @@ async fn a_statement_by_itself_gives_up_and_says_who_holds_the_row<E: Engine>() 
 /// A local transaction is rolled back as a whole, and may be begun anew.
 async fn a_local_transaction_gives_up_as_a_whole<E: Engine>() {
     let world = world::<E>(Options::impatient()).await;
-    let holder = Holder::for_long(&world, false).await;
+    let holder = Holder::of_the_first_row(&world).await;
     let tried = world.committed(async {
         let mut local = world.begin().await?;
         E::local_execute(&mut local, "UPDATE t SET n = 0 WHERE id = 2", &[]).await?;
@@ -124,12 +118,10 @@ async fn a_local_transaction_gives_up_as_a_whole<E: Engine>() {
 async fn a_writer_under_global_lock_waits<E: Engine>() {
     for (commits, n) in [(true, 111), (false, 11)] {
         let world = world::<E>(Options::patient()).await;
-        let holder = Holder::of_the_first_row(&world, commits).await;
+        let holder = Holder::of_the_first_row(&world).await;
         let update = world.execute("UPDATE t SET n = n + 1 WHERE id = 1", &[]);
-        let begun = Instant::now();
-        world.seata.scope(run_with_global_lock(LockRetry::default(), update)).await.unwrap();
-        assert!(begun.elapsed() > HELD / 3, "it has not waited");
-        holder.end(commits).await;
+        let update = world.seata.scope(run_with_global_lock(LockRetry::default(), update));
+        holder.end_beside(commits, update).await.unwrap();
         assert_eq!(world.number("SELECT n FROM t WHERE id = 1").await, n);
         world.assert_clean("in the end").await;
     }
@@ -137,7 +129,7 @@ async fn a_writer_under_global_lock_waits<E: Engine>() {
 
 async fn a_writer_under_global_lock_gives_up<E: Engine>() {
     let world = world::<E>(Options::impatient()).await;
-    let holder = Holder::for_long(&world, false).await;
+    let holder = Holder::of_the_first_row(&world).await;
     let update = world.execute("UPDATE t SET n = n + 1 WHERE id = 1", &[]);
     let error = world.seata.scope(run_with_global_lock(LockRetry::default(), update)).await.unwrap_err();
     assert_locked(&error, &holder.xid);
@@ -150,10 +142,9 @@ async fn a_writer_under_global_lock_gives_up<E: Engine>() {
 async fn a_global_committed_read_waits<E: Engine>() {
     for (commits, n) in [(true, 110), (false, 10)] {
         let world = world::<E>(Options::patient()).await;
-        let holder = Holder::of_the_first_row(&world, commits).await;
+        let holder = Holder::of_the_first_row(&world).await;
         let read = E::committed(&world.at, "SELECT n FROM t WHERE id = 1");
-        assert_eq!(world.committed(read).await.unwrap(), [n]);
-        holder.end(commits).await;
+        assert_eq!(holder.end_beside(commits, world.committed(read)).await.unwrap(), [n]);
         world.assert_clean("in the end").await;
     }
 }
@@ -162,10 +153,9 @@ async fn a_global_committed_read_waits<E: Engine>() {
 async fn a_select_for_update_waits<E: Engine>() {
     for (commits, n) in [(true, 110), (false, 10)] {
         let world = world::<E>(Options::patient()).await;
-        let holder = Holder::of_the_first_row(&world, commits).await;
+        let holder = Holder::of_the_first_row(&world).await;
         let read = world.numbers("SELECT n FROM t WHERE id = 1 FOR UPDATE", &[]);
-        assert_eq!(world.committed(read).await.unwrap(), [n]);
-        holder.end(commits).await;
+        assert_eq!(holder.end_beside(commits, world.committed(read)).await.unwrap(), [n]);
         world.assert_clean("in the end").await;
     }
 }
@@ -173,7 +163,7 @@ async fn a_select_for_update_waits<E: Engine>() {
 async fn a_select_for_update_keeps_the_row<E: Engine>() {
     for (commits, n) in [(true, 110), (false, 10)] {
         let world = world::<E>(Options::patient()).await;
-        let holder = Holder::of_the_first_row(&world, commits).await;
+        let holder = Holder::of_the_first_row(&world).await;
         let read = world.committed(async {
             let mut local = world.begin().await.unwrap();
             let n = E::local_numbers(&mut local, "SELECT n FROM t WHERE id = 1 FOR UPDATE").await;
@@ -183,8 +173,7 @@ async fn a_select_for_update_keeps_the_row<E: Engine>() {
             E::commit(local).await.unwrap();
             n
         });
-        assert_eq!(read.await.unwrap(), [n]);
-        holder.end(commits).await;
+        assert_eq!(holder.end_beside(commits, read).await.unwrap(), [n]);
         assert_eq!(world.number("SELECT n FROM t WHERE id = 1").await, n + 1);
         world.assert_clean("in the end").await;
     }
@@ -231,19 +220,16 @@ async fn nothing_undecided_is_seen_that_was_not_asked_for<E: Engine>() {
 /// What the local transaction saw first has been undone since.
 async fn a_global_committed_read_sees_nothing_undone<E: Engine>() {
     for level in ["READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"] {
-        for read in ["SELECT n FROM t WHERE id = 1 -- undone", "SELECT sum(n) - 20 FROM t HAVING count(*) = 2; "] {
-            let read = match E::NAME {
-                "mysql" => read.replace("sum(n) - 20", "CAST(sum(n) - 20 AS SIGNED)"),
-                _ => read.replace("sum(n) - 20", "CAST(sum(n) - 20 AS BIGINT)"),
-            };
+        let sum = format!("SELECT CAST(sum(n) - 20 AS {}) FROM t HAVING count(*) = 2; ", E::LONG);
+        for read in ["SELECT n FROM t WHERE id = 1 -- undone", &sum] {
             let world = world::<E>(Options::patient()).await;
-            let holder = Holder::for_long(&world, false).await;
+            let holder = Holder::of_the_first_row(&world).await;
             let seen = world.rolled_back(async {
                 let mut local = E::begin_at(&world.at, level).await.unwrap();
                 let first = E::local_numbers(&mut local, "SELECT n FROM t WHERE id = 2").await;
                 assert_eq!(first.unwrap(), [20]);
                 holder.end(false).await;
-                E::local_committed(&mut local, &read).await
+                E::local_committed(&mut local, read).await
             });
             match seen.await {
                 Ok(seen) => assert_eq!(seen, [10], "{level}: {read}"),
@@ -261,7 +247,7 @@ fn cannot_be_serialized(error: &sqlx::Error) -> bool {
 
 async fn a_select_for_update_gives_up<E: Engine>() {
     let world = world::<E>(Options::impatient()).await;
-    let holder = Holder::for_long(&world, true).await;
+    let holder = Holder::of_the_first_row(&world).await;
     let read = world.numbers("SELECT n FROM t WHERE id = 1 FOR UPDATE", &[]);
     assert_locked(&world.committed(read).await.unwrap_err(), &holder.xid);
     // Under #[global_lock], outside any global transaction.
@@ -276,24 +262,24 @@ async fn a_select_for_update_gives_up<E: Engine>() {
 async fn a_local_transaction_waits_for_the_outcome<E: Engine>() {
     for commits in [true, false] {
         let world = world::<E>(Options::patient()).await;
-        let holder = Holder::of_the_first_row(&world, commits).await;
+        let holder = Holder::of_the_first_row(&world).await;
         let written = world.committed(async {
             let mut local = world.begin().await?;
             E::local_execute(&mut local, "UPDATE t SET n = 7 WHERE id = 2", &[]).await?;
             E::local_execute(&mut local, "UPDATE t SET n = n + 1 WHERE id = 1", &[]).await?;
             E::commit(local).await
         });
-        let expected = match (commits, written.await) {
+        let held_by = holder.xid.clone();
+        let expected = match (commits, holder.end_beside(commits, written).await) {
             (true, written) => written.map(|()| [111, 7]).unwrap(),
             // Its undo would wait for the rows that we hold.
             (false, Err(error)) => {
-                assert_locked(&error, &holder.xid);
+                assert_locked(&error, &held_by);
                 [10, 20]
             }
             // It came to the row after the undo.
             (false, Ok(())) => [11, 7],
         };
-        holder.end(commits).await;
         assert_eq!(E::raw_numbers(&world.raw, "SELECT n FROM t ORDER BY id").await.unwrap(), expected);
         world.assert_clean("in the end").await;
     }

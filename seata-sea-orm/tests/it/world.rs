@@ -1,6 +1,6 @@
 //! A bakery in a SQLite file, in AT mode, and its coordinator.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectionTrait, DbErr, SqlxSqliteConnector};
 use seata::{Coordinator, GlobalTransaction, Scoped, Seata, Snapshot, TransactionOptions, Xid};
@@ -13,6 +13,9 @@ use sqlx::{
 use tempfile::TempDir;
 
 use crate::entities;
+
+/// Longer than anything that goes well takes, even on a machine whose disk others keep busy.
+const LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) struct World {
     pub(crate) db: AtDatabase,
@@ -60,14 +63,15 @@ impl World {
 
     /// Waits until the coordinator has ended every transaction, phase two included.
     pub(crate) async fn settle(&self) {
-        for _ in 0..500 {
+        let began = Instant::now();
+        while began.elapsed() < LIMIT {
             if self.coordinator.transactions().await.unwrap().is_empty() {
                 assert!(self.locks().await.is_empty(), "a lock without a transaction");
                 return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("not ended after 5 s: {:?}", self.coordinator.transactions().await.unwrap());
+        panic!("not ended after {LIMIT:?}: {:?}", self.coordinator.transactions().await.unwrap());
     }
 
     /// `table:key` of every lock that is held, in order.
@@ -109,7 +113,8 @@ impl World {
     /// The file can be written at once, and the data source serves.
     pub(crate) async fn assert_clean(&self, when: &str) {
         let mut connection = self.raw.acquire().await.unwrap();
-        sqlx::query("PRAGMA busy_timeout = 2000").execute(&mut *connection).await.unwrap();
+        let patience = AssertSqlSafe(format!("PRAGMA busy_timeout = {}", LIMIT.as_millis()));
+        sqlx::query(patience).execute(&mut *connection).await.unwrap();
         for statement in ["BEGIN IMMEDIATE", "ROLLBACK"] {
             sqlx::query(statement).execute(&mut *connection).await.unwrap_or_else(|e| panic!("{when}: {e}"));
         }

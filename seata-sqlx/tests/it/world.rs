@@ -342,7 +342,7 @@ impl World {
     /// The file can be written, nothing is left of any transaction, and the pool serves.
     pub(crate) async fn assert_clean(&self, when: &str) {
         let mut connection = self.raw.acquire().await.unwrap();
-        sqlx::query("PRAGMA busy_timeout = 2000").execute(&mut *connection).await.unwrap();
+        sqlx::query("PRAGMA busy_timeout = 120000").execute(&mut *connection).await.unwrap();
         for statement in ["BEGIN IMMEDIATE", "ROLLBACK"] {
             sqlx::query(statement).execute(&mut *connection).await.unwrap_or_else(|e| panic!("{when}: {e}"));
         }
