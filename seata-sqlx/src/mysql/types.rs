@@ -1,5 +1,10 @@
 //! The types of columns: how their values are read and written, and what Java's driver makes of them.
 
+use crate::undo::jdbc::{
+    BIGINT, BINARY, BIT, CHAR, DATE, DECIMAL, DOUBLE, INTEGER, LONGVARBINARY, LONGVARCHAR, OTHER, REAL,
+    SMALLINT, TIME, TIMESTAMP, TINYINT, VARBINARY, VARCHAR,
+};
+
 /// What has to be known of a column's type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnType {
@@ -65,25 +70,6 @@ impl Text {
         NAMES.contains(&self.charset.as_str())
     }
 }
-
-const BIT: i32 = -7;
-const TINYINT: i32 = -6;
-const BIGINT: i32 = -5;
-const LONGVARBINARY: i32 = -4;
-const VARBINARY: i32 = -3;
-const BINARY: i32 = -2;
-const LONGVARCHAR: i32 = -1;
-const CHAR: i32 = 1;
-const DECIMAL: i32 = 3;
-const INTEGER: i32 = 4;
-const SMALLINT: i32 = 5;
-const REAL: i32 = 7;
-const DOUBLE: i32 = 8;
-const VARCHAR: i32 = 12;
-const DATE: i32 = 91;
-const TIME: i32 = 92;
-const TIMESTAMP: i32 = 93;
-const OTHER: i32 = 1111;
 
 /// A column as `information_schema.columns` describes it.
 pub(super) struct Description<'a> {

@@ -1,5 +1,10 @@
 //! What has to be known of a column's type: how it is read and written, and what Java's driver makes of it.
 
+use crate::undo::jdbc::{
+    ARRAY, BIGINT, BINARY, BIT, CHAR, DATE, DISTINCT, DOUBLE, INTEGER, NUMERIC, OTHER, REAL, REF_CURSOR,
+    SMALLINT, SQLXML, STRUCT, TIME, TIMESTAMP, VARCHAR,
+};
+
 /// A column's type. A domain stands as what it is made of, for that is what the server sends.
 #[derive(Debug, PartialEq)]
 pub struct ColumnType {
@@ -120,26 +125,6 @@ pub(super) struct DescribedElement {
 }
 
 const BUILT_IN: &str = "pg_catalog";
-
-const BIT: i32 = -7;
-const BIGINT: i32 = -5;
-const BINARY: i32 = -2;
-const CHAR: i32 = 1;
-const NUMERIC: i32 = 2;
-const INTEGER: i32 = 4;
-const SMALLINT: i32 = 5;
-const REAL: i32 = 7;
-const DOUBLE: i32 = 8;
-const VARCHAR: i32 = 12;
-const DATE: i32 = 91;
-const TIME: i32 = 92;
-const TIMESTAMP: i32 = 93;
-const OTHER: i32 = 1111;
-const DISTINCT: i32 = 2001;
-const STRUCT: i32 = 2002;
-const ARRAY: i32 = 2003;
-const SQLXML: i32 = 2009;
-const REF_CURSOR: i32 = 2012;
 
 impl ColumnType {
     pub(super) fn new(described: Described) -> Self {

@@ -15,14 +15,11 @@ use crate::{
     image::Key,
     sql::{Flavor, Refusal, Write},
     structure::{Column, Structure, StructureCache, Table, TableName},
-    undo::{Field, Value, Zone},
+    undo::{
+        Field, Value, Zone,
+        jdbc::{BIGINT, DOUBLE, LONGVARBINARY, NULL, VARCHAR},
+    },
 };
-
-const NULL: i32 = 0;
-const BIGINT: i32 = -5;
-const DOUBLE: i32 = 8;
-const VARCHAR: i32 = 12;
-const LONGVARBINARY: i32 = -4;
 
 impl Dialect for Sqlite {
     // A value has a type, a column hardly.

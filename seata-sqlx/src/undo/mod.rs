@@ -4,6 +4,7 @@ mod aside;
 mod calendar;
 mod context;
 mod decimal;
+pub(crate) mod jdbc;
 mod json;
 mod objects;
 mod record;

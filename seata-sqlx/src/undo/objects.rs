@@ -47,11 +47,3 @@ pub struct SerialArray {
     /// The elements. An array in an array is a [`Value::Other`].
     pub elements: Vec<Value>,
 }
-
-impl SerialArray {
-    pub(super) const BINARY: i32 = -2;
-    pub(super) const BIGINT: i32 = -5;
-    pub(super) const SMALLINT: i32 = 5;
-    pub(super) const REAL: i32 = 7;
-    pub(super) const DOUBLE: i32 = 8;
-}

@@ -1,5 +1,5 @@
 use super::{DecodeError, decode, encode, encode::value as write_value, value::read_value};
-use crate::undo::{Instant, PgObject, SerialArray, Value};
+use crate::undo::{Instant, PgObject, SerialArray, Value, jdbc};
 
 #[test]
 fn every_value_comes_back_as_itself() {
@@ -26,7 +26,7 @@ fn every_value_comes_back_as_itself() {
         Value::PgObject(PgObject::plain("jsonb", "{}")),
         Value::PgObject(PgObject { text: None, ..PgObject::plain("json", "") }),
         Value::Array(SerialArray {
-            base_type: SerialArray::BIGINT,
+            base_type: jdbc::BIGINT,
             base_type_name: "int8".into(),
             elements: vec![Value::Long(1), Value::Null],
         }),

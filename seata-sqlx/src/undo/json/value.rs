@@ -10,7 +10,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::SERIAL_ARRAY;
-use crate::undo::{Instant, PgObject, SerialArray, Value};
+use crate::undo::{Instant, PgObject, SerialArray, Value, jdbc};
 
 /// Never fails: what has no variant of its own is kept as it stands.
 pub(super) fn read_value(json: &str) -> Value {
@@ -128,11 +128,11 @@ fn read_array(mut object: Object) -> Option<SerialArray> {
 fn read_element(json: &str, base_type: i32, base_type_name: &str) -> Value {
     let text = || serde_json::from_str::<String>(json).ok();
     let bare = match (base_type, base_type_name) {
-        (SerialArray::SMALLINT, _) => json.parse().ok().map(Value::Short),
-        (SerialArray::BIGINT, _) => json.parse().ok().map(Value::Long),
-        (SerialArray::REAL, _) => read_float(json.trim_matches('"')).map(Value::Float),
-        (SerialArray::DOUBLE, _) => read_floating(json.trim_matches('"')).map(Value::Double),
-        (SerialArray::BINARY, _) => text().and_then(|text| STANDARD.decode(text).ok()).map(Value::Bytes),
+        (jdbc::SMALLINT, _) => json.parse().ok().map(Value::Short),
+        (jdbc::BIGINT, _) => json.parse().ok().map(Value::Long),
+        (jdbc::REAL, _) => read_float(json.trim_matches('"')).map(Value::Float),
+        (jdbc::DOUBLE, _) => read_floating(json.trim_matches('"')).map(Value::Double),
+        (jdbc::BINARY, _) => text().and_then(|text| STANDARD.decode(text).ok()).map(Value::Bytes),
         (_, "uuid") => text().map(Value::Uuid),
         _ => None,
     };
