@@ -278,24 +278,8 @@ pub(crate) use {binding, through_sqlx};
 /// One test for each database, from functions that are generic over it.
 macro_rules! on_each_database {
     ($($test:ident),+ $(,)?) => {
-        mod on_sqlite {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                super::$test::<sqlx::Sqlite>().await;
-            })+
-        }
-        mod on_mysql {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                super::$test::<sqlx::MySql>().await;
-            })+
-        }
-        mod on_postgres {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                super::$test::<sqlx::Postgres>().await;
-            })+
-        }
+        $crate::engine::on!(on_sqlite, Sqlite, $($test),+);
+        $crate::engine::on_each_server!($($test),+);
     };
 }
 
@@ -304,19 +288,22 @@ pub(crate) use on_each_database;
 /// One test for each database that has a server.
 macro_rules! on_each_server {
     ($($test:ident),+ $(,)?) => {
-        mod on_mysql {
+        $crate::engine::on!(on_mysql, MySql, $($test),+);
+        $crate::engine::on!(on_postgres, Postgres, $($test),+);
+    };
+}
+
+pub(crate) use on_each_server;
+
+macro_rules! on {
+    ($module:ident, $DB:ident, $($test:ident),+) => {
+        mod $module {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
-                super::$test::<sqlx::MySql>().await;
-            })+
-        }
-        mod on_postgres {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                super::$test::<sqlx::Postgres>().await;
+                super::$test::<sqlx::$DB>().await;
             })+
         }
     };
 }
 
-pub(crate) use on_each_server;
+pub(crate) use on;
