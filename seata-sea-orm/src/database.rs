@@ -9,7 +9,8 @@ mod transaction;
 
 use std::fmt;
 
-use futures_core::{future::BoxFuture, stream::BoxStream};
+use futures_core::future::BoxFuture;
+use futures_util::TryStreamExt;
 use sea_orm::{
     AccessMode, ConnectionTrait, DbBackend, DbErr, ExecResult, IsolationLevel, QueryResult, Statement,
     StatementBuilder, StreamTrait, TransactionError, TransactionOptions, TransactionTrait,
@@ -18,7 +19,7 @@ use seata_sqlx::AtPool;
 
 use backend::{Pool, on_each};
 use context::Context;
-use statement::Reading;
+use statement::{Reading, Rows};
 
 pub use error::at_error;
 pub use transaction::AtDatabaseTransaction;
@@ -62,6 +63,19 @@ impl AtDatabase {
     /// Closes the pool and the connection of phase two.
     pub async fn close(&self) {
         on_each!(Pool, &self.pool, pool => pool.close().await);
+    }
+
+    fn one(
+        &self,
+        statement: Statement,
+        reading: Reading,
+    ) -> BoxFuture<'_, Result<Option<QueryResult>, DbErr>> {
+        let only_reads = statement::only_reads(&statement);
+        Box::pin(statement::first(self.pool.rows(statement, reading), only_reads))
+    }
+
+    fn all(&self, statement: Statement, reading: Reading) -> BoxFuture<'_, Result<Vec<QueryResult>, DbErr>> {
+        Box::pin(self.pool.rows(statement, reading).try_collect())
     }
 }
 
@@ -124,7 +138,7 @@ impl ConnectionTrait for AtDatabase {
         's: 'f,
         Self: 'f,
     {
-        on_each!(Pool, &self.pool, pool => statement::query_one(pool, statement))
+        self.one(statement, Reading::Plain)
     }
 
     fn query_one<'s, 'q, 'f, S>(&'s self, query: &'q S) -> BoxFuture<'f, Result<Option<QueryResult>, DbErr>>
@@ -134,12 +148,8 @@ impl ConnectionTrait for AtDatabase {
         S: StatementBuilder + 'f,
         Self: 'f,
     {
-        match statement::build(self.pool.backend(), query) {
-            (statement, Reading::Plain) => self.query_one_raw(statement),
-            (statement, Reading::GlobalCommitted) => {
-                on_each!(Pool, &self.pool, pool => statement::query_one(pool.global_committed(), statement))
-            }
-        }
+        let (statement, reading) = statement::build(self.pool.backend(), query);
+        self.one(statement, reading)
     }
 
     fn query_all_raw<'s, 'f>(&'s self, statement: Statement) -> BoxFuture<'f, Result<Vec<QueryResult>, DbErr>>
@@ -147,7 +157,7 @@ impl ConnectionTrait for AtDatabase {
         's: 'f,
         Self: 'f,
     {
-        on_each!(Pool, &self.pool, pool => statement::query_all(pool, statement))
+        self.all(statement, Reading::Plain)
     }
 
     fn query_all<'s, 'q, 'f, S>(&'s self, query: &'q S) -> BoxFuture<'f, Result<Vec<QueryResult>, DbErr>>
@@ -157,39 +167,30 @@ impl ConnectionTrait for AtDatabase {
         S: StatementBuilder + 'f,
         Self: 'f,
     {
-        match statement::build(self.pool.backend(), query) {
-            (statement, Reading::Plain) => self.query_all_raw(statement),
-            (statement, Reading::GlobalCommitted) => {
-                on_each!(Pool, &self.pool, pool => statement::query_all(pool.global_committed(), statement))
-            }
-        }
+        let (statement, reading) = statement::build(self.pool.backend(), query);
+        self.all(statement, reading)
     }
 }
 
 impl StreamTrait for AtDatabase {
-    type Stream<'a> = BoxStream<'a, Result<QueryResult, DbErr>>;
+    type Stream<'a> = Rows<'a>;
 
     fn get_database_backend(&self) -> DbBackend {
         self.pool.backend()
     }
 
     fn stream_raw<'a>(&'a self, statement: Statement) -> BoxFuture<'a, Result<Self::Stream<'a>, DbErr>> {
-        let stream = on_each!(Pool, &self.pool, pool => statement::stream(pool, statement));
-        Box::pin(async move { Ok(stream) })
+        let rows = self.pool.rows(statement, Reading::Plain);
+        Box::pin(async move { Ok(rows) })
     }
 
     fn stream<'a, S>(&'a self, query: &S) -> BoxFuture<'a, Result<Self::Stream<'a>, DbErr>>
     where
         S: StatementBuilder + Sync,
     {
-        match statement::build(self.pool.backend(), query) {
-            (statement, Reading::Plain) => self.stream_raw(statement),
-            (statement, Reading::GlobalCommitted) => {
-                let stream =
-                    on_each!(Pool, &self.pool, pool => statement::stream(pool.global_committed(), statement));
-                Box::pin(async move { Ok(stream) })
-            }
-        }
+        let (statement, reading) = statement::build(self.pool.backend(), query);
+        let rows = self.pool.rows(statement, reading);
+        Box::pin(async move { Ok(rows) })
     }
 }
 

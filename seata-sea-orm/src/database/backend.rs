@@ -1,10 +1,13 @@
 //! The databases, each behind a feature.
 
-use sea_orm::{DbBackend, DbErr};
+use sea_orm::{DbBackend, DbErr, Statement};
 use seata_sqlx::{AtConnection, AtPool, Depth};
 use sqlx::AssertSqlSafe;
 
-use super::error;
+use super::{
+    error,
+    statement::{self, Reading, Rows},
+};
 
 /// A data source on one of the databases.
 #[derive(Clone, Debug)]
@@ -44,6 +47,16 @@ macro_rules! on_each {
 
 pub(crate) use on_each;
 
+/// The rows of a statement, on an executor that can read so.
+macro_rules! rows {
+    ($executor:expr, $statement:expr, $reading:expr) => {
+        match $reading {
+            Reading::Plain => statement::rows($executor, $statement),
+            Reading::GlobalCommitted => statement::rows($executor.global_committed(), $statement),
+        }
+    };
+}
+
 impl Pool {
     pub(crate) fn backend(&self) -> DbBackend {
         match self {
@@ -54,6 +67,10 @@ impl Pool {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => DbBackend::Sqlite,
         }
+    }
+
+    pub(crate) fn rows(&self, statement: Statement, reading: Reading) -> Rows<'_> {
+        on_each!(Pool, self, pool => rows!(pool, statement, reading))
     }
 
     pub(crate) fn connection(&self) -> Connection {
@@ -69,6 +86,10 @@ impl Pool {
 }
 
 impl Connection {
+    pub(crate) fn rows(&mut self, statement: Statement, reading: Reading) -> Rows<'_> {
+        on_each!(Connection, self, connection => rows!(connection, statement, reading))
+    }
+
     /// Begins a transaction, or sets a savepoint where one is open, and leaves it open.
     pub(crate) async fn begin(&mut self, statement: Option<String>) -> Result<Depth, DbErr> {
         let depth = on_each!(Connection, self, connection => match statement {

@@ -35,48 +35,29 @@ where
     Box::pin(async move { result.await.map(Into::into).map_err(error::exec) })
 }
 
-pub(crate) fn query_one<'e, DB, X>(
-    executor: X,
-    statement: Statement,
-) -> BoxFuture<'e, Result<Option<QueryResult>, DbErr>>
-where
-    DB: Database<Row: Into<QueryResult>>,
-    SqlxValues: IntoArguments<DB>,
-    X: Executor<'e, Database = DB>,
-{
-    let only_reads =
-        statement.sql.trim_start().get(..6).is_some_and(|word| word.eq_ignore_ascii_case("SELECT"));
-    let mut rows = stream(executor, statement);
-    Box::pin(async move {
-        let first = rows.try_next().await?;
-        // A change with RETURNING that is left after its first row is committed some time later, on SQLite.
-        while !only_reads && rows.try_next().await?.is_some() {}
-        Ok(first)
-    })
-}
+/// What a query gives, row by row.
+pub(crate) type Rows<'r> = BoxStream<'r, Result<QueryResult, DbErr>>;
 
-pub(crate) fn query_all<'e, DB, X>(
-    executor: X,
-    statement: Statement,
-) -> BoxFuture<'e, Result<Vec<QueryResult>, DbErr>>
-where
-    DB: Database<Row: Into<QueryResult>>,
-    SqlxValues: IntoArguments<DB>,
-    X: Executor<'e, Database = DB>,
-{
-    Box::pin(stream(executor, statement).try_collect())
-}
-
-pub(crate) fn stream<'e, DB, X>(
-    executor: X,
-    statement: Statement,
-) -> BoxStream<'e, Result<QueryResult, DbErr>>
+pub(crate) fn rows<'e, DB, X>(executor: X, statement: Statement) -> Rows<'e>
 where
     DB: Database<Row: Into<QueryResult>>,
     SqlxValues: IntoArguments<DB>,
     X: Executor<'e, Database = DB>,
 {
     executor.fetch(bind(statement)).map(|row| row.map(Into::into).map_err(error::query)).boxed()
+}
+
+/// The first row of a statement.
+pub(crate) async fn first(mut rows: Rows<'_>, only_reads: bool) -> Result<Option<QueryResult>, DbErr> {
+    let first = rows.try_next().await?;
+    // A change with RETURNING that is left after its first row is committed some time later, on SQLite.
+    while !only_reads && rows.try_next().await?.is_some() {}
+    Ok(first)
+}
+
+pub(crate) fn only_reads(statement: &Statement) -> bool {
+    let first = statement.sql.trim_start().get(..6);
+    first.is_some_and(|word| word.eq_ignore_ascii_case("SELECT"))
 }
 
 /// How a query is to be read.

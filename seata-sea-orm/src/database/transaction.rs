@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-use futures_core::{future::BoxFuture, stream::BoxStream};
-use futures_util::StreamExt;
+use futures_core::future::BoxFuture;
+use futures_util::{StreamExt, TryStreamExt};
 use sea_orm::{
     AccessMode, ConnectionTrait, DbBackend, DbErr, ExecResult, IsolationLevel, QueryResult, Statement,
     StatementBuilder, StreamTrait, TransactionError, TransactionOptions, TransactionSession,
@@ -21,7 +21,7 @@ use super::{
     context::Context,
     error::{misuse, query},
     options,
-    statement::{self, Reading},
+    statement::{self, Reading, Rows},
 };
 
 /// How long a statement waits for another of its transaction: for a stream that nobody reads on, a future that nobody
@@ -160,17 +160,36 @@ impl AtDatabaseTransaction {
         Ok(shared)
     }
 
+    fn one(
+        &self,
+        statement: Statement,
+        reading: Reading,
+    ) -> BoxFuture<'_, Result<Option<QueryResult>, DbErr>> {
+        Box::pin(Context::now().scope(async move {
+            let mut shared = self.shared().await?;
+            let only_reads = statement::only_reads(&statement);
+            statement::first(shared.connection()?.rows(statement, reading), only_reads).await
+        }))
+    }
+
+    fn all(&self, statement: Statement, reading: Reading) -> BoxFuture<'_, Result<Vec<QueryResult>, DbErr>> {
+        Box::pin(Context::now().scope(async move {
+            let mut shared = self.shared().await?;
+            shared.connection()?.rows(statement, reading).try_collect().await
+        }))
+    }
+
     fn stream_reading(
         &self,
         statement: Statement,
         reading: Reading,
-    ) -> BoxFuture<'_, Result<BoxStream<'_, Result<QueryResult, DbErr>>, DbErr>> {
+    ) -> BoxFuture<'_, Result<Rows<'_>, DbErr>> {
         let context = Context::now();
         Box::pin(async move {
             let mut shared = self.shared().await?;
             let stream = async_stream::stream! {
                 let mut rows = match shared.connection() {
-                    Ok(connection) => rows(connection, statement, reading),
+                    Ok(connection) => connection.rows(statement, reading),
                     Err(error) => return yield Err(error),
                 };
                 while let Some(row) = rows.next().await {
@@ -193,17 +212,6 @@ async fn lock(shared: &Mutex<Shared>) -> Result<MutexGuard<'_, Shared>, DbErr> {
     })?;
     shared.leave_dropped();
     Ok(shared)
-}
-
-fn rows(
-    connection: &mut Connection,
-    statement: Statement,
-    reading: Reading,
-) -> BoxStream<'_, Result<QueryResult, DbErr>> {
-    on_each!(Connection, connection, connection => match reading {
-        Reading::Plain => statement::stream(connection, statement),
-        Reading::GlobalCommitted => statement::stream(connection.global_committed(), statement),
-    })
 }
 
 impl Shared {
@@ -312,12 +320,7 @@ impl ConnectionTrait for AtDatabaseTransaction {
         's: 'f,
         Self: 'f,
     {
-        Box::pin(Context::now().scope(async move {
-            let mut shared = self.shared().await?;
-            on_each!(Connection, shared.connection()?, connection => {
-                statement::query_one(connection, statement).await
-            })
-        }))
+        self.one(statement, Reading::Plain)
     }
 
     fn query_one<'s, 'q, 'f, S>(&'s self, query: &'q S) -> BoxFuture<'f, Result<Option<QueryResult>, DbErr>>
@@ -327,15 +330,8 @@ impl ConnectionTrait for AtDatabaseTransaction {
         S: StatementBuilder + 'f,
         Self: 'f,
     {
-        match statement::build(self.backend, query) {
-            (statement, Reading::Plain) => self.query_one_raw(statement),
-            (statement, Reading::GlobalCommitted) => Box::pin(Context::now().scope(async move {
-                let mut shared = self.shared().await?;
-                on_each!(Connection, shared.connection()?, connection => {
-                    statement::query_one(connection.global_committed(), statement).await
-                })
-            })),
-        }
+        let (statement, reading) = statement::build(self.backend, query);
+        self.one(statement, reading)
     }
 
     fn query_all_raw<'s, 'f>(&'s self, statement: Statement) -> BoxFuture<'f, Result<Vec<QueryResult>, DbErr>>
@@ -343,12 +339,7 @@ impl ConnectionTrait for AtDatabaseTransaction {
         's: 'f,
         Self: 'f,
     {
-        Box::pin(Context::now().scope(async move {
-            let mut shared = self.shared().await?;
-            on_each!(Connection, shared.connection()?, connection => {
-                statement::query_all(connection, statement).await
-            })
-        }))
+        self.all(statement, Reading::Plain)
     }
 
     fn query_all<'s, 'q, 'f, S>(&'s self, query: &'q S) -> BoxFuture<'f, Result<Vec<QueryResult>, DbErr>>
@@ -358,20 +349,13 @@ impl ConnectionTrait for AtDatabaseTransaction {
         S: StatementBuilder + 'f,
         Self: 'f,
     {
-        match statement::build(self.backend, query) {
-            (statement, Reading::Plain) => self.query_all_raw(statement),
-            (statement, Reading::GlobalCommitted) => Box::pin(Context::now().scope(async move {
-                let mut shared = self.shared().await?;
-                on_each!(Connection, shared.connection()?, connection => {
-                    statement::query_all(connection.global_committed(), statement).await
-                })
-            })),
-        }
+        let (statement, reading) = statement::build(self.backend, query);
+        self.all(statement, reading)
     }
 }
 
 impl StreamTrait for AtDatabaseTransaction {
-    type Stream<'a> = BoxStream<'a, Result<QueryResult, DbErr>>;
+    type Stream<'a> = Rows<'a>;
 
     fn get_database_backend(&self) -> DbBackend {
         self.backend
