@@ -19,6 +19,7 @@ use seata_sqlx::AtPool;
 
 use backend::{Pool, on_each};
 use context::Context;
+use options::through_options;
 use statement::{Reading, Rows};
 
 pub use error::at_error;
@@ -197,25 +198,7 @@ impl StreamTrait for AtDatabase {
 impl TransactionTrait for AtDatabase {
     type Transaction = AtDatabaseTransaction;
 
-    fn begin<'s, 'f>(&'s self) -> BoxFuture<'f, Result<AtDatabaseTransaction, DbErr>>
-    where
-        's: 'f,
-        Self: 'f,
-    {
-        self.begin_with_options(TransactionOptions::default())
-    }
-
-    fn begin_with_config<'s, 'f>(
-        &'s self,
-        isolation_level: Option<IsolationLevel>,
-        access_mode: Option<AccessMode>,
-    ) -> BoxFuture<'f, Result<AtDatabaseTransaction, DbErr>>
-    where
-        's: 'f,
-        Self: 'f,
-    {
-        self.begin_with_options(TransactionOptions { isolation_level, access_mode, ..Default::default() })
-    }
+    through_options!();
 
     fn begin_with_options<'s, 'f>(
         &'s self,
@@ -230,34 +213,6 @@ impl TransactionTrait for AtDatabase {
             let statement = options::begin_statement(backend, &options)?;
             AtDatabaseTransaction::begin(backend, self.pool.connection(), statement).await
         }))
-    }
-
-    fn transaction<'s, 'f, F, T, E>(&'s self, run: F) -> BoxFuture<'f, Result<T, TransactionError<E>>>
-    where
-        F: for<'c> FnOnce(&'c AtDatabaseTransaction) -> BoxFuture<'c, Result<T, E>> + Send + 'f,
-        T: Send + 'f,
-        E: fmt::Display + fmt::Debug + Send + 'f,
-        's: 'f,
-        Self: 'f,
-    {
-        self.transaction_with_config(run, None, None)
-    }
-
-    fn transaction_with_config<'s, 'f, F, T, E>(
-        &'s self,
-        run: F,
-        isolation_level: Option<IsolationLevel>,
-        access_mode: Option<AccessMode>,
-    ) -> BoxFuture<'f, Result<T, TransactionError<E>>>
-    where
-        F: for<'c> FnOnce(&'c AtDatabaseTransaction) -> BoxFuture<'c, Result<T, E>> + Send + 'f,
-        T: Send + 'f,
-        E: fmt::Display + fmt::Debug + Send + 'f,
-        's: 'f,
-        Self: 'f,
-    {
-        let begun = self.begin_with_config(isolation_level, access_mode);
-        Box::pin(async move { begun.await.map_err(TransactionError::Connection)?.run(run).await })
     }
 }
 

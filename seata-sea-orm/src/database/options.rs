@@ -2,6 +2,61 @@
 
 use sea_orm::{AccessMode, DbBackend, DbErr, TransactionOptions};
 
+/// What `TransactionTrait` has beside `begin_with_options`, for a module that has the names of its signatures.
+macro_rules! through_options {
+    () => {
+        fn begin<'s, 'f>(&'s self) -> BoxFuture<'f, Result<AtDatabaseTransaction, DbErr>>
+        where
+            's: 'f,
+            Self: 'f,
+        {
+            self.begin_with_options(TransactionOptions::default())
+        }
+
+        fn begin_with_config<'s, 'f>(
+            &'s self,
+            isolation_level: Option<IsolationLevel>,
+            access_mode: Option<AccessMode>,
+        ) -> BoxFuture<'f, Result<AtDatabaseTransaction, DbErr>>
+        where
+            's: 'f,
+            Self: 'f,
+        {
+            self.begin_with_options(TransactionOptions { isolation_level, access_mode, ..Default::default() })
+        }
+
+        fn transaction<'s, 'f, F, T, E>(&'s self, run: F) -> BoxFuture<'f, Result<T, TransactionError<E>>>
+        where
+            F: for<'c> FnOnce(&'c AtDatabaseTransaction) -> BoxFuture<'c, Result<T, E>> + Send + 'f,
+            T: Send + 'f,
+            E: fmt::Display + fmt::Debug + Send + 'f,
+            's: 'f,
+            Self: 'f,
+        {
+            self.transaction_with_config(run, None, None)
+        }
+
+        fn transaction_with_config<'s, 'f, F, T, E>(
+            &'s self,
+            run: F,
+            isolation_level: Option<IsolationLevel>,
+            access_mode: Option<AccessMode>,
+        ) -> BoxFuture<'f, Result<T, TransactionError<E>>>
+        where
+            F: for<'c> FnOnce(&'c AtDatabaseTransaction) -> BoxFuture<'c, Result<T, E>> + Send + 'f,
+            T: Send + 'f,
+            E: fmt::Display + fmt::Debug + Send + 'f,
+            's: 'f,
+            Self: 'f,
+        {
+            let begun = self.begin_with_config(isolation_level, access_mode);
+            Box::pin(async move { begun.await.map_err(TransactionError::Connection)?.run(run).await })
+        }
+    };
+}
+
+pub(crate) use through_options;
+
 /// The statement to begin with, if it is not the usual one.
 ///
 /// # Errors

@@ -20,7 +20,7 @@ use super::{
     backend::{Connection, on_each},
     context::Context,
     error::{misuse, query},
-    options,
+    options::{self, through_options},
     statement::{self, Reading, Rows},
 };
 
@@ -377,25 +377,7 @@ impl StreamTrait for AtDatabaseTransaction {
 impl TransactionTrait for AtDatabaseTransaction {
     type Transaction = Self;
 
-    fn begin<'s, 'f>(&'s self) -> BoxFuture<'f, Result<Self, DbErr>>
-    where
-        's: 'f,
-        Self: 'f,
-    {
-        self.begin_with_options(TransactionOptions::default())
-    }
-
-    fn begin_with_config<'s, 'f>(
-        &'s self,
-        isolation_level: Option<IsolationLevel>,
-        access_mode: Option<AccessMode>,
-    ) -> BoxFuture<'f, Result<Self, DbErr>>
-    where
-        's: 'f,
-        Self: 'f,
-    {
-        self.begin_with_options(TransactionOptions { isolation_level, access_mode, ..Default::default() })
-    }
+    through_options!();
 
     fn begin_with_options<'s, 'f>(&'s self, options: TransactionOptions) -> BoxFuture<'f, Result<Self, DbErr>>
     where
@@ -403,34 +385,6 @@ impl TransactionTrait for AtDatabaseTransaction {
         Self: 'f,
     {
         Box::pin(Context::now().scope(async move { self.begin_within(&options).await }))
-    }
-
-    fn transaction<'s, 'f, F, T, E>(&'s self, run: F) -> BoxFuture<'f, Result<T, TransactionError<E>>>
-    where
-        F: for<'c> FnOnce(&'c Self) -> BoxFuture<'c, Result<T, E>> + Send + 'f,
-        T: Send + 'f,
-        E: fmt::Display + fmt::Debug + Send + 'f,
-        's: 'f,
-        Self: 'f,
-    {
-        self.transaction_with_config(run, None, None)
-    }
-
-    fn transaction_with_config<'s, 'f, F, T, E>(
-        &'s self,
-        run: F,
-        isolation_level: Option<IsolationLevel>,
-        access_mode: Option<AccessMode>,
-    ) -> BoxFuture<'f, Result<T, TransactionError<E>>>
-    where
-        F: for<'c> FnOnce(&'c Self) -> BoxFuture<'c, Result<T, E>> + Send + 'f,
-        T: Send + 'f,
-        E: fmt::Display + fmt::Debug + Send + 'f,
-        's: 'f,
-        Self: 'f,
-    {
-        let begun = self.begin_with_config(isolation_level, access_mode);
-        Box::pin(async move { begun.await.map_err(TransactionError::Connection)?.run(run).await })
     }
 }
 
