@@ -7,6 +7,8 @@
 
 pub mod disk;
 pub mod generator;
+#[cfg(feature = "interop")]
+pub mod java;
 pub mod load;
 mod process;
 pub mod responder;

@@ -1,65 +1,109 @@
-//! A purchase in AT mode on MariaDB and PostgreSQL (an UPDATE in one database, an UPDATE and an INSERT in another),
-//! beside the same statements without any global transaction.
+//! A purchase in AT mode on MariaDB and PostgreSQL (an UPDATE in one database, an UPDATE and an INSERT in another,
+//! three local transactions), beside the same statements without any global transaction.
+//!
+//! `cargo bench -p seata-benches --features databases --bench databases` needs the servers of both; with
+//! `--features interop`, which needs a JDK and Maven too, Java's AT mode does the same on the same servers, with
+//! Java's coordinator for both clients. All take turns.
 
+mod candidate;
+#[cfg(feature = "interop")]
+mod java;
 mod shop;
 
-use std::time::Duration;
-
-use seata::{Coordinator, Seata};
+use seata::{Coordinator, Seata, at::Flavor};
 use seata_benches::{
-    Table,
-    disk::flush_rate,
-    load::{self, Turn},
-    middle, ratio, rounds, runtime, turn,
+    Table, disk::flush_rate, is_measurement, load::Turn, middle, ratio, rounds, runtime, turn,
 };
 use seata_tests::{mariadb::MariaDb, postgres::Postgres};
 
-use shop::{Shop, on_mariadb, on_postgres};
+use candidate::{Candidate, Ours};
+use shop::{on_mariadb, on_postgres};
+
+/// Each candidate has two databases of its own: of storage, and of books.
+const CANDIDATES: [&str; 5] = ["plain", "memory", "journal", "remote", "java"];
 
 fn main() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let bare = flush_rate(directory.path(), turn(Duration::from_millis(500)));
+    let bare = flush_rate(directory.path(), turn(std::time::Duration::from_millis(500)));
     println!("The bare flush rate is {bare:.0}/s.");
     runtime().block_on(async {
-        let memory = Coordinator::in_memory();
         let journal = Coordinator::open(directory.path().join("coordinator")).await.expect("a coordinator");
-        let on_memory = Seata::builder("shop").coordinator(&memory).start().await.expect("an application");
-        let on_journal = Seata::builder("shop").coordinator(&journal).start().await.expect("an application");
-        let applications = [&on_memory, &on_journal];
+        let coordinators = Coordinators {
+            memory: application()
+                .coordinator(&Coordinator::in_memory())
+                .start()
+                .await
+                .expect("an application"),
+            journal: application().coordinator(&journal).start().await.expect("an application"),
+            #[cfg(feature = "interop")]
+            java: java::Coordinator::start().await,
+        };
         for (flushes, options) in
-            [("a commit is flushed", &["--innodb-flush-log-at-trx-commit=1"][..]), ("no flush", &[])]
+            [("each commit is flushed", &["--innodb-flush-log-at-trx-commit=1"][..]), ("no flush", &[])]
         {
-            let server = MariaDb::start_with(options).await;
-            for name in ["plain_a", "plain_b", "memory_a", "memory_b", "journal_a", "journal_b"] {
-                server.create(name, on_mariadb::SCHEMA);
-            }
-            let place = |name: &str| [server.url(&format!("{name}_a")), server.url(&format!("{name}_b"))];
-            let plain = on_mariadb::plain(place("plain")).await;
-            let at = [
-                on_mariadb::at(place("memory"), &on_memory).await,
-                on_mariadb::at(place("journal"), &on_journal).await,
-            ];
-            compare(&format!("MariaDB, {flushes}"), plain, at, applications).await;
+            on_mariadb(&format!("MariaDB, {flushes}"), options, &coordinators).await;
         }
         for (flushes, options) in
-            [("a commit is flushed", &["fsync=on", "synchronous_commit=on"][..]), ("no flush", &[])]
+            [("each commit is flushed", &["fsync=on", "synchronous_commit=on"][..]), ("no flush", &[])]
         {
-            let server = Postgres::start_with(options).await;
-            for name in ["plain_a", "plain_b", "memory_a", "memory_b", "journal_a", "journal_b"] {
-                server.create(name, on_postgres::SCHEMA);
-            }
-            let place = |name: &str| [server.url(&format!("{name}_a")), server.url(&format!("{name}_b"))];
-            let plain = on_postgres::plain(place("plain")).await;
-            let at = [
-                on_postgres::at(place("memory"), &on_memory).await,
-                on_postgres::at(place("journal"), &on_journal).await,
-            ];
-            compare(&format!("PostgreSQL, {flushes}"), plain, at, applications).await;
+            on_postgres(&format!("PostgreSQL, {flushes}"), options, &coordinators).await;
         }
     });
 }
 
-async fn compare(database: &str, plain: impl Shop, at: [impl Shop; 2], applications: [&Seata; 2]) {
+fn application() -> seata::SeataBuilder {
+    Seata::builder("shop")
+}
+
+/// What global transactions are coordinated by.
+struct Coordinators {
+    memory: Seata,
+    journal: Seata,
+    #[cfg(feature = "interop")]
+    java: java::Coordinator,
+}
+
+/// The comparison on one kind of database.
+macro_rules! compare_on {
+    ($name:ident, $Server:ty, $flavor:expr) => {
+        async fn $name(title: &str, options: &[&str], coordinators: &Coordinators) {
+            let server = <$Server>::start_with(options).await;
+            let undo_table = seata::at::undo::table($flavor, "undo_log").join(";\n");
+            for name in CANDIDATES {
+                for half in ["a", "b"] {
+                    server.create(&format!("{name}_{half}"), &format!("{}\n{undo_table};", $name::SCHEMA));
+                }
+            }
+            let place = |name: &str| [server.url(&format!("{name}_a")), server.url(&format!("{name}_b"))];
+            let mut candidates: Vec<Box<dyn Candidate>> = vec![Box::new(Ours {
+                name: "plain",
+                shop: $name::plain(place("plain")).await,
+                application: None,
+            })];
+            let mut add = async |name, place, seata: &Seata| {
+                let shop = $name::at(place, seata).await;
+                candidates.push(Box::new(Ours { name, shop, application: Some(seata.clone()) }));
+            };
+            add("AT, coordinator in memory", place("memory"), &coordinators.memory).await;
+            add("AT, coordinator with journal", place("journal"), &coordinators.journal).await;
+            #[cfg(feature = "interop")]
+            {
+                add("AT, Java's coordinator", place("remote"), coordinators.java.application()).await;
+                let place = [server.jdbc("java_a"), server.jdbc("java_b")];
+                candidates.extend(coordinators.java.clients(&place));
+            }
+            compare(title, &mut candidates).await;
+        }
+    };
+}
+
+compare_on!(on_mariadb, MariaDb, Flavor::MySql);
+compare_on!(on_postgres, Postgres, Flavor::Postgres);
+
+async fn compare(title: &str, candidates: &mut [Box<dyn Candidate>]) {
+    for candidate in candidates.iter_mut().filter(|_| is_measurement()) {
+        candidate.warm_up().await;
+    }
     let mut table = Table::new(&[
         "purchase",
         "concurrency",
@@ -71,47 +115,24 @@ async fn compare(database: &str, plain: impl Shop, at: [impl Shop; 2], applicati
         "drained in ms",
     ]);
     for concurrency in [1, 16, 64] {
-        let mut turns: [Vec<Turn>; 3] = Default::default();
+        let mut turns: Vec<Vec<Turn>> = candidates.iter().map(|_| Vec::new()).collect();
         for _ in 0..rounds() {
-            turns[0].push(run(&plain, concurrency, None).await);
-            turns[1].push(run(&at[0], concurrency, Some(applications[0])).await);
-            turns[2].push(run(&at[1], concurrency, Some(applications[1])).await);
+            for (candidate, turns) in candidates.iter_mut().zip(&mut turns) {
+                turns.push(candidate.turn(concurrency).await);
+            }
         }
-        let names = ["plain", "AT, coordinator in memory", "AT, coordinator with journal"];
-        for (name, candidate) in names.into_iter().zip(&turns) {
+        for (candidate, its) in candidates.iter().zip(&turns) {
             table.row([
-                name.to_owned(),
+                candidate.name().to_owned(),
                 concurrency.to_string(),
-                format!("{:.0}", middle(candidate, Turn::rate)),
-                format!("{:.2}", middle(candidate, |turn| turn.latency(concurrency) / 1e3)),
-                format!("{:.2}", ratio(candidate, &turns[0], |turn| turn.latency(concurrency))),
-                format!("{:.0}", middle(candidate, Turn::cpu_each)),
-                format!("{:.2}", ratio(candidate, &turns[0], Turn::cpu_each)),
-                format!("{:.0}", middle(candidate, |turn| turn.drained.as_secs_f64() * 1e3)),
+                format!("{:.0}", middle(its, Turn::rate)),
+                format!("{:.2}", middle(its, |turn| turn.latency(concurrency) / 1e3)),
+                format!("{:.2}", ratio(its, &turns[0], |turn| turn.latency(concurrency))),
+                format!("{:.0}", middle(its, Turn::cpu_each)),
+                format!("{:.2}", ratio(its, &turns[0], Turn::cpu_each)),
+                format!("{:.0}", middle(its, |turn| turn.drained.as_secs_f64() * 1e3)),
             ]);
         }
     }
-    table.print(&format!("A purchase on {database}"));
-}
-
-/// One turn; inside global transactions of the application, if one is given.
-async fn run(shop: &impl Shop, concurrency: usize, seata: Option<&Seata>) -> Turn {
-    let (shop, client) = (shop.clone(), seata.map(|seata| seata.client().clone()));
-    let work = move |worker, _| {
-        let (shop, client) = (shop.clone(), client.clone());
-        async move {
-            let purchase = shop.purchase(worker);
-            match client {
-                Some(client) => client.scope(shop::global(purchase)).await.expect("a purchase"),
-                None => purchase.await.expect("a purchase"),
-            }
-        }
-    };
-    let drain = async {
-        let Some(coordinator) = seata.and_then(Seata::coordinator) else { return };
-        while !coordinator.transactions().await.expect("a running coordinator").is_empty() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    load::run(concurrency, turn(Duration::from_millis(500)), work, drain).await
+    table.print(&format!("A purchase on {title}"));
 }

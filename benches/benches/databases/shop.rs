@@ -15,6 +15,9 @@ pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) trait Shop: Clone + Send + Sync + 'static {
     /// One purchase.
     fn purchase(&self, worker: usize) -> BoxFuture<'static, Result<(), Error>>;
+
+    /// Whether phase two is not done with all purchases.
+    fn has_undo_logs(&self) -> BoxFuture<'_, Result<bool, Error>>;
 }
 
 /// A purchase as one global transaction.
@@ -36,9 +39,9 @@ macro_rules! shop {
 
             pub(crate) const SCHEMA: &str = $schema;
 
-            /// Storage, and books.
+            /// Storage and books, and their databases past AT mode.
             #[derive(Clone)]
-            pub(crate) struct On<P>([P; 2]);
+            pub(crate) struct On<P>([P; 2], [Pool<$DB>; 2]);
 
             macro_rules! purchase {
                 ($pool:ty) => {
@@ -51,6 +54,18 @@ macro_rules! shop {
                                 query($pay).bind(row).execute(&books).await?;
                                 query($order).bind(row).bind(row).execute(&books).await?;
                                 Ok(())
+                            })
+                        }
+
+                        fn has_undo_logs(&self) -> BoxFuture<'_, Result<bool, Error>> {
+                            Box::pin(async {
+                                for pool in &self.1 {
+                                    let look = query("SELECT 1 FROM undo_log LIMIT 1");
+                                    if look.fetch_optional(pool).await?.is_some() {
+                                        return Ok(true);
+                                    }
+                                }
+                                Ok(false)
                             })
                         }
                     }
@@ -69,15 +84,18 @@ macro_rules! shop {
             }
 
             pub(crate) async fn plain(urls: [String; 2]) -> On<Pool<$DB>> {
-                On(connect(urls).await)
+                let pools = connect(urls).await;
+                On(pools.clone(), pools)
             }
 
             pub(crate) async fn at(urls: [String; 2], seata: &Seata) -> On<AtPool<$DB>> {
-                let [storage, books] = connect(urls).await;
-                On([
+                let pools = connect(urls).await;
+                let [storage, books] = pools.clone();
+                let at = [
                     seata.at(storage).await.expect("a data source"),
                     seata.at(books).await.expect("a data source"),
-                ])
+                ];
+                On(at, pools)
             }
         }
     };

@@ -7,8 +7,6 @@
 mod bare;
 
 use std::{
-    io::{BufRead as _, BufReader, Write as _},
-    process::{Child, ChildStdin, ChildStdout, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -19,6 +17,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use seata_benches::{
     Table,
+    java::Java,
     load::{self, Turn},
     middle, ratio, resident_bytes, rounds, runtime, turn,
 };
@@ -28,7 +27,7 @@ use seata_context::{
     TransactionManager as _,
 };
 use seata_protocol::{BranchType, GlobalStatus, ResourceId, RowKey, RowLock};
-use seata_tests::java::{self, Server};
+use seata_tests::java::Server;
 
 use self::bare::Bare;
 
@@ -57,10 +56,10 @@ fn main() {
 async fn measure() {
     let server = Server::start_with(&["-Xmx1g", "-Dlogging.level.root=WARN"]).await;
     let rust = Rust::start(&server.address()).await;
-    let mut java = Java::start(&server.address());
+    let mut java = Java::start("Bench", &server.address(), &[]);
     for work in [Work::Empty, Work::Branch] {
         for _ in 0..WARM_UPS {
-            java.turn(work, 64);
+            in_java(&mut java, work, 64);
             rust.turn(work, 64).await;
         }
     }
@@ -80,7 +79,7 @@ async fn measure() {
         for concurrency in [1, 64, 512] {
             let (mut javas, mut rusts) = (Vec::new(), Vec::new());
             for _ in 0..rounds() {
-                javas.push(java.turn(work, concurrency));
+                javas.push(in_java(&mut java, work, concurrency));
                 rusts.push(rust.turn(work, concurrency).await);
             }
             let rate = |measured: &Measured| measured.turn.rate();
@@ -121,6 +120,15 @@ async fn compare_with_bare(server: &str, rust: &Rust) {
         ]);
     }
     table.print("What the sockets cost");
+}
+
+fn in_java(java: &mut Java, work: Work, concurrency: usize) -> Measured {
+    let work = match work {
+        Work::Empty => "empty",
+        Work::Branch => "branch",
+    };
+    let (turn, resident) = java.turn(work, concurrency, length());
+    Measured { turn, resident }
 }
 
 fn length() -> Duration {
@@ -207,63 +215,5 @@ impl Resource for Rows {
 
     fn rollback(&self, _: BranchTask) -> BoxFuture<'_, BranchAnswer> {
         Box::pin(async { BranchAnswer::rollbacked() })
-    }
-}
-
-/// Java's client, in a process of its own, which does as it is told line by line.
-struct Java {
-    process: Child,
-    turns: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Java {
-    fn start(server: &str) -> Self {
-        let mut process = java::jvm("peer")
-            .arg(format!("-Dservice.default.grouplist={server}"))
-            .arg("-Dlog.level=WARN")
-            .arg("interop.Bench")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("a JVM");
-        let turns = process.stdin.take().expect("it is piped");
-        let answers = BufReader::new(process.stdout.take().expect("it is piped"));
-        let mut java = Self { process, turns, answers };
-        assert_eq!(java.answer(), "ready");
-        java
-    }
-
-    fn turn(&mut self, work: Work, concurrency: usize) -> Measured {
-        let work = match work {
-            Work::Empty => "empty",
-            Work::Branch => "branch",
-        };
-        writeln!(self.turns, "{work} {concurrency} {}", length().as_millis()).expect("it listens");
-        let answer = self.answer();
-        let numbers: Vec<u64> = answer.split(' ').map(|number| number.parse().expect("a number")).collect();
-        let [done, time, cpu, resident] = numbers[..] else { panic!("four numbers, not {answer:?}") };
-        let turn = Turn {
-            done,
-            time: Duration::from_nanos(time),
-            cpu: Duration::from_nanos(cpu),
-            drained: Duration::ZERO,
-        };
-        Measured { turn, resident }
-    }
-
-    fn answer(&mut self) -> String {
-        let mut line = String::new();
-        self.answers.read_line(&mut line).expect("it answers");
-        line.trim_end().to_owned()
-    }
-}
-
-impl Drop for Java {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
