@@ -175,7 +175,9 @@ fn application_data(caller: &Caller, attempt: &Attempt<'_>) -> String {
 
 async fn commit<DB: Dialect>(session: &mut Session<DB>) -> Result<(), FinishError> {
     session.commit().await.map_err(|error| match error {
-        CommitError::RolledBack(error) | CommitError::Unknown(error) => FinishError::Other(error),
+        CommitError::NotReached { error, .. }
+        | CommitError::RolledBack(error)
+        | CommitError::Unknown(error) => FinishError::Other(error),
     })
 }
 
@@ -186,50 +188,78 @@ async fn commit_branch<DB: Dialect>(
     branch: BranchId,
     logs: Vec<SqlUndoLog>,
 ) -> Result<(), FinishError> {
-    if let Err(error) = write_undo_rows(core, session, xid, branch, logs).await {
-        if session.rollback().await {
-            report_failure(core, xid, branch).await;
+    let log = BranchUndoLog { xid: xid.to_string(), branch_id: branch.0, sql_undo_logs: logs };
+    let committed = match undo::write_aside(log, core.options.writing).await {
+        Ok(rows) => commit_with(core, session, xid, branch, rows).await,
+        Err(source) => {
+            let error = AtError::UndoLog { xid: xid.clone(), branch, source }.into();
+            Err(CommitError::NotReached { error, is_rolled_back: session.rollback().await })
         }
-        return Err(FinishError::Other(error));
+    };
+    let Err(error) = committed else { return Ok(()) };
+    if let CommitError::NotReached { is_rolled_back: true, .. } | CommitError::RolledBack(_) = error {
+        report_failure(core, xid, branch).await;
     }
-    match session.commit().await {
-        Ok(()) => Ok(()),
-        Err(CommitError::RolledBack(error)) => {
-            report_failure(core, xid, branch).await;
-            Err(FinishError::Other(error))
+    Err(FinishError::Other(match error {
+        CommitError::NotReached { error, .. } | CommitError::RolledBack(error) => error,
+        CommitError::Unknown(error) => {
+            AtError::OutcomeUnknown { xid: xid.clone(), branch, reason: error.to_string() }.into()
         }
-        Err(CommitError::Unknown(error)) => {
-            Err(AtError::OutcomeUnknown { xid: xid.clone(), branch, reason: error.to_string() }.into())
-        }
-    }
+    }))
 }
 
 fn is_unique_violation(error: &Error) -> bool {
     error.as_database_error().is_some_and(|error| error.is_unique_violation())
 }
 
-async fn write_undo_rows<DB: Dialect>(
+/// Writes the undo rows and commits: if they are short, in one round trip.
+async fn commit_with<DB: Dialect>(
     core: &Core<DB>,
     session: &mut Session<DB>,
     xid: &Xid,
     branch: BranchId,
-    logs: Vec<SqlUndoLog>,
-) -> Result<(), Error> {
-    let log = BranchUndoLog { xid: xid.to_string(), branch_id: branch.0, sql_undo_logs: logs };
-    let written = undo::write_aside(log, core.options.writing).await;
-    let rows = written.map_err(|source| AtError::UndoLog { xid: xid.clone(), branch, source })?;
-    for row in rows {
-        let is_own = row.branch_id == branch.0;
-        let call = undo_row::<DB>(&core.options.undo_reference, xid, row, 0)?;
-        match execute::<DB>(session.connection().await?, call).await {
-            Err(error) if is_own && is_unique_violation(&error) => {
-                return Err(AtError::RolledBackMeanwhile { xid: xid.clone(), branch }.into());
+    rows: Vec<UndoRow>,
+) -> Result<(), CommitError> {
+    /// As a literal the content is twice as long, and has to be parsed.
+    const SHORT_IN_BYTES: usize = 16 << 10;
+    let table = &core.options.undo_reference;
+    let explained = |error: Error, row: i64| match row == branch.0 && is_unique_violation(&error) {
+        true => AtError::RolledBackMeanwhile { xid: xid.clone(), branch }.into(),
+        false => error,
+    };
+    if let [row] = rows.as_slice()
+        && row.content.len() <= SHORT_IN_BYTES
+    {
+        let committed = session.commit_after(&undo_row_in_words::<DB>(table, xid, row)).await;
+        return committed.map_err(|error| match error {
+            CommitError::NotReached { error, is_rolled_back } => {
+                CommitError::NotReached { error: explained(error, row.branch_id), is_rolled_back }
             }
-            done => drop(done?),
+            error => error,
+        });
+    }
+    for row in rows {
+        let id = row.branch_id;
+        if let Err(error) = write_undo_row(session, table, xid, row).await {
+            let is_rolled_back = session.rollback().await;
+            return Err(CommitError::NotReached { error: explained(error, id), is_rolled_back });
         }
     }
-    Ok(())
+    session.commit().await
 }
+
+async fn write_undo_row<DB: Dialect>(
+    session: &mut Session<DB>,
+    table: &str,
+    xid: &Xid,
+    row: UndoRow,
+) -> Result<(), Error> {
+    let call = undo_row::<DB>(table, xid, row, UNFINISHED)?;
+    execute::<DB>(session.connection().await?, call).await.map(drop)
+}
+
+/// The status of an undo row that is still to be used.
+const UNFINISHED: i64 = 0;
 
 /// The INSERT of a row into the undo table; the second of its kind for a branch fails.
 pub(crate) fn undo_row<DB: Dialect>(
@@ -245,16 +275,31 @@ pub(crate) fn undo_row<DB: Dialect>(
         Argument::Bytes(row.content),
         Argument::Integer(status),
     ];
-    let parameters: Vec<String> = (1..=values.len()).map(DB::placeholder).collect();
-    let sql = format!(
+    let parameters = std::array::from_fn(|index| DB::placeholder(index + 1));
+    Call::new(insertion::<DB>(table, parameters), &values)
+}
+
+/// The same with its values in the text.
+fn undo_row_in_words<DB: Dialect>(table: &str, xid: &Xid, row: &UndoRow) -> String {
+    let values = [
+        row.branch_id.to_string(),
+        DB::text_literal(xid.as_ref()),
+        DB::text_literal(&row.context),
+        DB::bytes_literal(&row.content),
+        UNFINISHED.to_string(),
+    ];
+    insertion::<DB>(table, values)
+}
+
+fn insertion<DB: Dialect>(table: &str, values: [String; 5]) -> String {
+    format!(
         "INSERT INTO {} (branch_id, xid, context, rollback_info, log_status, log_created, log_modified) \
          VALUES ({}, {}, {})",
         table,
-        parameters.join(", "),
-        DB::undo_created(table, 2),
+        values.join(", "),
+        DB::undo_created(table, &values[1]),
         DB::NOW,
-    );
-    Call::new(sql, &values)
+    )
 }
 
 /// Tells the coordinator that nothing of the branch is left, so that its locks are freed early. If it

@@ -127,6 +127,14 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
     /// The text of the parameter with this number, counted from 1. Our own statements name each one once, in order.
     fn placeholder(number: usize) -> String;
 
+    /// These bytes within the text of a statement, whatever the session makes of quotes and backslashes.
+    fn bytes_literal(bytes: &[u8]) -> String {
+        format!("X'{}'", hex(bytes))
+    }
+
+    /// This text within the text of a statement, as [`bytes_literal`](Self::bytes_literal).
+    fn text_literal(text: &str) -> String;
+
     /// Runs a statement on a connection. The stream may be dropped at any time.
     fn stream<'c>(
         connection: &'c mut Self::Connection,
@@ -239,9 +247,9 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
         table: &'c str,
     ) -> BoxFuture<'c, Result<String, Error>>;
 
-    /// The expression for `log_created` in an undo row of the transaction whose XID is the parameter with this number.
-    /// It has to go with [`NEWEST_UNDO_FIRST`](Self::NEWEST_UNDO_FIRST).
-    fn undo_created(_table: &str, _xid: usize) -> String {
+    /// The expression for `log_created` in an undo row of the transaction with this expression for its XID. It has to go
+    /// with [`NEWEST_UNDO_FIRST`](Self::NEWEST_UNDO_FIRST).
+    fn undo_created(_table: &str, _xid: &str) -> String {
         Self::NOW.to_owned()
     }
 
@@ -363,6 +371,17 @@ pub(crate) async fn rows<DB: Dialect>(
     call: Call<DB>,
 ) -> Result<Vec<DB::Row>, Error> {
     Ok(collect(connection, call).await?.into_iter().filter_map(Either::right).collect())
+}
+
+/// Two digits for each byte.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.push(DIGITS[usize::from(byte >> 4)].into());
+        text.push(DIGITS[usize::from(byte & 15)].into());
+    }
+    text
 }
 
 pub(crate) fn rows_affected<DB: Dialect>(outputs: &[Output<DB>]) -> u64 {

@@ -2,6 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
+use futures_util::StreamExt as _;
 use sqlx::{Error, Pool, pool::PoolConnection};
 
 use crate::dialect::{Call, Dialect, execute};
@@ -9,6 +10,8 @@ use crate::dialect::{Call, Dialect, execute};
 /// How a COMMIT ended that did not succeed.
 #[derive(Debug)]
 pub(crate) enum CommitError {
+    /// The database refused the statement before it. Nothing is committed; the ROLLBACK may not be confirmed.
+    NotReached { error: Error, is_rolled_back: bool },
     /// The database refused it, and confirmed the ROLLBACK.
     RolledBack(Error),
     /// The local transaction is committed, or it is not.
@@ -77,12 +80,30 @@ impl<DB: Dialect> Session<DB> {
             self.in_doubt = false;
             return Ok(());
         };
+        Err(self.not_committed(error).await)
+    }
+
+    /// Runs this statement, which has no arguments, and commits, in one round trip.
+    pub(crate) async fn commit_after(&mut self, statement: &str) -> Result<(), CommitError> {
+        let Err((done, error)) = self.run_all(format!("{statement}; COMMIT")).await else {
+            self.in_doubt = false;
+            return Ok(());
+        };
+        // What follows a statement that fails is not run.
+        if done == 0 && error.as_database_error().is_some() {
+            let is_rolled_back = self.rollback().await;
+            return Err(CommitError::NotReached { error, is_rolled_back });
+        }
+        Err(self.not_committed(error).await)
+    }
+
+    async fn not_committed(&mut self, error: Error) -> CommitError {
         // Only an answer tells that the transaction is still open, and only a ROLLBACK that works proves it.
         if error.as_database_error().is_some() && self.rollback().await {
-            return Err(CommitError::RolledBack(error));
+            return CommitError::RolledBack(error);
         }
         self.close();
-        Err(CommitError::Unknown(error))
+        CommitError::Unknown(error)
     }
 
     /// Rolls back, and tells whether the database confirmed it. If not, the connection is closed.
@@ -127,6 +148,18 @@ impl<DB: Dialect> Session<DB> {
     async fn run(&mut self, statement: &str) -> Result<(), Error> {
         let connection = self.connection().await?;
         execute::<DB>(connection, Call::text(statement)).await.map(drop)
+    }
+
+    /// Several statements in one text; with an error, after how many of them.
+    async fn run_all(&mut self, statements: String) -> Result<(), (usize, Error)> {
+        let connection = self.connection().await.map_err(|error| (0, error))?;
+        let mut outputs = DB::stream(connection, Call::text(statements));
+        let mut done = 0;
+        while let Some(output) = outputs.next().await {
+            output.map_err(|error| (done, error))?;
+            done += 1;
+        }
+        Ok(())
     }
 }
 

@@ -48,6 +48,10 @@ impl Dialect for MySql {
         "?".to_owned()
     }
 
+    fn text_literal(text: &str) -> String {
+        format!("_utf8mb4 {}", Self::bytes_literal(text.as_bytes()))
+    }
+
     fn stream<'c>(
         connection: &'c mut MySqlConnection,
         call: Call<Self>,

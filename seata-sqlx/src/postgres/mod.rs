@@ -27,7 +27,7 @@ use self::{
 };
 use crate::{
     change::Marked,
-    dialect::{Argument, Call, Capabilities, Dialect, Output, Returned, rows},
+    dialect::{Argument, Call, Capabilities, Dialect, Output, Returned, hex, rows},
     image::Key,
     sql::{Flavor, Refusal, Write},
     structure::{Column, Structure, StructureCache, Table, TableName},
@@ -57,6 +57,14 @@ impl Dialect for Postgres {
 
     fn placeholder(number: usize) -> String {
         format!("${number}")
+    }
+
+    fn bytes_literal(bytes: &[u8]) -> String {
+        format!("pg_catalog.decode('{}', 'hex')", hex(bytes))
+    }
+
+    fn text_literal(text: &str) -> String {
+        format!("pg_catalog.convert_from({}, 'UTF8')", Self::bytes_literal(text.as_bytes()))
     }
 
     fn stream<'c>(

@@ -47,6 +47,10 @@ impl Dialect for Sqlite {
         format!("?{number}")
     }
 
+    fn text_literal(text: &str) -> String {
+        format!("CAST({} AS TEXT)", Self::bytes_literal(text.as_bytes()))
+    }
+
     fn stream<'c>(
         connection: &'c mut SqliteConnection,
         call: Call<Self>,
@@ -217,11 +221,11 @@ impl Dialect for Sqlite {
         Box::pin(async move { Ok(format!("main.{}", Self::quote(table))) })
     }
 
-    fn undo_created(table: &str, xid: usize) -> String {
+    fn undo_created(table: &str, xid: &str) -> String {
         // Two branches may fall on one millisecond, and the clock may be set back between them.
         format!(
             "max({now}, coalesce(strftime('%Y-%m-%d %H:%M:%f', (SELECT max(log_created) FROM {table} \
-             WHERE xid = ?{xid}), '+0.001 seconds'), ''))",
+             WHERE xid = {xid}), '+0.001 seconds'), ''))",
             now = Self::NOW,
         )
     }
