@@ -129,7 +129,9 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
 
     /// These bytes within the text of a statement, whatever the session makes of quotes and backslashes.
     fn bytes_literal(bytes: &[u8]) -> String {
-        format!("X'{}'", hex(bytes))
+        let mut text = "X'".to_owned();
+        push_hexadecimal(&mut text, bytes);
+        text + "'"
     }
 
     /// This text within the text of a statement, as [`bytes_literal`](Self::bytes_literal).
@@ -374,14 +376,12 @@ pub(crate) async fn rows<DB: Dialect>(
 }
 
 /// Two digits for each byte.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn push_hexadecimal(text: &mut String, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        text.push(DIGITS[usize::from(byte >> 4)].into());
-        text.push(DIGITS[usize::from(byte & 15)].into());
+    text.reserve(2 * bytes.len());
+    for digit in bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
+        text.push(char::from(DIGITS[usize::from(digit)]));
     }
-    text
 }
 
 pub(crate) fn rows_affected<DB: Dialect>(outputs: &[Output<DB>]) -> u64 {

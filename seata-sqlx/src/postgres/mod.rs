@@ -27,7 +27,7 @@ use self::{
 };
 use crate::{
     change::Marked,
-    dialect::{Argument, Call, Capabilities, Dialect, Output, Returned, hex, rows},
+    dialect::{Argument, Call, Capabilities, Dialect, Output, Returned, push_hexadecimal, rows},
     image::Key,
     sql::{Flavor, Refusal, Write},
     structure::{Column, Structure, StructureCache, Table, TableName},
@@ -60,7 +60,9 @@ impl Dialect for Postgres {
     }
 
     fn bytes_literal(bytes: &[u8]) -> String {
-        format!("pg_catalog.decode('{}', 'hex')", hex(bytes))
+        let mut text = "pg_catalog.decode('".to_owned();
+        push_hexadecimal(&mut text, bytes);
+        text + "', 'hex')"
     }
 
     fn text_literal(text: &str) -> String {

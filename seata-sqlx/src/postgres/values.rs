@@ -8,7 +8,10 @@ use super::{
     array, calendar, geometric, interval,
     types::{ColumnType, Form, Kind},
 };
-use crate::undo::{Instant, PgObject, Value, Zone};
+use crate::{
+    dialect::push_hexadecimal,
+    undo::{Instant, PgObject, Value, Zone},
+};
 
 /// What Java's driver says for `infinity`, in milliseconds.
 const INFINITY: i64 = 9_223_372_036_825_200_000;
@@ -105,13 +108,6 @@ fn exact(column: &ColumnType, binary: &[u8]) -> String {
     text.push(':');
     push_hexadecimal(&mut text, binary);
     text
-}
-
-fn push_hexadecimal(text: &mut String, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for digit in bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
-        text.push(char::from(DIGITS[usize::from(digit)]));
-    }
 }
 
 fn from_exact(column: &ColumnType, exact: &str) -> Result<Vec<u8>, String> {
