@@ -67,8 +67,8 @@ pub(crate) enum SqlError {
     #[error("cannot read {file}: {source}")]
     Read { file: String, source: io::Error },
     /// Its statements cannot be told apart.
-    #[error("{file} does not fall into statements: {source}")]
-    Statements { file: String, source: Refusal },
+    #[error("{file}:{line}: the file does not fall into statements: {source}")]
+    Statements { file: String, line: u64, source: Refusal },
 }
 
 struct Line<'t> {
@@ -83,8 +83,11 @@ impl Sql {
         let name = file.display().to_string();
         let text = read(&file).map_err(|source| SqlError::Read { file: name.clone(), source })?;
         let flavor = dialect.flavor();
-        let found = statements(flavor, &text)
-            .map_err(|source| SqlError::Statements { file: name.clone(), source })?;
+        let found = statements(flavor, &text).map_err(|error| SqlError::Statements {
+            file: name.clone(),
+            line: error.line,
+            source: error.reason,
+        })?;
         let lines: Vec<Line<'_>> = found
             .into_iter()
             .map(|(number, statement)| Line { number, statement, checked: check(flavor, statement) })

@@ -115,7 +115,7 @@ pub use data_source::{AtPool, AtPoolBuilder, Outside};
 pub use dialect::Dialect;
 pub use error::{AtError, AtOpenError};
 pub use phase_two::{DirtyChoice, DirtyRow};
-pub use sql::{Checked, Flavor, Outcome, Refusal, check, statements};
+pub use sql::{Checked, Flavor, NotSeparable, Outcome, Refusal, check, statements};
 pub use transaction::{AtTransaction, Depth};
 
 /// A data source on PostgreSQL, as [`sqlx::PgPool`] is the pool.

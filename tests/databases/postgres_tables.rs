@@ -98,9 +98,11 @@ async fn connections_of_one_pool_may_look_into_different_schemas() {
             sqlx::query(sql).execute(connection).await.map(|_| true)
         })
     });
+    // First, as it makes the undo table where both find it.
+    let place = Place { url: url.clone(), _directory };
+    let world = World::<Postgres>::at_place(&seata, place, "", Options::default()).await;
     let pool = pool.connect(&url).await.unwrap();
     let at = AtPool::builder(pool, &seata).open().await.unwrap();
-    let world = World::<Postgres>::at_place(&seata, Place { url, _directory }, "", Options::default()).await;
     let before = world.dump().await;
     world
         .rolled_back(async {

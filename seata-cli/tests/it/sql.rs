@@ -26,7 +26,7 @@ async fn each_statement_of_a_file_is_judged() {
         "shop.sql:5: locked: SELECT n FROM stock WHERE id = ? FOR UPDATE",
         "    image query: SELECT <key> FROM `stock` WHERE id = ? FOR UPDATE",
         "    row locks: stock:<key>",
-        "    extra round trips: 3",
+        "    extra round trips: 4",
         "shop.sql:6: refused: TRUNCATE sale",
         "    TRUNCATE changes more than rows and cannot be undone; run it outside the global transaction",
         "statements: 4, refused: 1",
@@ -61,10 +61,12 @@ async fn a_file_of_good_statements_is_well_and_one_that_cannot_be_read_is_a_usag
     std::fs::write(&file, "SELECT 1").expect("written");
     let good = run(seata(&["sql", "check", file.to_str().expect("text"), "--dialect", "sqlite"])).await;
     assert_eq!((good.code, good.out.contains("statements: 1, refused: 0")), (Some(0), true), "{}", good.out);
-    std::fs::write(&file, "SELECT 'x").expect("written");
+    std::fs::write(&file, "SELECT 1;\nSELECT 'x").expect("written");
     for file in [file.to_str().expect("text"), "/nowhere/at/all.sql"] {
         let bad = run(seata(&["sql", "check", file, "--dialect", "mysql"])).await;
         assert_eq!(bad.code, Some(2), "{}", bad.out);
         assert!(bad.err.contains(file), "{}", bad.err);
     }
+    let bad = run(seata(&["sql", "check", file.to_str().expect("text"), "--dialect", "mysql"])).await;
+    assert!(bad.err.contains("shop.sql:2: "), "{}", bad.err);
 }

@@ -6,7 +6,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::{
     Flavor, Kind, Refusal, Rows, Statement, Write, analyse, image_query,
-    tokens::{Offsets, keyword, significant},
+    tokens::{Offsets, keyword, significant_or_line},
 };
 
 /// What AT mode does with a statement inside a global transaction, as far as its words tell. The table may yet speak
@@ -92,8 +92,7 @@ pub fn check(flavor: Flavor, sql: &str) -> Result<Checked, Refusal> {
         Statement::Lock(rows) => Ok(Checked {
             outcome: Outcome::Locked,
             image_query: Some(image(flavor, &rows, "<key>")),
-            // Between a savepoint and its release, or the two ends of a local transaction of its own.
-            extra_round_trips: 3 + of_any(flavor)..=3 + of_any(flavor),
+            extra_round_trips: of_a_lock(flavor)..=of_a_lock(flavor),
             ..on_table(flavor, &rows)
         }),
         Statement::Write(write) => Ok(Checked {
@@ -173,6 +172,12 @@ fn extra_round_trips(flavor: Flavor, write: &Write) -> RangeInclusive<u32> {
     least + of_any(flavor)..=most + of_any(flavor)
 }
 
+/// Between a savepoint and its release, or the two ends of a local transaction of its own: its rows are asked for, before
+/// and behind it.
+fn of_a_lock(flavor: Flavor) -> u32 {
+    2 + 2 * (1 + of_any(flavor))
+}
+
 /// Around each change.
 fn of_any(flavor: Flavor) -> u32 {
     match flavor {
@@ -184,6 +189,17 @@ fn of_any(flavor: Flavor) -> u32 {
     }
 }
 
+/// Why a text does not fall into statements.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {reason}")]
+#[non_exhaustive]
+pub struct NotSeparable {
+    /// The line in which what is not clear begins, counted from 1.
+    pub line: u64,
+    /// [`Refusal::NotUnderstood`] or [`Refusal::Ambiguous`].
+    pub reason: Refusal,
+}
+
 /// The statements of a text that a semicolon separates, each with the number of its line, counted from 1. What begins
 /// with CREATE and has a body of statements is one of them.
 ///
@@ -193,13 +209,13 @@ fn of_any(flavor: Flavor) -> u32 {
 /// let text = "-- stock\nSELECT ';';\nDELETE FROM stock -- all\n";
 /// let found = statements(Flavor::Sqlite, text)?;
 /// assert_eq!(found, [(2, "SELECT ';'"), (3, "DELETE FROM stock")]);
-/// # Ok::<(), seata_sqlx::Refusal>(())
+/// # Ok::<(), seata_sqlx::NotSeparable>(())
 /// ```
 ///
 /// # Errors
-/// [`Refusal::NotUnderstood`] or [`Refusal::Ambiguous`] where it cannot be told what is text and what is not.
-pub fn statements(flavor: Flavor, text: &str) -> Result<Vec<(u64, &str)>, Refusal> {
-    let tokens = significant(flavor, text)?;
+/// Where it cannot be told what is text and what is not.
+pub fn statements(flavor: Flavor, text: &str) -> Result<Vec<(u64, &str)>, NotSeparable> {
+    let tokens = significant_or_line(flavor, text).map_err(|(line, reason)| NotSeparable { line, reason })?;
     let mut offsets = Offsets::new(text);
     let mut found = Vec::new();
     let mut rest = tokens.as_slice();
@@ -279,7 +295,19 @@ mod tests {
         }
         let body = "DO $$ BEGIN DELETE FROM t; END $$;\r\nSELECT 2";
         assert_eq!(statements(Flavor::Postgres, body).unwrap()[1], (2, "SELECT 2"));
-        assert!(statements(Flavor::MySql, "SELECT 'x").is_err());
+    }
+
+    #[test]
+    fn a_text_that_does_not_fall_into_statements_is_told_with_the_line() {
+        for (flavor, text, line) in [
+            (Flavor::MySql, "SELECT 1;\nSELECT 2,\n'x", 3),
+            (Flavor::Sqlite, "SELECT 1;\n/* x\n", 2),
+            (Flavor::MySql, "SELECT 1;\n\n/*!40000 SELECT 1 */;\n", 3),
+            (Flavor::MySql, "SELECT 1;\nUPDATE acc SET n = 'x\\'' /* \\'*/;", 2),
+        ] {
+            let error = statements(flavor, text).unwrap_err();
+            assert_eq!(error.line, line, "{error}");
+        }
     }
 
     #[test]
@@ -322,12 +350,12 @@ mod tests {
         for (flavor, sql, told) in [
             (Flavor::Postgres, "UPDATE t SET n = 1", 2..=2),
             (Flavor::Postgres, "DELETE FROM t", 1..=1),
-            (Flavor::Postgres, "SELECT id FROM t FOR UPDATE", 4..=4),
+            (Flavor::Postgres, "SELECT id FROM t FOR UPDATE", 6..=6),
             (Flavor::Postgres, "INSERT INTO t VALUES (1) RETURNING id", 1..=1),
             (Flavor::Postgres, "INSERT INTO t VALUES (1) ON CONFLICT (id) DO UPDATE SET n = 1", 3..=8),
             (Flavor::MySql, "UPDATE t SET n = 1", 1..=2),
             (Flavor::MySql, "DELETE FROM t", 2..=3),
-            (Flavor::MySql, "SELECT id FROM t FOR UPDATE", 3..=3),
+            (Flavor::MySql, "SELECT id FROM t FOR UPDATE", 4..=4),
             (Flavor::MySql, "INSERT INTO t VALUES (1)", 0..=2),
             (Flavor::MySql, "INSERT INTO t VALUES (1) RETURNING id", 0..=0),
             (Flavor::MySql, upsert, 3..=13),

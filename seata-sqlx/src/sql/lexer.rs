@@ -20,17 +20,20 @@ struct Region {
 ///
 /// # Errors
 /// [`Refusal::Ambiguous`] where it hangs on a setting of the session, [`Refusal::NotUnderstood`] where the tokenizer
-/// is at odds with the rules.
-pub(super) fn check(flavor: Flavor, sql: &str, tokens: &[TokenWithSpan]) -> Result<(), Refusal> {
+/// is at odds with the rules, and at which byte.
+pub(super) fn check(flavor: Flavor, sql: &str, tokens: &[TokenWithSpan]) -> Result<(), (usize, Refusal)> {
     let is_mysql = flavor == Flavor::MySql;
-    let Some(regions) = Lexer::new(flavor, sql, is_mysql, is_mysql).regions() else {
-        return Err(Refusal::NotUnderstood("a text, a name or a comment has no end".to_owned()));
-    };
+    let not_understood = |at, reason: &str| (at, Refusal::NotUnderstood(reason.to_owned()));
+    let regions = Lexer::new(flavor, sql, is_mysql, is_mysql).regions();
+    let regions = regions.map_err(|at| not_understood(at, "a text, a name or a comment has no end"))?;
     if is_mysql {
-        let comments = regions.iter().filter(|region| region.is_comment);
-        let mut texts = comments.map(|region| &sql[region.range.clone()]);
-        if texts.any(|text| text.starts_with("/*!") || text.starts_with("/*M!")) {
-            return Err(Refusal::Ambiguous("which part of a conditional comment is run"));
+        let is_conditional = |region: &&Region| {
+            let text = &sql[region.range.clone()];
+            region.is_comment && (text.starts_with("/*!") || text.starts_with("/*M!"))
+        };
+        if let Some(comment) = regions.iter().find(is_conditional) {
+            let cause = "which part of a conditional comment is run";
+            return Err((comment.range.start, Refusal::Ambiguous(cause)));
         }
     }
     // What sql_mode (NO_BACKSLASH_ESCAPES, ANSI_QUOTES) or standard_conforming_strings may make of it. Where that
@@ -41,26 +44,35 @@ pub(super) fn check(flavor: Flavor, sql: &str, tokens: &[TokenWithSpan]) -> Resu
         Flavor::Postgres => &[(true, false)],
     };
     for (single, double) in other_readings {
-        let others = Lexer::new(flavor, sql, *single, *double).regions();
-        if others.is_some_and(|others| others != regions) {
-            return Err(Refusal::Ambiguous("where a text with a backslash ends"));
+        let Ok(others) = Lexer::new(flavor, sql, *single, *double).regions() else { continue };
+        if others != regions {
+            let same = regions.iter().zip(&others).take_while(|(one, other)| one == other).count();
+            let differs = regions.get(same).or(others.get(same));
+            let at = differs.map_or(0, |region| region.range.start);
+            return Err((at, Refusal::Ambiguous("where a text with a backslash ends")));
         }
     }
-    if agrees(sql, tokens, &regions) {
-        Ok(())
-    } else {
-        Err(Refusal::NotUnderstood("it is not clear where a text, a name or a comment ends".to_owned()))
+    match disagreement(sql, tokens, &regions) {
+        None => Ok(()),
+        Some(at) => Err(not_understood(at, "it is not clear where a text, a name or a comment ends")),
     }
 }
 
-fn agrees(sql: &str, tokens: &[TokenWithSpan], regions: &[Region]) -> bool {
+/// Where a text, a name or a comment begins that has no end.
+pub(super) fn endless(flavor: Flavor, sql: &str) -> Option<usize> {
+    let is_mysql = flavor == Flavor::MySql;
+    Lexer::new(flavor, sql, is_mysql, is_mysql).regions().err()
+}
+
+/// Where the tokens are something else than the regions say.
+fn disagreement(sql: &str, tokens: &[TokenWithSpan], regions: &[Region]) -> Option<usize> {
     let mut regions = regions.iter().peekable();
     let mut offsets = Offsets::new(sql);
     let mut end = 0;
     for token in tokens {
         let range = offsets.of(token.span.start)..offsets.of(token.span.end);
         if range.start != end {
-            return false;
+            return Some(end);
         }
         end = range.end;
         let is_comment = matches!(
@@ -75,15 +87,15 @@ fn agrees(sql: &str, tokens: &[TokenWithSpan], regions: &[Region]) -> bool {
                 let ends = region.range.end == range.end
                     || (is_comment && sql[region.range.end..range.end].trim().is_empty());
                 if !begins || !ends || region.is_comment != is_comment {
-                    return false;
+                    return Some(range.start);
                 }
                 regions.next();
             }
-            _ if is_comment => return false,
+            _ if is_comment => return Some(range.start),
             _ => {}
         }
     }
-    end == sql.len() && regions.next().is_none()
+    (end != sql.len() || regions.next().is_some()).then_some(end)
 }
 
 struct Lexer<'a> {
@@ -101,17 +113,17 @@ impl<'a> Lexer<'a> {
         Self { flavor, bytes: sql.as_bytes(), single_escapes, double_escapes, at: 0 }
     }
 
-    /// `None` if one of them has no end, or a backslash stands outside.
-    fn regions(mut self) -> Option<Vec<Region>> {
+    /// An error, where it begins, if one of them has no end, or a backslash stands outside.
+    fn regions(mut self) -> Result<Vec<Region>, usize> {
         let mut regions = Vec::new();
         while self.at < self.bytes.len() {
             let start = self.at;
-            match self.region()? {
+            match self.region().ok_or(start)? {
                 None => {}
                 Some(is_comment) => regions.push(Region { is_comment, range: start..self.at }),
             }
         }
-        Some(regions)
+        Ok(regions)
     }
 
     /// Goes over the next region, or one character; says whether it was a comment.

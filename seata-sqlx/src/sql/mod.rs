@@ -30,7 +30,7 @@ mod words;
 
 pub(crate) use analysis::analyse;
 pub(crate) use cache::StatementCache;
-pub use check::{Checked, Outcome, check, statements};
+pub use check::{Checked, NotSeparable, Outcome, check, statements};
 #[cfg(feature = "sqlite")]
 pub(crate) use definitions::{conflict_clause, trigger_events};
 pub use flavor::Flavor;

@@ -6,10 +6,18 @@ use super::{Flavor, Refusal, lexer};
 
 /// The words of a statement, without white space and comments.
 pub(super) fn significant(flavor: Flavor, sql: &str) -> Result<Vec<TokenWithSpan>, Refusal> {
-    let mut tokens = Tokenizer::new(flavor.grammar(), sql)
-        .tokenize_with_location()
-        .map_err(|error| Refusal::NotUnderstood(error.to_string()))?;
-    lexer::check(flavor, sql, &tokens)?;
+    significant_or_line(flavor, sql).map_err(|(_, refusal)| refusal)
+}
+
+/// As [`significant`]; an error has the line in which what is not clear begins.
+pub(super) fn significant_or_line(flavor: Flavor, sql: &str) -> Result<Vec<TokenWithSpan>, (u64, Refusal)> {
+    let line = |at: usize| 1 + sql.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() as u64;
+    let mut tokens = Tokenizer::new(flavor.grammar(), sql).tokenize_with_location().map_err(|error| {
+        // The tokenizer tells of some things where it gave up.
+        let line = lexer::endless(flavor, sql).map_or(error.location.line, line);
+        (line, Refusal::NotUnderstood(error.to_string()))
+    })?;
+    lexer::check(flavor, sql, &tokens).map_err(|(at, refusal)| (line(at), refusal))?;
     tokens.retain(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF));
     Ok(tokens)
 }
