@@ -8,6 +8,7 @@
 mod candidate;
 #[cfg(feature = "interop")]
 mod java;
+mod many;
 mod shop;
 
 use seata::{Coordinator, Seata, at::Flavor};
@@ -71,20 +72,25 @@ macro_rules! compare_on {
             let undo_table = seata::at::undo::table($flavor, "undo_log").join(";\n");
             for name in CANDIDATES {
                 for half in ["a", "b"] {
-                    server.create(&format!("{name}_{half}"), &format!("{}\n{undo_table};", $name::SCHEMA));
+                    let many = $name::many(many::rows());
+                    server.create(
+                        &format!("{name}_{half}"),
+                        &format!("{}\n{many}\n{undo_table};", $name::SCHEMA),
+                    );
                 }
             }
             let place = |name: &str| [server.url(&format!("{name}_a")), server.url(&format!("{name}_b"))];
-            let mut candidates: Vec<Box<dyn Candidate>> = vec![Box::new(Ours {
-                name: "plain",
-                shop: $name::plain(place("plain")).await,
-                application: None,
-            })];
+            let plain = $name::plain(place("plain")).await;
+            let at = $name::at(place("memory"), &coordinators.memory).await;
+            many::compare(title, &plain, &at, &coordinators.memory).await;
+            let mut candidates: Vec<Box<dyn Candidate>> =
+                vec![Box::new(Ours { name: "plain", shop: plain, application: None })];
+            let application = Some(coordinators.memory.clone());
+            candidates.push(Box::new(Ours { name: "AT, coordinator in memory", shop: at, application }));
             let mut add = async |name, place, seata: &Seata| {
                 let shop = $name::at(place, seata).await;
                 candidates.push(Box::new(Ours { name, shop, application: Some(seata.clone()) }));
             };
-            add("AT, coordinator in memory", place("memory"), &coordinators.memory).await;
             add("AT, coordinator with journal", place("journal"), &coordinators.journal).await;
             #[cfg(feature = "interop")]
             {

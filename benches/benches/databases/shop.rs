@@ -29,15 +29,20 @@ pub(crate) fn global(
 
 /// The shop on one kind of database.
 macro_rules! shop {
-    ($name:ident, $DB:ty, $schema:expr, $take:literal, $pay:literal, $order:literal) => {
+    ($name:ident, $DB:ty, $schema:expr, $many:literal, $take:literal, $pay:literal, $order:literal) => {
         pub(crate) mod $name {
             use futures_util::future::BoxFuture;
             use seata::{Seata, at::AtPool};
             use sqlx::{Pool, pool::PoolOptions, query};
 
             use super::{Error, ROWS, Shop};
+            use crate::many::Many;
 
             pub(crate) const SCHEMA: &str = $schema;
+            /// Makes so many rows.
+            pub(crate) fn many(rows: usize) -> String {
+                format!($many)
+            }
 
             /// Storage and books, and their databases past AT mode.
             #[derive(Clone)]
@@ -71,6 +76,22 @@ macro_rules! shop {
                     }
                 };
             }
+            macro_rules! many {
+                ($pool:ty) => {
+                    impl Many for On<$pool> {
+                        fn change(&self) -> BoxFuture<'static, Result<(), Error>> {
+                            let [storage, _] = self.0.clone();
+                            Box::pin(async move {
+                                query("UPDATE many SET n = n + 1").execute(&storage).await?;
+                                Ok(())
+                            })
+                        }
+                    }
+                };
+            }
+            many!(Pool<$DB>);
+            many!(AtPool<$DB>);
+
             purchase!(Pool<$DB>);
             purchase!(AtPool<$DB>);
 
@@ -109,6 +130,8 @@ shop!(
      CREATE TABLE account (id BIGINT PRIMARY KEY, money INT NOT NULL);
      INSERT INTO account SELECT seq, 1000000 FROM seq_0_to_127;
      CREATE TABLE orders (id BIGINT PRIMARY KEY AUTO_INCREMENT, account BIGINT, product BIGINT, money INT);",
+    "CREATE TABLE many (id BIGINT PRIMARY KEY, n BIGINT, name VARCHAR(100));
+     INSERT INTO many SELECT seq, 0, REPEAT('x', 50) FROM seq_1_to_{rows};",
     "UPDATE stock SET count = count - 1 WHERE id = ?",
     "UPDATE account SET money = money - 5 WHERE id = ?",
     "INSERT INTO orders (account, product, money) VALUES (?, ?, 5)"
@@ -121,6 +144,8 @@ shop!(
      CREATE TABLE account (id BIGINT PRIMARY KEY, money INT NOT NULL);
      INSERT INTO account SELECT n, 1000000 FROM generate_series(0, 127) n;
      CREATE TABLE orders (id BIGSERIAL PRIMARY KEY, account BIGINT, product BIGINT, money INT);",
+    "CREATE TABLE many (id BIGINT PRIMARY KEY, n BIGINT, name VARCHAR(100));
+     INSERT INTO many SELECT i, 0, repeat('x', 50) FROM generate_series(1, {rows}) i;",
     "UPDATE stock SET count = count - 1 WHERE id = $1",
     "UPDATE account SET money = money - 5 WHERE id = $1",
     "INSERT INTO orders (account, product, money) VALUES ($1, $2, 5)"
