@@ -99,6 +99,8 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
     const STATEMENT_SAVEPOINT: bool;
     /// After an error the local transaction takes nothing but a ROLLBACK, of all or to a savepoint.
     const ERROR_ENDS_TRANSACTION: bool;
+    /// A DELETE also locks rows that it only looks at.
+    const DELETE_LOCKS_WHAT_IT_READS: bool = false;
     /// A column's values have a type each, which is part of what they are.
     const VALUES_HAVE_TYPES: bool = false;
     /// The schema of a table that an undo log names without one; `None` for that of the connection.

@@ -38,6 +38,7 @@ impl Dialect for MySql {
     // A statement that fails leaves nothing behind, if only it was the statement that failed.
     const STATEMENT_SAVEPOINT: bool = false;
     const ERROR_ENDS_TRANSACTION: bool = false;
+    const DELETE_LOCKS_WHAT_IT_READS: bool = true;
     const DEFAULT_SCHEMA: Option<&'static str> = None;
     const HIDES_RESULTS: bool = true;
     const NOW: &'static str = NOW;

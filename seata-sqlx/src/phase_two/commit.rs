@@ -19,15 +19,39 @@ impl<DB: Dialect> AtResource<DB> {
     pub(super) async fn delete_undo_rows(&self, tasks: &[BranchTask]) -> Result<(), Error> {
         let mut lease = self.lease().await?;
         for batch in tasks.chunks(BATCH) {
-            let own = batch.iter().map(|task| (task.xid.to_string(), task.branch.0));
-            self.delete(&mut lease, own.collect()).await?;
-            if self.options.writing.max_packet.is_some() {
+            if DB::DELETE_LOCKS_WHAT_IT_READS {
+                let own = batch.iter().map(|task| (task.xid.to_string(), task.branch.0));
+                self.delete(&mut lease, own.collect()).await?;
                 let rest = self.continuations(&mut lease, batch).await?;
                 self.delete(&mut lease, rest).await?;
+            } else {
+                self.delete_with_continuations(&mut lease, batch).await?;
             }
         }
         lease.give_back();
         Ok(())
+    }
+
+    async fn delete_with_continuations(
+        &self,
+        lease: &mut Lease<'_, DB>,
+        tasks: &[BranchTask],
+    ) -> Result<(), Error> {
+        let mut values = Vec::with_capacity(3 * tasks.len());
+        let mut conditions = Vec::with_capacity(tasks.len());
+        for task in in_steps(tasks, BATCH) {
+            let first = values.len() + 1;
+            let context = Context::of_continuation(task.branch);
+            values.extend([
+                Argument::Text(task.xid.to_string()),
+                Argument::Integer(task.branch.0),
+                Argument::Text(context),
+            ]);
+            let [xid, branch, context] = [first, first + 1, first + 2].map(DB::placeholder);
+            conditions.push(format!("xid = {xid} AND (branch_id = {branch} OR context = {context})"));
+        }
+        let sql = format!("DELETE FROM {} WHERE {}", self.table(), conditions.join(" OR "));
+        execute(lease.connection(), Call::<DB>::new(sql, &values)?).await.map(drop)
     }
 
     async fn delete(&self, lease: &mut Lease<'_, DB>, rows: Vec<(String, i64)>) -> Result<(), Error> {

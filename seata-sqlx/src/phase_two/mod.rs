@@ -68,7 +68,7 @@ impl<DB: Dialect> AtResource<DB> {
         let deleted = self.delete_aged(days, &format!("log_status = {FINISHED}")).await?;
         let mut lease = self.lease().await?;
         let sql = format!(
-            "SELECT count(*) FROM {} WHERE log_created <= {}",
+            "SELECT count(*) FROM {} WHERE log_created <= {} AND context NOT LIKE 'branchId=%'",
             self.options.undo_reference,
             DB::DAYS_AGO
         );

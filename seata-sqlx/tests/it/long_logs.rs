@@ -2,8 +2,8 @@
 
 use seata_context::BranchAnswer;
 use seata_protocol::{BranchStatus, Xid};
-use seata_sqlx::{AtError, AtPoolBuilder};
-use sqlx::{AssertSqlSafe, Sqlite};
+use seata_sqlx::{AtError, AtPool, AtPoolBuilder};
+use sqlx::{AssertSqlSafe, Sqlite, SqlitePool, sqlite::SqliteConnectOptions};
 
 use crate::world::{World, inside};
 
@@ -64,6 +64,21 @@ async fn a_commit_deletes_the_rows_of_its_branches_and_no_others() {
     assert_eq!((of_others, world.undo_rows().await), (0, before / 2));
     assert_eq!(world.coordinator.rollback(&open).await, [BranchAnswer::rollbacked()]);
     assert_eq!(world.undo_rows().await, 0);
+}
+
+/// Phase two may come to a process that writes no such logs itself.
+#[tokio::test]
+async fn a_log_in_several_rows_goes_as_a_whole_whoever_commits() {
+    let world = World::with(SCHEMA, 2, in_pieces).await;
+    let xid = change(&world, "UPDATE t SET b = x'00' WHERE id = 1").await;
+    let open = change(&world, "UPDATE t SET b = x'00' WHERE id = 2").await;
+    let before = world.undo_rows().await;
+    let another = SqlitePool::connect_with(SqliteConnectOptions::new().filename(world.path())).await.unwrap();
+    AtPool::new(another, world.client.clone()).await.unwrap();
+    assert_eq!(world.coordinator.commit(&xid).await, [BranchAnswer::committed()]);
+    let left: Vec<String> =
+        sqlx::query_scalar("SELECT DISTINCT xid FROM undo_log").fetch_all(&world.raw).await.unwrap();
+    assert_eq!((left, world.undo_rows().await < before), (vec![open.to_string()], true));
 }
 
 #[tokio::test]
