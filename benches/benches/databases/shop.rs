@@ -41,7 +41,7 @@ macro_rules! shop {
             pub(crate) const SCHEMA: &str = $schema;
             /// Makes so many rows.
             pub(crate) fn many(rows: usize) -> String {
-                format!($many)
+                format!($many, rows)
             }
 
             /// Storage and books, and their databases past AT mode.
@@ -131,7 +131,7 @@ shop!(
      INSERT INTO account SELECT seq, 1000000 FROM seq_0_to_127;
      CREATE TABLE orders (id BIGINT PRIMARY KEY AUTO_INCREMENT, account BIGINT, product BIGINT, money INT);",
     "CREATE TABLE many (id BIGINT PRIMARY KEY, n BIGINT, name VARCHAR(100));
-     INSERT INTO many SELECT seq, 0, REPEAT('x', 50) FROM seq_1_to_{rows};",
+     INSERT INTO many SELECT seq, 0, REPEAT('x', 50) FROM seq_1_to_{};",
     "UPDATE stock SET count = count - 1 WHERE id = ?",
     "UPDATE account SET money = money - 5 WHERE id = ?",
     "INSERT INTO orders (account, product, money) VALUES (?, ?, 5)"
@@ -145,7 +145,7 @@ shop!(
      INSERT INTO account SELECT n, 1000000 FROM generate_series(0, 127) n;
      CREATE TABLE orders (id BIGSERIAL PRIMARY KEY, account BIGINT, product BIGINT, money INT);",
     "CREATE TABLE many (id BIGINT PRIMARY KEY, n BIGINT, name VARCHAR(100));
-     INSERT INTO many SELECT i, 0, repeat('x', 50) FROM generate_series(1, {rows}) i;",
+     INSERT INTO many SELECT i, 0, repeat('x', 50) FROM generate_series(1, {}) i;",
     "UPDATE stock SET count = count - 1 WHERE id = $1",
     "UPDATE account SET money = money - 5 WHERE id = $1",
     "INSERT INTO orders (account, product, money) VALUES ($1, $2, 5)"
