@@ -237,7 +237,8 @@ async fn a_deferred_transaction_keeps_other_writers_out_from_the_beginning() {
     let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
     let pool = seata_sqlx::AtPool::new(pool, world.client.clone()).await.unwrap();
     let mut connection = pool.connection();
-    let error = inside(&xid, connection.begin_with("BEGIN")).await.map(drop).unwrap_err();
+    let begun = inside(&xid, async { connection.begin_with("BEGIN").await.map(drop) });
+    let error = begun.await.unwrap_err();
     assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("5"), "{error}");
     blocker.rollback().await.unwrap();
     inside(&xid, async {
