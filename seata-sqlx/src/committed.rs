@@ -92,9 +92,15 @@ impl<DB: Dialect> AtConnection<DB> {
                         Err(error) => error.into(),
                     }
                 }
-                Err(FinishError::Other(error)) if patience.tries_again_after::<DB>(&error) => continue,
                 Err(FinishError::Other(error)) => match AtError::from_sqlx(&error) {
-                    Some(AtError::LockQuery(_) | AtError::ImageMismatch { .. }) => error,
+                    // Others add rows just now.
+                    Some(AtError::ImageMismatch { .. }) if DB::ROW_LOCKS => {
+                        if patience.wait_once().await {
+                            continue;
+                        }
+                        error
+                    }
+                    Some(AtError::LockQuery(_)) => error,
                     _ => return Err(error),
                 },
             };
