@@ -340,7 +340,8 @@ impl Patience {
     }
 
     /// Whether to try again, at once, after this error: between image and statement somebody else may have committed
-    /// a row that the condition finds, or have altered the table. A statement that chooses other rows each time it is run fails each time.
+    /// a row that the condition finds, or have altered the table. A statement that chooses other rows each time it is
+    /// run fails each time.
     pub(crate) fn tries_again_after<DB: Dialect>(&mut self, error: &Error) -> bool {
         const TIMES: u32 = 5;
         let error = AtError::from_sqlx(error);

@@ -191,7 +191,7 @@ impl<DB: Dialect> AtConnection<DB> {
     /// What `BEGIN_WRITING` does, where the user began in another way. Until then, others may write between a read
     /// and the question for its locks.
     async fn keep_writers_out(&mut self) -> Result<(), Error> {
-        let table = DB::quote(&self.core.options.undo_table);
+        let table = &self.core.options.undo_reference;
         self.session.go_on(&format!("DELETE FROM {table} WHERE 0")).await
     }
 

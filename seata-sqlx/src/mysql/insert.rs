@@ -233,6 +233,7 @@ mod tests {
         let mixed = "INSERT INTO t (id, v) VALUES (NULL, 'a'), (5, 'b'), (DEFAULT, 'c')";
         assert_eq!(condition(&["id"], mixed), None);
     }
+
     #[test]
     fn arguments_that_may_be_null_are_left_to_who_gives_rows_back() {
         for (statement, is_told) in [

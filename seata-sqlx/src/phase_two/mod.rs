@@ -11,8 +11,9 @@ mod undone;
 
 pub(crate) use dirty::Resolver;
 pub use dirty::{DirtyChoice, DirtyRow};
-use std::time::Instant;
 pub(crate) use undo::UndoError;
+
+use std::time::Instant;
 
 use futures_core::future::BoxFuture;
 use seata_context::{BranchAnswer, BranchTask, Resource};
