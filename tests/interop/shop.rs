@@ -1,13 +1,65 @@
-//! The example shop with its coordinator on the Java server: purchases that commit, fail and are given up.
+//! The example shop with its coordinator on the server: purchases that commit, fail and are given up.
 
-use seata_examples::{Databases, scenes::Stage};
-use seata_tests::java::Java;
+use std::process::{Command, Output};
+
+use seata_tests::{java::Java, mariadb::MariaDb, postgres::Postgres};
+
+/// What a coordinator in the shop's own process tells of a transaction, and a server keeps to itself.
+const LIFE: [&str; 5] = ["  begin ", "  branch ", "  decision ", "  phase two ", "  end "];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_shop_plays_all_its_scenes_on_the_java_server() {
+async fn the_shop_on_sqlite_is_on_the_server_what_it_is_alone() {
+    it_is_on_the_server_what_it_is_alone("sqlite", "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shop_on_mariadb_is_on_the_server_what_it_is_alone() {
+    it_is_on_the_server_what_it_is_alone("mysql", &MariaDb::shared().url("")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shop_on_postgresql_is_on_the_server_what_it_is_alone() {
+    it_is_on_the_server_what_it_is_alone("postgres", &Postgres::shared().url("postgres")).await;
+}
+
+async fn it_is_on_the_server_what_it_is_alone(db: &str, url: &str) {
     let java = Java::shared().await;
-    let directory = tempfile::tempdir().unwrap();
-    let mut stage = Stage::open_on(java.server(), Databases::in_directory(directory.path())).await.unwrap();
-    stage.play().await.unwrap();
-    stage.shop.close().await.unwrap();
+    let server = java.server();
+    let alone = told(&Shop::on(db, url).play(&[]));
+    let shop = Shop::on(db, url);
+    for orm in ["sqlx", "sea-orm"] {
+        let told = told(&shop.play(&["--server", &server, "--orm", orm]));
+        assert_eq!(without_lives(&told), without_lives(&alone), "{orm}");
+        assert_eq!(told.matches("  end       no undo log row is left\n").count(), 4, "{orm}\n{told}");
+    }
+}
+
+/// A shop that is played again and again, from one directory.
+struct Shop<'a> {
+    db: &'a str,
+    url: &'a str,
+    directory: tempfile::TempDir,
+}
+
+impl<'a> Shop<'a> {
+    fn on(db: &'a str, url: &'a str) -> Self {
+        Self { db, url, directory: tempfile::tempdir().unwrap() }
+    }
+
+    fn play(&self, options: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_example-shop"));
+        command.current_dir(&self.directory).args(["--db", self.db]).args(options);
+        command.env_remove("RUST_LOG").env("DATABASE_URL", self.url).output().unwrap()
+    }
+}
+
+/// What it prints when all goes well.
+fn told(output: &Output) -> String {
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    told.into_owned()
+}
+
+fn without_lives(told: &str) -> Vec<&str> {
+    told.lines().filter(|line| !LIFE.iter().any(|life| line.starts_with(life))).collect()
 }

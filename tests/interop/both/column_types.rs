@@ -131,6 +131,18 @@ pub(super) fn changes(kind: Kind, table: &str) -> Vec<String> {
     ]
 }
 
+/// Others write the rows of those changes of `types` behind the transaction's back.
+pub(super) fn dirt(kind: Kind) -> Vec<String> {
+    let [(table, columns), _] = columns(kind);
+    vec![
+        format!("DELETE FROM {table} WHERE id = 1"),
+        insert(table, columns, 2, |(_, _, _, second)| second),
+        update(table, columns, 3, |(_, _, _, second)| second),
+        insert(table, columns, 5, |(_, _, _, second)| second),
+        update(table, columns, 6, |_| "NULL"),
+    ]
+}
+
 fn insert(table: &str, columns: &[Column], id: i64, value: impl Fn(&Column) -> &'static str) -> String {
     let names: Vec<&str> = columns.iter().map(|(name, ..)| *name).collect();
     let values: Vec<&str> = columns.iter().map(value).collect();

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use seata::{
-    RootContext, Seata,
-    at::{AtMySqlPool, AtPgPool, AtPool, undo::Zone},
+    RootContext, Seata, Xid,
+    at::{
+        AtMySqlPool, AtPgPool, AtPool,
+        undo::Zone,
+        undo_log::{ChangedRow, UndoTable},
+    },
 };
 use seata_tests::{java::Peer, mariadb::MariaDb, postgres::Postgres, wait};
 use sqlx::{AssertSqlSafe, MySqlPool, PgPool};
@@ -144,6 +148,23 @@ impl Database {
     /// Runs a statement by itself, which is a branch of the caller's transaction.
     pub(crate) async fn execute(&self, statement: &str) -> sqlx::Result<()> {
         on_pools!(self, |at, _| sqlx::query(AssertSqlSafe(statement)).execute(at).await.map(drop))
+    }
+
+    /// What a person sees of a transaction, row by row.
+    pub(crate) async fn changed_rows(&self, xid: &Xid) -> Vec<ChangedRow> {
+        on_pools!(self, |at, _| UndoTable::from(at).rows(xid).await).unwrap()
+    }
+
+    /// Has a person decide that phase two shall make this row what it was.
+    pub(crate) async fn force(&self, xid: &Xid, table: &str, key: &str) {
+        let forced = on_pools!(self, |at, _| UndoTable::from(at).force(xid, table, key).await);
+        forced.unwrap_or_else(|error| panic!("{key} of {table}: {error}"));
+    }
+
+    /// Has a person decide that phase two shall leave this row as it is.
+    pub(crate) async fn skip(&self, xid: &Xid, table: &str, key: &str) {
+        let skipped = on_pools!(self, |at, _| UndoTable::from(at).skip(xid, table, key).await);
+        skipped.unwrap_or_else(|error| panic!("{key} of {table}: {error}"));
     }
 
     /// A column of texts, past AT mode.

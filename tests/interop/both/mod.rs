@@ -3,6 +3,7 @@
 
 mod column_types;
 mod database;
+mod dirty;
 mod row_keys;
 mod statements;
 mod transfers;
