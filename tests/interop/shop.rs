@@ -1,8 +1,8 @@
-//! The example shop with its coordinator on the server: purchases that commit, fail and are given up.
+//! The example shop with its coordinator on the server: purchases that commit, fail, are given up and are killed.
 
 use std::process::{Command, Output};
 
-use seata_tests::{java::Java, mariadb::MariaDb, postgres::Postgres};
+use seata_tests::{java::Server, mariadb::MariaDb, postgres::Postgres};
 
 /// What a coordinator in the shop's own process tells of a transaction, and a server keeps to itself.
 const LIFE: [&str; 5] = ["  begin ", "  branch ", "  decision ", "  phase two ", "  end "];
@@ -23,14 +23,28 @@ async fn the_shop_on_postgresql_is_on_the_server_what_it_is_alone() {
 }
 
 async fn it_is_on_the_server_what_it_is_alone(db: &str, url: &str) {
-    let java = Java::shared().await;
-    let server = java.server();
+    // Its own: to Java's server, applications of one name on one machine have the same databases. It would ask other
+    // shops for what the killed one left.
+    let server = Server::start().await;
+    let address = server.address();
     let alone = told(&Shop::on(db, url).play(&[]));
     let shop = Shop::on(db, url);
     for orm in ["sqlx", "sea-orm"] {
-        let told = told(&shop.play(&["--server", &server, "--orm", orm]));
+        let told = told(&shop.play(&["--server", &address, "--orm", orm]));
         assert_eq!(without_lives(&told), without_lives(&alone), "{orm}");
         assert_eq!(told.matches("  end       no undo log row is left\n").count(), 4, "{orm}\n{told}");
+    }
+
+    let killed = shop.play(&["--server", &address, "--crash"]);
+    assert_eq!(killed.status.code(), None, "it dies by a signal:\n{killed:?}");
+    let told = told(&shop.play(&["--server", &address]));
+    for line in [
+        "storage   chairs in stock         98      98\n",
+        "storage   lamps in stock          99     100  *\n",
+        "all       undo log rows            4       0  *\n",
+        "All sums are right.\n",
+    ] {
+        assert!(told.contains(line), "{line:?} is missing in:\n{told}");
     }
 }
 
