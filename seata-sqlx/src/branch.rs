@@ -43,6 +43,9 @@ impl From<AtError> for FinishError {
 pub(crate) struct Work {
     pub(crate) logs: Vec<SqlUndoLog>,
     pub(crate) locks: Vec<RowLock>,
+    /// A statement without arguments and without effect, still to be run before COMMIT: what it answers is the answer of
+    /// the only change.
+    pub(crate) answering: Option<String>,
 }
 
 /// How a local transaction ends.
@@ -83,14 +86,14 @@ impl Attempt<'_> {
     }
 }
 
-/// Registers the branch, writes its undo row, and commits.
+/// Registers the branch, writes its undo row, and commits. Gives what [`Work::answering`] answered.
 pub(crate) async fn finish<DB: Dialect>(
     core: &Core<DB>,
     session: &mut Session<DB>,
     caller: &Caller,
     work: Work,
     mut attempt: Attempt<'_>,
-) -> Result<(), FinishError> {
+) -> Result<Option<DB::QueryResult>, FinishError> {
     let locks: Vec<RowLock> = BTreeSet::from_iter(work.locks).into_iter().collect();
     match &caller.mode {
         Mode::GlobalLock if !locks.is_empty() => {
@@ -98,7 +101,7 @@ pub(crate) async fn finish<DB: Dialect>(
                 session.rollback().await;
                 return Err(refused(error, AtError::LockQuery));
             }
-            commit(session).await
+            commit(session, work.answering).await
         }
         Mode::Global(xid) if !work.logs.is_empty() => {
             let branch = match register(core, caller, xid, locks, &mut attempt).await {
@@ -108,9 +111,9 @@ pub(crate) async fn finish<DB: Dialect>(
                     return Err(refused(error, |source| AtError::Registration { xid: xid.clone(), source }));
                 }
             };
-            commit_branch(core, session, xid, branch, work.logs).await
+            commit_branch(core, session, xid, branch, work.logs, work.answering).await
         }
-        _ => commit(session).await,
+        _ => commit(session, work.answering).await,
     }
 }
 
@@ -173,8 +176,15 @@ fn application_data(caller: &Caller, attempt: &Attempt<'_>) -> String {
     if entries.is_empty() { String::new() } else { format!("{{{}}}", entries.join(",")) }
 }
 
-async fn commit<DB: Dialect>(session: &mut Session<DB>) -> Result<(), FinishError> {
-    session.commit().await.map_err(|error| match error {
+async fn commit<DB: Dialect>(
+    session: &mut Session<DB>,
+    answering: Option<String>,
+) -> Result<Option<DB::QueryResult>, FinishError> {
+    let committed = match answering {
+        Some(statement) => session.commit_after(&[&statement]).await,
+        None => session.commit().await.map(|()| None),
+    };
+    committed.map_err(|error| match error {
         CommitError::NotReached { error, .. }
         | CommitError::RolledBack(error)
         | CommitError::Unknown(error) => FinishError::Other(error),
@@ -187,16 +197,20 @@ async fn commit_branch<DB: Dialect>(
     xid: &Xid,
     branch: BranchId,
     logs: Vec<SqlUndoLog>,
-) -> Result<(), FinishError> {
+    answering: Option<String>,
+) -> Result<Option<DB::QueryResult>, FinishError> {
     let log = BranchUndoLog { xid: xid.to_string(), branch_id: branch.0, sql_undo_logs: logs };
     let committed = match undo::write_aside(log, core.options.writing).await {
-        Ok(rows) => commit_with(core, session, xid, branch, rows).await,
+        Ok(rows) => commit_with(core, session, xid, branch, rows, answering).await,
         Err(source) => {
             let error = AtError::UndoLog { xid: xid.clone(), branch, source }.into();
             Err(CommitError::NotReached { error, is_rolled_back: session.rollback().await })
         }
     };
-    let Err(error) = committed else { return Ok(()) };
+    let error = match committed {
+        Ok(answer) => return Ok(answer),
+        Err(error) => error,
+    };
     if let CommitError::NotReached { is_rolled_back: true, .. } | CommitError::RolledBack(_) = error {
         report_failure(core, xid, branch).await;
     }
@@ -219,7 +233,8 @@ async fn commit_with<DB: Dialect>(
     xid: &Xid,
     branch: BranchId,
     rows: Vec<UndoRow>,
-) -> Result<(), CommitError> {
+    answering: Option<String>,
+) -> Result<Option<DB::QueryResult>, CommitError> {
     /// As a literal the content is twice as long, and has to be parsed.
     const SHORT_IN_BYTES: usize = 16 << 10;
     let table = &core.options.undo_reference;
@@ -230,7 +245,10 @@ async fn commit_with<DB: Dialect>(
     if let [row] = rows.as_slice()
         && row.content.len() <= SHORT_IN_BYTES
     {
-        let committed = session.commit_after(&undo_row_in_words::<DB>(table, xid, row)).await;
+        let row_in_words = undo_row_in_words::<DB>(table, xid, row);
+        let statements: Vec<&str> = answering.as_deref().into_iter().chain([row_in_words.as_str()]).collect();
+        let committed = session.commit_after(&statements).await;
+        let committed = committed.map(|answer| answer.filter(|_| answering.is_some()));
         return committed.map_err(|error| match error {
             CommitError::NotReached { error, is_rolled_back } => {
                 CommitError::NotReached { error: explained(error, row.branch_id), is_rolled_back }
@@ -245,7 +263,10 @@ async fn commit_with<DB: Dialect>(
             return Err(CommitError::NotReached { error: explained(error, id), is_rolled_back });
         }
     }
-    session.commit().await
+    match answering {
+        Some(statement) => session.commit_after(&[&statement]).await,
+        None => session.commit().await.map(|()| None),
+    }
 }
 
 async fn write_undo_row<DB: Dialect>(

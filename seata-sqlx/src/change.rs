@@ -18,6 +18,7 @@ use crate::{
     undo::{Row, SqlType, SqlUndoLog, TableRecords, Zone},
 };
 
+mod block;
 mod upsert;
 
 pub(crate) use upsert::Marked;
@@ -27,6 +28,18 @@ pub(crate) struct Changed<DB: Dialect> {
     pub(crate) outputs: Vec<Output<DB>>,
     pub(crate) logs: Vec<SqlUndoLog>,
     pub(crate) locks: Vec<RowLock>,
+    /// As in [`Work`](crate::branch::Work::answering); then the outputs hold no answer.
+    pub(crate) answering: Option<String>,
+}
+
+impl<DB: Dialect> Changed<DB> {
+    fn new(
+        outputs: Vec<Output<DB>>,
+        logs: impl IntoIterator<Item = SqlUndoLog>,
+        locks: Vec<RowLock>,
+    ) -> Self {
+        Self { outputs, logs: logs.into_iter().collect(), locks, answering: None }
+    }
 }
 
 /// Rows that a statement has touched, of which the driver said too little.
@@ -65,10 +78,12 @@ pub(crate) struct Surroundings<'a, DB: Dialect> {
     pub(crate) options: &'a Options,
 }
 
-/// Runs `call`, which `write` describes. The local transaction is open already.
+/// Runs `call`, which `write` describes. The local transaction is open already, unless `opening` is still to open it: for
+/// a server that takes several statements in one call. What is asked of the table then comes before it.
 pub(crate) async fn run<DB: Dialect>(
     surroundings: &Surroundings<'_, DB>,
     connection: &mut DB::Connection,
+    opening: Option<&'static str>,
     call: &Call<DB>,
     write: &Write,
 ) -> Result<Changed<DB>, ChangeError> {
@@ -82,7 +97,7 @@ pub(crate) async fn run<DB: Dialect>(
     loop {
         let structure = admitted(surroundings, connection, write).await;
         let table = structure.map_err(ChangeError::Doubtful)?.map_err(refused)?.table;
-        let changed = run_on(surroundings, connection, call, write, &table).await;
+        let changed = run_on(surroundings, connection, opening, call, write, &table).await;
         let Err(ChangeError::Unchanged(error) | ChangeError::Doubtful(error)) = &changed else {
             return changed;
         };
@@ -125,6 +140,7 @@ async fn admitted<DB: Dialect>(
 async fn run_on<DB: Dialect>(
     surroundings: &Surroundings<'_, DB>,
     connection: &mut DB::Connection,
+    opening: Option<&'static str>,
     call: &Call<DB>,
     write: &Write,
     table: &Table<DB>,
@@ -139,14 +155,17 @@ async fn run_on<DB: Dialect>(
         Kind::Delete => surroundings.capabilities.delete,
     };
     let returned = if write.returning_at.is_none() { Returned::Nothing } else { returned };
-    let mut change = Change { surroundings, connection, call, write, reading, returned };
+    let mut change = Change { surroundings, connection, opening, call, write, reading, returned };
     if DB::HIDES_RESULTS && write.kind == Kind::Insert && !write.has_returning {
-        if let Some(condition) = DB::added_rows(write, table, returned) {
-            return change.insert_told(condition).await;
-        }
         // The rows are touched once more, to no effect but that.
         let fires = |trigger: &&Trigger| trigger.events.contains(&"UPDATE");
-        if let Some(trigger) = table.triggers.iter().find(fires) {
+        let trigger = table.triggers.iter().find(fires);
+        // In one call with the beginning, it would lose its answer.
+        let takes_more_calls = opening.is_some() && returned == Returned::Image && trigger.is_none();
+        if !takes_more_calls && let Some(condition) = DB::added_rows(write, table, returned) {
+            return change.insert_told(condition).await;
+        }
+        if let Some(trigger) = trigger {
             let (table, trigger) = (table.name.clone(), trigger.name.clone());
             return Err(refused(Refusal::Trigger { table, trigger }));
         }
@@ -174,6 +193,8 @@ pub(crate) fn check_arguments<DB: Dialect>(call: &Call<DB>, expected: usize) -> 
 struct Change<'a, DB: Dialect> {
     surroundings: &'a Surroundings<'a, DB>,
     connection: &'a mut DB::Connection,
+    /// The statement that is still to open the local transaction.
+    opening: Option<&'static str>,
     call: &'a Call<DB>,
     write: &'a Write,
     reading: Reading<'a, DB>,
@@ -190,10 +211,11 @@ impl<DB: Dialect> Change<'_, DB> {
     async fn selected(&mut self) -> Result<Changed<DB>, ChangeError> {
         let Reading { table, columns, .. } = self.reading;
         let selected = self.write.rows.as_changed(self.surroundings.capabilities.share_locks);
-        let call = self.call.with_sql(image::selecting::<DB>(selected, table, columns));
+        let call = self.call.with_sql(self.opening(image::selecting::<DB>(selected, table, columns)));
         let limit = self.surroundings.options.max_image_rows;
         let before = self.reading.run(self.connection, call, limit).await;
         let mut before = before.map_err(|error| self.unchanged(error))?;
+        self.opening = None;
         if self.write.rows.source.is_some() {
             // Each of the rows joined to it selects it once.
             let mut seen = HashSet::new();
@@ -203,33 +225,43 @@ impl<DB: Dialect> Change<'_, DB> {
             self.check_current().await?;
         }
         let locks = self.locks(&before).map_err(|error| self.unchanged(error))?;
-        let (outputs, touched) = match self.returned {
-            Returned::Nothing => (self.run_narrowed(&before).await?, None),
-            Returned::Image => self.run_with(columns).await.map(|(outputs, rows)| (outputs, Some(rows)))?,
-            _ => self.run_statement().await?,
+        let (outputs, touched, after) = match self.returned {
+            Returned::Nothing => {
+                let (outputs, after) = self.run_narrowed(&before).await?;
+                (outputs, None, after)
+            }
+            Returned::Image => {
+                let (outputs, touched) = self.run_with(columns).await?;
+                (outputs, Some(touched), None)
+            }
+            _ => {
+                let (outputs, touched) = self.run_statement().await?;
+                (outputs, touched, None)
+            }
         };
         self.check_touched(&before, &outputs, touched.as_deref())?;
         if before.is_empty() {
-            return Ok(Changed { outputs, logs: Vec::new(), locks });
+            return Ok(Changed::new(outputs, None, locks));
         }
+        let after = match (after, touched) {
+            (Some(after), _) => after,
+            // Where rows may be passed over, it gives fewer.
+            (None, Some(after)) if self.returned == Returned::Image && after.len() == before.len() => after,
+            _ => self.read_by_keys(&before).await?,
+        };
         let log = if self.write.kind == Kind::Delete {
             // As many as were selected, and none of those is left: they are the same.
-            if !self.read_by_keys(&before).await?.is_empty() {
+            if !after.is_empty() {
                 return Err(self.mismatch("some of the selected rows are still there"));
             }
             log(SqlType::Delete, table, before, Vec::new())
         } else {
-            let after = match touched {
-                // Where rows may be passed over, it gives fewer.
-                Some(after) if self.returned == Returned::Image && after.len() == before.len() => after,
-                _ => self.read_by_keys(&before).await?,
-            };
             if after.len() != before.len() {
                 return Err(self.mismatch("some of them are gone"));
             }
             log(SqlType::Update, table, before, after)
         };
-        Ok(Changed { outputs, logs: Vec::from_iter(log), locks })
+        Ok(Changed::new(outputs, log, locks))
     }
 
     /// A column that is not known yet would be lost with its row.
@@ -245,17 +277,18 @@ impl<DB: Dialect> Change<'_, DB> {
 
     /// DELETE that gives back what it removes.
     async fn delete_returning(&mut self) -> Result<Changed<DB>, ChangeError> {
+        self.open().await?;
         let (outputs, before) = self.run_with(self.reading.columns).await?;
         if rows_affected::<DB>(&outputs) != before.len() as u64 {
             return Err(self.mismatch("it gave back other rows than it removed"));
         }
         let locks = self.locks(&before).map_err(|error| self.doubtful(error))?;
-        let logs = Vec::from_iter(log(SqlType::Delete, self.reading.table, before, Vec::new()));
-        Ok(Changed { outputs, logs, locks })
+        Ok(Changed::new(outputs, log(SqlType::Delete, self.reading.table, before, Vec::new()), locks))
     }
 
     /// INSERT that adds rows only, whose words tell which.
     async fn insert_told(&mut self, condition: String) -> Result<Changed<DB>, ChangeError> {
+        self.open().await?;
         let outputs =
             collect(self.connection, self.call.clone()).await.map_err(|error| self.failed(error))?;
         let Reading { table, columns, .. } = self.reading;
@@ -274,8 +307,7 @@ impl<DB: Dialect> Change<'_, DB> {
             return Err(self.mismatch(&format!("{affected} rows added, {} found", after.len())));
         }
         let locks = self.locks(&after).map_err(|error| self.doubtful(error))?;
-        let logs = Vec::from_iter(log(SqlType::Insert, table, Vec::new(), after));
-        Ok(Changed { outputs, logs, locks })
+        Ok(Changed::new(outputs, log(SqlType::Insert, table, Vec::new(), after), locks))
     }
 
     /// The answer that the user's own words would have had.
@@ -295,17 +327,30 @@ impl<DB: Dialect> Change<'_, DB> {
         Ok(result.map_or(outputs, |result| vec![Either::Left(result)]))
     }
 
+    /// The statement whose answer is that of this INSERT, if it is alone in its local transaction.
+    fn answering(&self, is_alone: bool, inserted: &[Row]) -> Option<String> {
+        let Reading { table, zone, .. } = self.reading;
+        let affected = inserted.len() as u64;
+        let hidden = Hidden { table, zone, inserted, updated: &[], affected };
+        DB::answering(&hidden).filter(|_| is_alone && !self.write.has_returning)
+    }
+
     /// INSERT that adds rows only and gives them back.
     async fn insert_returning(&mut self) -> Result<Changed<DB>, ChangeError> {
+        let is_alone = self.opening.is_some();
         let (outputs, after) = self.run_with(self.reading.columns).await?;
-        let outputs = self.with_result(outputs, &after, &[], after.len() as u64).await?;
         let locks = self.locks(&after).map_err(|error| self.doubtful(error))?;
-        let logs = Vec::from_iter(log(SqlType::Insert, self.reading.table, Vec::new(), after));
-        Ok(Changed { outputs, logs, locks })
+        let (outputs, answering) = match self.answering(is_alone, &after) {
+            Some(statement) => (Vec::new(), Some(statement)),
+            None => (self.with_result(outputs, &after, &[], after.len() as u64).await?, None),
+        };
+        let log = log(SqlType::Insert, self.reading.table, Vec::new(), after);
+        Ok(Changed { answering, ..Changed::new(outputs, log, locks) })
     }
 
     /// INSERT that adds rows only: their keys come back from the statement itself.
     async fn insert(&mut self) -> Result<Changed<DB>, ChangeError> {
+        self.open().await?;
         let (outputs, touched) = self.run_statement().await?;
         let Some(keys) = touched else { return Err(self.mismatch("it gave no keys")) };
         let after = self.read_by_keys(&keys).await?;
@@ -315,6 +360,7 @@ impl<DB: Dialect> Change<'_, DB> {
     /// INSERT that may change rows too, or that the user reads back: it is run once to see which rows
     /// it touches, taken back, and run again between two images of them.
     async fn rehearsed(&mut self) -> Result<Changed<DB>, ChangeError> {
+        self.open().await?;
         self.text(SAVEPOINT).await?;
         let keys = self.run_with(&self.reading.table.key_columns()).await;
         let harmless = matches!(&keys, Ok(_) | Err(ChangeError::Unchanged(_)));
@@ -369,37 +415,62 @@ impl<DB: Dialect> Change<'_, DB> {
         }
         let updated = log(SqlType::Update, self.reading.table, before, updated);
         let inserted = log(SqlType::Insert, self.reading.table, Vec::new(), inserted);
-        Ok(Changed { outputs, logs: updated.into_iter().chain(inserted).collect(), locks })
+        Ok(Changed::new(outputs, updated.into_iter().chain(inserted), locks))
     }
 
-    /// The statement, kept to these rows where it might choose others than its image.
-    async fn run_narrowed(&mut self, rows: &[Row]) -> Result<Vec<Output<DB>>, ChangeError> {
+    /// The statement, kept to these rows where it might choose others than its image, and where the server takes both at
+    /// once the rows as they are then.
+    async fn run_narrowed(
+        &mut self,
+        rows: &[Row],
+    ) -> Result<(Vec<Output<DB>>, Option<Vec<Row>>), ChangeError> {
+        let Reading { table, zone, .. } = self.reading;
+        let mut keys = image::Arguments::new(table, zone);
+        let narrowed = self.narrowed(&mut keys, rows)?;
+        let sql = narrowed.as_deref().unwrap_or(self.call.sql.as_str());
+        let behind = self.call.sql.as_str().len() - self.write.ends_at.unwrap_or_default();
+        let with_image = match self.write.ends_at {
+            Some(_) => self.with_image(&sql[..sql.len() - behind], &mut keys, rows),
+            None => Ok(None),
+        };
+        if let Some(block) = with_image.map_err(|error| self.unchanged(error))? {
+            let call = keys.follow(self.call, block).map_err(ChangeError::Unchanged)?;
+            let (outputs, after) = self.run_with_image(call, rows).await?;
+            return Ok((outputs, Some(after)));
+        }
+        let call = match narrowed {
+            Some(sql) => keys.follow(self.call, sql).map_err(ChangeError::Unchanged)?,
+            None => self.call.clone(),
+        };
+        let outputs = collect(self.connection, call).await.map_err(|error| self.failed(error))?;
+        Ok((outputs, None))
+    }
+
+    /// The text of the statement where it has to be kept to these rows, whose keys come behind its own arguments.
+    fn narrowed(
+        &self,
+        keys: &mut image::Arguments<'_, DB>,
+        rows: &[Row],
+    ) -> Result<Option<String>, ChangeError> {
         /// What MySQL takes in one statement.
         const PARAMETERS: usize = 65_535;
-        let Reading { table, zone, .. } = self.reading;
-        let limit = PARAMETERS.saturating_sub(self.write.rows.parameters) / table.key.len();
-        let fits = rows.len() <= limit;
-        let call = match &self.write.narrowing {
-            None => self.call.clone(),
+        let Some(narrowing) = &self.write.narrowing else { return Ok(None) };
+        let limit = PARAMETERS.saturating_sub(self.write.rows.parameters) / self.reading.table.key.len();
+        if rows.len() > limit {
             // What it leaves and what it takes is looked at afterwards.
-            Some(_) if !fits && self.write.kind == Kind::Delete => self.call.clone(),
-            Some(narrowing) => {
-                if !fits {
-                    let statement = shorten(self.call.sql.as_str());
-                    return Err(ChangeError::Unchanged(AtError::TooManyRows { limit, statement }.into()));
-                }
-                let qualifier = format!("{}.", self.write.rows.qualifier(DB::FLAVOR));
-                let mut keys = image::Arguments::new(table, zone);
-                let conditions: Result<Vec<String>, ImageError> = in_steps(rows, limit)
-                    .map(|row| Ok(format!("({})", keys.qualified_key_condition(row, &qualifier)?)))
-                    .collect();
-                let conditions = conditions.map_err(|error| self.unchanged(error))?.join(" OR ");
-                let keys_of = if rows.is_empty() { "FALSE" } else { &conditions };
-                let sql = narrowing.apply(self.call.sql.as_str(), keys_of);
-                keys.follow(self.call, sql).map_err(ChangeError::Unchanged)?
+            if self.write.kind == Kind::Delete {
+                return Ok(None);
             }
-        };
-        collect(self.connection, call).await.map_err(|error| self.failed(error))
+            let statement = shorten(self.call.sql.as_str());
+            return Err(ChangeError::Unchanged(AtError::TooManyRows { limit, statement }.into()));
+        }
+        let qualifier = format!("{}.", self.write.rows.qualifier(DB::FLAVOR));
+        let conditions: Result<Vec<String>, ImageError> = in_steps(rows, limit)
+            .map(|row| Ok(format!("({})", keys.qualified_key_condition(row, &qualifier)?)))
+            .collect();
+        let conditions = conditions.map_err(|error| self.unchanged(error))?.join(" OR ");
+        let keys_of = if rows.is_empty() { "FALSE" } else { &conditions };
+        Ok(Some(narrowing.apply(self.call.sql.as_str(), keys_of)))
     }
 
     /// The statement, and the keys of the rows it touched unless the user reads rows of their own.
@@ -438,7 +509,7 @@ impl<DB: Dialect> Change<'_, DB> {
         let listed: Vec<String> =
             listed.map(|(index, expression)| format!("{expression} AS seata_{index}")).collect();
         let clause = if self.write.has_returning { "," } else { " RETURNING" };
-        let call = self.call.with_sql(format!("{sql}{clause} {}", listed.join(", ")));
+        let call = self.call.with_sql(self.opening(format!("{sql}{clause} {}", listed.join(", "))));
         let reading = Reading { columns, ..self.reading };
         let (limit, keeps) = (self.surroundings.options.max_image_rows, self.write.has_returning);
         let mut stream = DB::stream(&mut *self.connection, call);
@@ -462,10 +533,15 @@ impl<DB: Dialect> Change<'_, DB> {
         };
         let read = read.await;
         drop(stream);
-        read.map_err(|error| match error {
+        let (mut outputs, rows) = read.map_err(|error| match error {
             ImageError::Database(error) => self.failed(error),
             error => self.doubtful(error),
-        })
+        })?;
+        if self.opening.take().is_some() {
+            // That of the whole call.
+            outputs.pop();
+        }
+        Ok((outputs, rows))
     }
 
     async fn read_by_keys(&mut self, keys: &[Row]) -> Result<Vec<Row>, ChangeError> {

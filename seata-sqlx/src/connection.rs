@@ -9,7 +9,7 @@ use sqlx::{Error, SqlSafeStr};
 use crate::{
     branch::{self, Attempt, FinishError, Patience, Work},
     caller::{Caller, Mode},
-    change::{self, ChangeError, Surroundings},
+    change::{self, ChangeError, Changed, Surroundings},
     committed::GlobalCommitted,
     data_source::Core,
     dialect::{Call, Dialect, Output},
@@ -148,7 +148,7 @@ impl<DB: Dialect> AtConnection<DB> {
             if DB::STATEMENT_SAVEPOINT { [BEGIN, KEEP, TAKE_BACK] } else { [&[] as &[&str]; 3] };
         self.set_changing(true);
         self.all_or_end(begin).await?;
-        match change(&self.core, &mut self.session, call, write).await {
+        match change(&self.core, &mut self.session, None, call, write).await {
             Ok((outputs, mut work)) => {
                 self.all_or_end(keep).await?;
                 if let Some(transaction) = &mut self.transaction {
@@ -223,8 +223,12 @@ impl<DB: Dialect> AtConnection<DB> {
     ) -> Result<Vec<Output<DB>>, FinishError> {
         let Self { core, session, .. } = self;
         let mut session = session.until_decided();
-        session.begin(DB::BEGIN_WRITING).await.map_err(FinishError::Other)?;
-        let (outputs, work) = match change(core, &mut session, call, write).await {
+        let opening = match core.capabilities.block {
+            Some(_) => session.begin_with_first().await.map(|()| Some(DB::BEGIN_WRITING)),
+            None => session.begin(DB::BEGIN_WRITING).await.map(|()| None),
+        };
+        let opening = opening.map_err(FinishError::Other)?;
+        let (mut outputs, work) = match change(core, &mut session, opening, call, write).await {
             Ok(done) => done,
             Err(error) => {
                 session.rollback().await;
@@ -232,7 +236,8 @@ impl<DB: Dialect> AtConnection<DB> {
             }
         };
         let attempt = Attempt::Autocommit { is_first };
-        branch::finish(core, &mut session, caller, work, attempt).await?;
+        let answer = branch::finish(core, &mut session, caller, work, attempt).await?;
+        outputs.extend(answer.map(Output::<DB>::Left));
         Ok(outputs)
     }
 }
@@ -240,6 +245,7 @@ impl<DB: Dialect> AtConnection<DB> {
 async fn change<DB: Dialect>(
     core: &Core<DB>,
     session: &mut Session<DB>,
+    opening: Option<&'static str>,
     call: &Call<DB>,
     write: &Write,
 ) -> Result<(Vec<Output<DB>>, Work), ChangeError> {
@@ -250,8 +256,9 @@ async fn change<DB: Dialect>(
         options: &core.options,
     };
     let connection = session.connection().await.map_err(ChangeError::Doubtful)?;
-    let changed = change::run::<DB>(&surroundings, connection, call, write).await?;
-    Ok((changed.outputs, Work { logs: changed.logs, locks: changed.locks }))
+    let changed = change::run::<DB>(&surroundings, connection, opening, call, write).await?;
+    let Changed { outputs, logs, locks, answering } = changed;
+    Ok((outputs, Work { logs, locks, answering }))
 }
 
 /// Runs a statement on a connection of the pool that is given back while a lock is waited for: its

@@ -75,6 +75,7 @@ pub(crate) struct Options {
     pub(crate) zone: Zone,
     pub(crate) on_dirty_row: Option<Resolver>,
     pub(crate) writing: Writing,
+    pub(crate) blocks: bool,
 }
 
 impl Default for Options {
@@ -90,6 +91,7 @@ impl Default for Options {
             zone: Zone::system(),
             on_dirty_row: None,
             writing: Writing::default(),
+            blocks: true,
         }
     }
 }
@@ -286,6 +288,14 @@ impl<DB: Dialect> AtPoolBuilder<DB> {
         self
     }
 
+    /// Whether a statement and what has to be known of its rows may go to the server in one compound statement
+    /// (`BEGIN NOT ATOMIC …`), which saves round trips. Default: they do where the server takes it, as MariaDB does. For
+    /// proxies that have to see each statement by itself.
+    pub fn statement_blocks(mut self, blocks: bool) -> Self {
+        self.options.blocks = blocks;
+        self
+    }
+
     /// How many bytes an undo log may have, before it is compressed. A longer one is neither written, so that its local
     /// transaction is rolled back, nor read. Default: 1 GiB.
     pub fn max_undo_log(mut self, bytes: usize) -> Self {
@@ -298,11 +308,15 @@ impl<DB: Dialect> AtPoolBuilder<DB> {
     /// # Errors
     /// As [`AtPool::new`].
     pub async fn open(mut self) -> Result<AtPool<DB>, AtOpenError> {
-        let Prepared { resource, undo_reference, capabilities } = self.prepare().await?;
+        let Prepared { resource, undo_reference, mut capabilities } = self.prepare().await?;
+        if !self.options.blocks {
+            capabilities.block = None;
+        }
         self.options.undo_reference = undo_reference;
         let max_packet = &mut self.options.writing.max_packet;
         *max_packet = max_packet.or(capabilities.max_packet);
-        let phase_two = Arc::new(AtResource::new(&self.pool, resource.clone(), self.options.clone()));
+        let phase_two =
+            Arc::new(AtResource::new(&self.pool, resource.clone(), self.options.clone(), capabilities.block));
         let registered = self.client.resource_manager().register_resource(phase_two.clone()).await;
         registered.map_err(AtOpenError::Registration)?;
         Ok(AtPool {

@@ -63,6 +63,9 @@ pub struct Capabilities {
     pub(crate) delete: Returned,
     /// A sub-query may lock what it reads.
     pub(crate) share_locks: bool,
+    /// How several statements with arguments become one, which answers as they would one after the other, but for those
+    /// that give no rows: of them the last answer says how many rows they have changed.
+    pub(crate) block: Option<fn(&[&str]) -> String>,
     /// The longest statement in bytes, if there is a limit that an undo log may meet.
     pub(crate) max_packet: Option<u64>,
 }
@@ -205,6 +208,11 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
         _hidden: Hidden<'c, Self>,
     ) -> BoxFuture<'c, Result<Option<Self::QueryResult>, Error>> {
         Box::pin(async { Ok(None) })
+    }
+
+    /// A statement without arguments that changes nothing and answers as [`hidden_result`](Self::hidden_result) does.
+    fn answering(_hidden: &Hidden<'_, Self>) -> Option<String> {
+        None
     }
 
     /// How many rows a statement changed.

@@ -108,18 +108,9 @@ impl<DB: Dialect> Reading<'_, DB> {
         keys: &[Row],
     ) -> Result<Vec<Row>, ImageError> {
         let mut found = Vec::with_capacity(keys.len());
-        let listed: Vec<String> = self.columns.iter().map(|column| DB::selected(column, None)).collect();
         for keys in keys.chunks(KEYS_PER_QUERY) {
             let mut arguments = Arguments::new(self.table, self.zone);
-            let conditions: Result<Vec<String>, ImageError> = in_steps(keys, KEYS_PER_QUERY)
-                .map(|row| Ok(format!("({})", arguments.key_condition(row)?)))
-                .collect();
-            let sql = format!(
-                "SELECT {} FROM {} WHERE {}{lock}",
-                listed.join(", "),
-                self.table.reference,
-                conditions?.join(" OR "),
-            );
+            let sql = self.query_by_keys(lock, &mut arguments, keys)?;
             let call = arguments.call(sql)?;
             let mut rows = self.run(connection, call, usize::MAX).await?;
             // A column's collation may find more than the row itself.
@@ -127,6 +118,21 @@ impl<DB: Dialect> Reading<'_, DB> {
             found.append(&mut rows);
         }
         Ok(found)
+    }
+
+    /// The query for the rows with the keys of these, [`KEYS_PER_QUERY`] at most. A collation may find others too.
+    pub(crate) fn query_by_keys(
+        &self,
+        lock: &str,
+        arguments: &mut Arguments<'_, DB>,
+        keys: &[Row],
+    ) -> Result<String, ImageError> {
+        let listed: Vec<String> = self.columns.iter().map(|column| DB::selected(column, None)).collect();
+        let conditions: Result<Vec<String>, ImageError> = in_steps(keys, KEYS_PER_QUERY)
+            .map(|row| Ok(format!("({})", arguments.key_condition(row)?)))
+            .collect();
+        let (listed, conditions) = (listed.join(", "), conditions?.join(" OR "));
+        Ok(format!("SELECT {listed} FROM {} WHERE {conditions}{lock}", self.table.reference))
     }
 }
 

@@ -60,6 +60,13 @@ impl<DB: Dialect> Session<DB> {
         }
     }
 
+    /// The same, but with the caller's first statement, whose call begins the transaction.
+    pub(crate) async fn begin_with_first(&mut self) -> Result<(), Error> {
+        self.connection().await?;
+        self.in_doubt = true;
+        Ok(())
+    }
+
     /// Runs a statement that belongs to the beginning of the transaction. If it fails, nothing is open.
     pub(crate) async fn go_on(&mut self, statement: &str) -> Result<(), Error> {
         let mut session = self.until_decided();
@@ -83,14 +90,19 @@ impl<DB: Dialect> Session<DB> {
         Err(self.not_committed(error).await)
     }
 
-    /// Runs this statement, which has no arguments, and commits, in one round trip.
-    pub(crate) async fn commit_after(&mut self, statement: &str) -> Result<(), CommitError> {
-        let Err((done, error)) = self.run_all(format!("{statement}; COMMIT")).await else {
+    /// Runs these statements, which have no arguments, and commits, in one round trip. Gives what the first one answered.
+    pub(crate) async fn commit_after(
+        &mut self,
+        statements: &[&str],
+    ) -> Result<Option<DB::QueryResult>, CommitError> {
+        let text = statements.iter().copied().chain(["COMMIT"]).collect::<Vec<_>>().join("; ");
+        let (mut answers, failed) = self.run_all(text).await;
+        let Some(error) = failed else {
             self.in_doubt = false;
-            return Ok(());
+            return Ok((!answers.is_empty()).then(|| answers.swap_remove(0)));
         };
         // What follows a statement that fails is not run.
-        if done == 0 && error.as_database_error().is_some() {
+        if answers.len() < statements.len() && error.as_database_error().is_some() {
             let is_rolled_back = self.rollback().await;
             return Err(CommitError::NotReached { error, is_rolled_back });
         }
@@ -150,16 +162,21 @@ impl<DB: Dialect> Session<DB> {
         execute::<DB>(connection, Call::text(statement)).await.map(drop)
     }
 
-    /// Several statements in one text; with an error, after how many of them.
-    async fn run_all(&mut self, statements: String) -> Result<(), (usize, Error)> {
-        let connection = self.connection().await.map_err(|error| (0, error))?;
+    /// Several statements in one text, which give no rows: what each answered, up to the one that failed.
+    async fn run_all(&mut self, statements: String) -> (Vec<DB::QueryResult>, Option<Error>) {
+        let mut answers = Vec::new();
+        let connection = match self.connection().await {
+            Ok(connection) => connection,
+            Err(error) => return (answers, Some(error)),
+        };
         let mut outputs = DB::stream(connection, Call::text(statements));
-        let mut done = 0;
         while let Some(output) = outputs.next().await {
-            output.map_err(|error| (done, error))?;
-            done += 1;
+            match output {
+                Ok(output) => answers.extend(output.left()),
+                Err(error) => return (answers, Some(error)),
+            }
         }
-        Ok(())
+        (answers, None)
     }
 }
 

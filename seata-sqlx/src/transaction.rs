@@ -200,7 +200,7 @@ impl<DB: Dialect> AtConnection<DB> {
         let mut patience = Patience::new(&self.core, caller);
         let attempt = Attempt::Transaction(&mut patience);
         let finished = branch::finish(&self.core, &mut self.session, caller, work, attempt).await;
-        finished.map_err(|error| match error {
+        finished.map(drop).map_err(|error| match error {
             FinishError::Conflict(conflict) => patience.give_up(conflict).into(),
             FinishError::Other(error) => error,
         })

@@ -179,7 +179,8 @@ macro_rules! through_sqlx {
         ) -> BoxFuture<'r, Result<Self::At, ::seata::at::AtOpenError>> {
             let builder = ::seata::at::AtPool::builder(raw.clone(), seata)
                 .lock_retry(options.lock_interval, options.lock_times)
-                .max_image_rows(options.max_image_rows);
+                .max_image_rows(options.max_image_rows)
+                .statement_blocks(options.blocks);
             Box::pin(builder.open())
         }
 

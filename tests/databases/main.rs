@@ -9,6 +9,7 @@ mod faults;
 mod generated;
 mod isolation;
 mod mysql;
+mod mysql_blocks;
 mod mysql_choices;
 mod mysql_sessions;
 mod mysql_types;

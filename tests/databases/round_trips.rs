@@ -14,7 +14,10 @@ use tracing::{
     span,
 };
 
-use crate::{engine::Engine, world::World};
+use crate::{
+    engine::Engine,
+    world::{Options, World},
+};
 
 const SCHEMA: &str = "CREATE TABLE stock (id BIGINT PRIMARY KEY, n INT);
     INSERT INTO stock VALUES (1, 10), (2, 20), (3, 30);";
@@ -98,14 +101,18 @@ impl Forms for Postgres {
 }
 
 async fn as_many_statements_are_run_as_check_says<E: Forms>() {
-    let world = World::<E>::new(E::SCHEMA).await;
+    let mut worlds = Vec::new();
+    // Where several statements may go in one, and where not.
+    for blocks in [true, false] {
+        worlds.push(World::<E>::with(E::SCHEMA, Options { blocks, ..Options::default() }).await);
+    }
     let mut wrong = Vec::new();
     for form in E::FORMS {
         let mut found = Vec::new();
-        for sql in *form {
+        for (world, sql) in worlds.iter().flat_map(|world| form.iter().map(move |sql| (world, sql))) {
             // The structure of the table is asked for once.
             world.rolled_back(world.execute(sql, &[])).await.unwrap();
-            found.push(world.rolled_back(beside::<E>(&world, sql)).await);
+            found.push(world.rolled_back(beside::<E>(world, sql)).await);
         }
         let (least, most) = (found.iter().min().unwrap(), found.iter().max().unwrap());
         for sql in *form {
@@ -116,6 +123,29 @@ async fn as_many_statements_are_run_as_check_says<E: Forms>() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A statement by itself: with BEGIN, image, undo log and COMMIT, whose last two go together.
+#[tokio::test]
+async fn a_statement_of_its_own_takes_few_calls() {
+    for (blocks, update, insert) in [(true, 3, 2), (false, 5, 4)] {
+        let options = Options { blocks, ..Options::default() };
+        let world = World::<MySql>::with(<MySql as Forms>::SCHEMA, options).await;
+        for (sql, calls) in [
+            ("UPDATE stock SET n = n + 1 WHERE id = 1", update),
+            ("INSERT INTO counted (k) VALUES (7)", insert),
+        ] {
+            world.rolled_back(world.execute(sql, &[])).await.unwrap();
+            let found = world
+                .rolled_back(async {
+                    let before = Mark::beside(&world).await;
+                    world.execute(sql, &[]).await.unwrap();
+                    Mark::beside(&world).await.place() - before.place() - 4
+                })
+                .await;
+            assert_eq!(found, calls, "{sql}");
+        }
+    }
 }
 
 /// How many statements were run beside this one inside an open local transaction.
@@ -140,6 +170,15 @@ impl Mark {
         let mark = format!("SELECT {}", rand::random::<u32>() / 2);
         E::local_execute(local, &mark, &[]).await.unwrap();
         Self(mark)
+    }
+
+    /// On a connection of its own.
+    async fn beside<E: Engine>(world: &World<E>) -> Self {
+        let mut local = world.begin().await.unwrap();
+        let mark = Self::set::<E>(&mut local).await;
+        E::local_execute(&mut local, "SELECT 0", &[]).await.unwrap();
+        E::rollback(local).await.unwrap();
+        mark
     }
 
     /// How many statements its thread had run.

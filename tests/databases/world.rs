@@ -20,6 +20,8 @@ pub(crate) struct Options {
     pub(crate) lock_interval: Duration,
     pub(crate) lock_times: u32,
     pub(crate) max_image_rows: usize,
+    /// Several statements may go in one.
+    pub(crate) blocks: bool,
 }
 
 impl Default for Options {
@@ -29,6 +31,8 @@ impl Default for Options {
             lock_interval: Duration::from_millis(10),
             lock_times: 30,
             max_image_rows: 100_000,
+            // For a run of the suite that talks to MariaDB as to MySQL.
+            blocks: std::env::var_os("SEATA_TEST_WITHOUT_BLOCKS").is_none(),
         }
     }
 }

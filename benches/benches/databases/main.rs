@@ -4,6 +4,9 @@
 //! `cargo bench -p seata-benches --features databases --bench databases` needs the servers of both; with
 //! `--features interop`, which needs a JDK and Maven too, Java's AT mode does the same on the same servers, with
 //! Java's coordinator for both clients. All take turns.
+//!
+//! Words behind `--` choose: `-- MariaDB memory` runs only tables and candidates with one of them in their names, and
+//! plain statements.
 
 mod candidate;
 #[cfg(feature = "interop")]
@@ -23,6 +26,13 @@ use shop::{on_mariadb, on_postgres};
 /// Each candidate has two databases of its own: of storage, and of books.
 const CANDIDATES: [&str; 5] = ["plain", "memory", "journal", "remote", "java"];
 
+const TITLES: [&str; 4] = [
+    "MariaDB, each commit is flushed",
+    "MariaDB, no flush",
+    "PostgreSQL, each commit is flushed",
+    "PostgreSQL, no flush",
+];
+
 fn main() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let bare = flush_rate(directory.path(), turn(std::time::Duration::from_millis(500)));
@@ -39,16 +49,11 @@ fn main() {
             #[cfg(feature = "interop")]
             java: java::Coordinator::start().await,
         };
-        for (flushes, options) in
-            [("each commit is flushed", &["--innodb-flush-log-at-trx-commit=1"][..]), ("no flush", &[])]
-        {
-            on_mariadb(&format!("MariaDB, {flushes}"), options, &coordinators).await;
-        }
-        for (flushes, options) in
-            [("each commit is flushed", &["fsync=on", "synchronous_commit=on"][..]), ("no flush", &[])]
-        {
-            on_postgres(&format!("PostgreSQL, {flushes}"), options, &coordinators).await;
-        }
+        let [mariadb, mariadb_unflushed, postgres, postgres_unflushed] = TITLES;
+        on_mariadb(mariadb, &["--innodb-flush-log-at-trx-commit=1"], &coordinators).await;
+        on_mariadb(mariadb_unflushed, &[], &coordinators).await;
+        on_postgres(postgres, &["fsync=on", "synchronous_commit=on"], &coordinators).await;
+        on_postgres(postgres_unflushed, &[], &coordinators).await;
     });
 }
 
@@ -64,10 +69,20 @@ struct Coordinators {
     java: java::Coordinator,
 }
 
+/// Whether one of the words of the command line is in this name, or none is in any of all.
+fn is_chosen(name: &str, all: &[&str]) -> bool {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let has = |name: &str| words.iter().any(|word| name.contains(word.as_str()));
+    has(name) || !all.iter().any(|name| has(name))
+}
+
 /// The comparison on one kind of database.
 macro_rules! compare_on {
     ($name:ident, $Server:ty, $flavor:expr) => {
         async fn $name(title: &str, options: &[&str], coordinators: &Coordinators) {
+            if !is_chosen(title, &TITLES) {
+                return;
+            }
             let server = <$Server>::start_with(options).await;
             let undo_table = seata::at::undo::table($flavor, "undo_log").join(";\n");
             for name in CANDIDATES {
@@ -82,7 +97,9 @@ macro_rules! compare_on {
             let place = |name: &str| [server.url(&format!("{name}_a")), server.url(&format!("{name}_b"))];
             let plain = $name::plain(place("plain")).await;
             let at = $name::at(place("memory"), &coordinators.memory).await;
-            many::compare(title, &plain, &at, &coordinators.memory).await;
+            if is_chosen("rows", &["rows", "purchase"]) {
+                many::compare(title, &plain, &at, &coordinators.memory).await;
+            }
             let mut candidates: Vec<Box<dyn Candidate>> =
                 vec![Box::new(Ours { name: "plain", shop: plain, application: None })];
             let application = Some(coordinators.memory.clone());
@@ -107,6 +124,15 @@ compare_on!(on_mariadb, MariaDb, Flavor::MySql);
 compare_on!(on_postgres, Postgres, Flavor::Postgres);
 
 async fn compare(title: &str, candidates: &mut [Box<dyn Candidate>]) {
+    let names: Vec<String> = candidates.iter().map(|candidate| candidate.name().to_owned()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    // What all are compared with comes first.
+    let mut candidates: Vec<&mut Box<dyn Candidate>> = candidates
+        .iter_mut()
+        .enumerate()
+        .filter(|(index, candidate)| *index == 0 || is_chosen(candidate.name(), &names))
+        .map(|(_, candidate)| candidate)
+        .collect();
     for candidate in candidates.iter_mut().filter(|_| is_measurement()) {
         candidate.warm_up().await;
     }

@@ -33,6 +33,7 @@ impl<DB: Dialect> Change<'_, DB> {
     pub(super) async fn upsert(&mut self) -> Result<Changed<DB>, ChangeError> {
         /// Each time, others have added a row that it changes instead of its own.
         const TRIES: usize = 10;
+        self.open().await?;
         let sql = self.call.sql.clone();
         let marked = DB::mark_updates(sql.as_str(), self.write, self.reading.table);
         let mut before: Vec<Row> = Vec::new();
@@ -108,7 +109,7 @@ impl<DB: Dialect> Change<'_, DB> {
         locks.append(&mut self.locks(&inserted).map_err(|error| self.doubtful(error))?);
         let updated = log(SqlType::Update, self.reading.table, before, updated);
         let inserted = log(SqlType::Insert, self.reading.table, Vec::new(), inserted);
-        Ok(Changed { outputs, logs: updated.into_iter().chain(inserted).collect(), locks })
+        Ok(Changed::new(outputs, updated.into_iter().chain(inserted), locks))
     }
 }
 

@@ -29,7 +29,7 @@ impl Dialect for MySql {
     type ColumnType = types::ColumnType;
 
     const FLAVOR: Flavor = Flavor::MySql;
-    const BEGIN_WRITING: &'static str = "BEGIN";
+    const BEGIN_WRITING: &'static str = "START TRANSACTION";
     const BEGIN_READING: &'static str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; BEGIN";
     const BEGIN: &'static str = "BEGIN";
     const FOR_UPDATE: &'static str = " FOR UPDATE";
@@ -147,6 +147,10 @@ impl Dialect for MySql {
         Box::pin(async move { result::hidden_result(connection, hidden).await.map(Some) })
     }
 
+    fn answering(hidden: &Hidden<'_, Self>) -> Option<String> {
+        result::answering(hidden)
+    }
+
     fn rows_affected(result: &MySqlQueryResult) -> u64 {
         result.rows_affected()
     }
@@ -259,7 +263,26 @@ async fn capabilities(connection: &mut MySqlConnection) -> Result<Capabilities, 
     // now.
     let share_locks = !version.contains("TiDB");
     let (update, delete) = (Returned::Nothing, Returned::Nothing);
-    Ok(Capabilities { insert, update, delete, share_locks, max_packet })
+    let block = takes_blocks(connection, &version).await?.then_some(block as fn(&[&str]) -> String);
+    Ok(Capabilities { insert, update, delete, share_locks, block, max_packet })
+}
+
+/// MariaDB's compound statement, which takes parameters where statements of its own do.
+fn block(statements: &[&str]) -> String {
+    format!("BEGIN NOT ATOMIC {};\nEND", statements.join(";\n"))
+}
+
+/// What stands between may not know it, nor older servers with parameters in it.
+async fn takes_blocks(connection: &mut MySqlConnection, version: &str) -> Result<bool, Error> {
+    if !version.to_ascii_lowercase().contains("mariadb") {
+        return Ok(false);
+    }
+    let call = Call::new(block(&["START TRANSACTION", "SELECT ?", "COMMIT"]), &[Argument::Integer(1)])?;
+    match rows::<MySql>(connection, call).await {
+        Ok(rows) => Ok(rows.len() == 1),
+        Err(Error::Database(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// The server shows triggers to those alone who have the privilege. Without it a table with one looks like any other.

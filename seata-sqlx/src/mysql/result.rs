@@ -34,6 +34,29 @@ pub(super) async fn hidden_result(
     Ok(result)
 }
 
+/// The same for the one row of an INSERT whose key is a whole number: in words, as a statement that something else can
+/// follow.
+pub(super) fn answering(hidden: &Hidden<'_, MySql>) -> Option<String> {
+    let ([row], [key]) = (hidden.inserted, hidden.table.key.as_slice()) else { return None };
+    let value = number(row.value(key)?)?;
+    let counted = hidden.table.columns.iter().find(|column| column.column_type.is_auto_increment);
+    let last = match counted {
+        Some(column) => Some(number(row.value(&column.name)?)?),
+        None => None,
+    };
+    let (table, key) = (&hidden.table.reference, quote(key));
+    let same = same(&key, last.map(|last| last.to_string()).as_deref());
+    Some(format!("UPDATE {table} SET {key} = {same} WHERE {key} = {value}"))
+}
+
+/// The key as it is, after which the driver takes `last` for the number that a counter gave.
+fn same(key: &str, last: Option<&str>) -> String {
+    match last {
+        Some(last) => format!("IF(LAST_INSERT_ID({last}) = 0, {key}, {key})"),
+        None => key.to_owned(),
+    }
+}
+
 /// Changes nothing in these rows.
 async fn count(
     connection: &mut MySqlConnection,
@@ -49,10 +72,7 @@ async fn count(
         .collect();
     let conditions = conditions.map_err(|error| Error::Encode(format!("{error:?}").into()))?;
     let key = quote(&table.key[0]);
-    let same = match last {
-        Some(_) => format!("IF(LAST_INSERT_ID(?) = 0, {key}, {key})"),
-        None => key.clone(),
-    };
+    let same = same(&key, last.map(|_| "?"));
     let sql = format!("UPDATE {} SET {key} = {same} WHERE {}", table.reference, conditions.join(" OR "));
     let call = arguments.call(sql)?;
     let mut outputs = MySql::stream(connection, call);

@@ -20,15 +20,42 @@ impl<DB: Dialect> AtResource<DB> {
         let mut lease = self.lease().await?;
         for batch in tasks.chunks(BATCH) {
             if DB::DELETE_LOCKS_WHAT_IT_READS {
-                let own = batch.iter().map(|task| (task.xid.to_string(), task.branch.0));
-                self.delete(&mut lease, own.collect()).await?;
-                let rest = self.continuations(&mut lease, batch).await?;
-                self.delete(&mut lease, rest).await?;
+                self.delete_apart(&mut lease, batch).await?;
             } else {
                 self.delete_with_continuations(&mut lease, batch).await?;
             }
         }
         lease.give_back();
+        Ok(())
+    }
+
+    /// The rows that hold the rest of long logs are looked for and deleted by their keys: a DELETE that looks for them
+    /// would lock the rows of others on its way.
+    async fn delete_apart(&self, lease: &mut Lease<'_, DB>, tasks: &[BranchTask]) -> Result<(), Error> {
+        let own: Vec<_> = tasks.iter().map(|task| (task.xid.to_string(), task.branch.0)).collect();
+        let mut values = Vec::with_capacity(4 * tasks.len());
+        let delete = self.deletion(&mut values, &own);
+        let continuations = match self.block {
+            Some(block) => {
+                let query = self.continuations(&mut values, tasks);
+                rows::<DB>(lease.connection(), Call::new(block(&[&delete, &query]), &values)?).await?
+            }
+            None => {
+                execute(lease.connection(), Call::<DB>::new(delete, &std::mem::take(&mut values))?).await?;
+                let query = self.continuations(&mut values, tasks);
+                rows::<DB>(lease.connection(), Call::new(query, &values)?).await?
+            }
+        };
+        let mut rest = Vec::with_capacity(continuations.len());
+        for row in continuations {
+            let Argument::Text(xid) = DB::argument_at(&row, 0)? else { continue };
+            rest.push((xid, integer::<DB>(&row, 1)?));
+        }
+        for rest in rest.chunks(BATCH) {
+            let mut values = Vec::with_capacity(2 * rest.len());
+            let delete = self.deletion(&mut values, rest);
+            execute(lease.connection(), Call::<DB>::new(delete, &values)?).await?;
+        }
         Ok(())
     }
 
@@ -54,43 +81,27 @@ impl<DB: Dialect> AtResource<DB> {
         execute(lease.connection(), Call::<DB>::new(sql, &values)?).await.map(drop)
     }
 
-    async fn delete(&self, lease: &mut Lease<'_, DB>, rows: Vec<(String, i64)>) -> Result<(), Error> {
-        for rows in rows.chunks(BATCH) {
-            let mut values = Vec::with_capacity(2 * rows.len());
-            let mut conditions = Vec::with_capacity(rows.len());
-            for (xid, branch) in in_steps(rows, BATCH) {
-                values.extend([Argument::Text(xid.clone()), Argument::Integer(*branch)]);
-                let (xid, branch) = (DB::placeholder(values.len() - 1), DB::placeholder(values.len()));
-                conditions.push(format!("xid = {xid} AND branch_id = {branch}"));
-            }
-            let sql = format!("DELETE FROM {} WHERE {}", self.table(), conditions.join(" OR "));
-            execute(lease.connection(), Call::<DB>::new(sql, &values)?).await?;
-        }
-        Ok(())
+    /// The DELETE for these rows, not more than [`BATCH`].
+    fn deletion(&self, values: &mut Vec<Argument>, rows: &[(String, i64)]) -> String {
+        let conditions = in_steps(rows, BATCH).map(|(xid, branch)| {
+            values.extend([Argument::Text(xid.clone()), Argument::Integer(*branch)]);
+            let (xid, branch) = (DB::placeholder(values.len() - 1), DB::placeholder(values.len()));
+            format!("xid = {xid} AND branch_id = {branch}")
+        });
+        let conditions: Vec<String> = conditions.collect();
+        format!("DELETE FROM {} WHERE {}", self.table(), conditions.join(" OR "))
     }
 
-    /// The rows that hold the rest of these branches' long logs. They are looked for first and deleted by their keys:
-    /// a DELETE that looks for them would lock the rows of others on its way.
-    async fn continuations(
-        &self,
-        lease: &mut Lease<'_, DB>,
-        tasks: &[BranchTask],
-    ) -> Result<Vec<(String, i64)>, Error> {
-        let mut values = Vec::with_capacity(2 * tasks.len());
-        let mut conditions = Vec::with_capacity(tasks.len());
-        for task in in_steps(tasks, BATCH) {
+    /// The query for the rows that hold the rest of these branches' long logs.
+    fn continuations(&self, values: &mut Vec<Argument>, tasks: &[BranchTask]) -> String {
+        let conditions = in_steps(tasks, BATCH).map(|task| {
             let context = Context::of_continuation(task.branch);
             values.extend([Argument::Text(task.xid.to_string()), Argument::Text(context)]);
             let (xid, context) = (DB::placeholder(values.len() - 1), DB::placeholder(values.len()));
-            conditions.push(format!("xid = {xid} AND context = {context}"));
-        }
-        let sql = format!("SELECT xid, branch_id FROM {} WHERE {}", self.table(), conditions.join(" OR "));
-        let mut found = Vec::new();
-        for row in rows::<DB>(lease.connection(), Call::new(sql, &values)?).await? {
-            let Argument::Text(xid) = DB::argument_at(&row, 0)? else { continue };
-            found.push((xid, integer::<DB>(&row, 1)?));
-        }
-        Ok(found)
+            format!("xid = {xid} AND context = {context}")
+        });
+        let conditions: Vec<String> = conditions.collect();
+        format!("SELECT xid, branch_id FROM {} WHERE {}", self.table(), conditions.join(" OR "))
     }
 
     fn table(&self) -> &str {

@@ -37,6 +37,8 @@ pub(crate) struct AtResource<DB: Dialect> {
     id: ResourceId,
     options: Options,
     connect: std::sync::Arc<ConnectOptionsOf<DB>>,
+    /// As in [`Capabilities`](crate::dialect::Capabilities).
+    block: Option<fn(&[&str]) -> String>,
     slot: Mutex<Slot<DB>>,
     structures: StructureCache<DB>,
 }
@@ -49,11 +51,17 @@ struct Slot<DB: Dialect> {
 }
 
 impl<DB: Dialect> AtResource<DB> {
-    pub(crate) fn new(pool: &Pool<DB>, id: ResourceId, options: Options) -> Self {
+    pub(crate) fn new(
+        pool: &Pool<DB>,
+        id: ResourceId,
+        options: Options,
+        block: Option<fn(&[&str]) -> String>,
+    ) -> Self {
         Self {
             id,
             options,
             connect: pool.connect_options(),
+            block,
             slot: Mutex::new(Slot { connection: None, undone: Undone::default() }),
             structures: StructureCache::default(),
         }

@@ -199,6 +199,7 @@ impl Dialect for Postgres {
                 update: image,
                 delete: image,
                 share_locks: false,
+                block: None,
                 max_packet: None,
             })
         })

@@ -57,6 +57,7 @@ pub(super) fn write(flavor: Flavor, sql: &str, tokens: &[TokenWithSpan]) -> Resu
     let narrowing = change.narrowing(&parts)?;
     let returning_at = change.returning_at(&parts, end);
     let updates_end = change.updates_end(&parts, returning_at);
+    let ends_at = end.filter(|_| volatile::find(flavor, &words.tokens, &[Effect]).is_none());
     Ok(Write {
         narrowing,
         kind: parts.kind,
@@ -66,6 +67,7 @@ pub(super) fn write(flavor: Flavor, sql: &str, tokens: &[TokenWithSpan]) -> Resu
         has_returning: parts.has_returning,
         returning_at,
         updates_end,
+        ends_at: ends_at.map(|end| offset(sql, end)),
     })
 }
 

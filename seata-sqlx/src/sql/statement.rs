@@ -48,6 +48,9 @@ pub struct Write {
     pub(crate) returning_at: Option<usize>,
     /// Where in the text the assignments of an upsert end.
     pub(crate) updates_end: Option<usize>,
+    /// Where in the text the statement ends, before a semicolon and comments; `None` where it leaves something in the
+    /// session that the next one would take away (`LAST_INSERT_ID(n)`).
+    pub(crate) ends_at: Option<usize>,
 }
 
 /// How a statement is kept to rows that are known.

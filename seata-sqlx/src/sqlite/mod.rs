@@ -170,6 +170,7 @@ impl Dialect for Sqlite {
                 update: keys,
                 delete: keys,
                 share_locks: false,
+                block: None,
                 max_packet: None,
             })
         })
