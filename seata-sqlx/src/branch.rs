@@ -222,7 +222,7 @@ async fn commit_branch<DB: Dialect>(
     }))
 }
 
-fn is_unique_violation(error: &Error) -> bool {
+pub(crate) fn is_unique_violation(error: &Error) -> bool {
     error.as_database_error().is_some_and(|error| error.is_unique_violation())
 }
 
@@ -280,7 +280,7 @@ async fn write_undo_row<DB: Dialect>(
 }
 
 /// The status of an undo row that is still to be used.
-const UNFINISHED: i64 = 0;
+pub(crate) const UNFINISHED: i64 = 0;
 
 /// The INSERT of a row into the undo table; the second of its kind for a branch fails.
 pub(crate) fn undo_row<DB: Dialect>(

@@ -15,7 +15,7 @@ use crate::{
     dialect::{Call, Dialect, Output},
     error::AtError,
     session::Session,
-    sql::{Statement, Write},
+    sql::{Analysis, Flavor, Statement, Write},
     transaction::{AtTransaction, LocalTransaction},
 };
 
@@ -98,7 +98,10 @@ impl<DB: Dialect> AtConnection<DB> {
                 let read = GlobalCommitted { core: self.core.clone(), connection: Some(self) };
                 read.read_rows(caller, call, &rows).await.map(Answer::Complete)
             }
-            Ok(Statement::Read) => self.pass(call).await,
+            Ok(Statement::Read) => {
+                check_read(&call, &analysis)?;
+                self.pass(call).await
+            }
             Ok(Statement::Write(write)) if self.transaction.is_some() => {
                 self.change_in_transaction(&call, write).await.map(Answer::Complete)
             }
@@ -242,6 +245,15 @@ impl<DB: Dialect> AtConnection<DB> {
     }
 }
 
+/// In a local transaction sqlx's driver for MySQL would not find its way back from arguments that are too many or too
+/// few: nothing is sent, and what comes next waits for the answer.
+fn check_read<DB: Dialect>(call: &Call<DB>, analysis: &Analysis) -> Result<(), Error> {
+    match DB::FLAVOR {
+        Flavor::MySql if call.arguments.is_some() => Ok(change::check_arguments(call, analysis.positional)?),
+        _ => Ok(()),
+    }
+}
+
 async fn change<DB: Dialect>(
     core: &Core<DB>,
     session: &mut Session<DB>,
@@ -287,6 +299,7 @@ async fn answer_on_pool<DB: Dialect>(
         Ok(Statement::Read) => {
             let rows = if caller.reads_committed { core.committed_read(call.sql.as_str())? } else { None };
             let Some(rows) = rows else {
+                check_read(&call, &analysis)?;
                 return Ok(Answer::Running(DB::stream_from_pool(&core.pool, call)));
             };
             let read = GlobalCommitted { core: core.clone(), connection: None };

@@ -14,12 +14,13 @@ use sqlx::{Error, Pool, SqlSafeStr};
 use crate::{
     caller::{Caller, Mode},
     connection::AtConnection,
-    dialect::{Call, Capabilities, Dialect, execute},
+    dialect::{Capabilities, Dialect},
     error::{AtError, AtOpenError, shorten},
     phase_two::{AtResource, DirtyChoice, DirtyRow, Resolver},
     sql::{Analysis, Rows, StatementCache},
     structure::StructureCache,
     transaction::AtTransaction,
+    trial,
     undo::{Writing, Zone},
 };
 
@@ -115,7 +116,8 @@ impl<DB: Dialect> AtPool<DB> {
     ///
     /// # Errors
     /// [`AtOpenError`] when the database is private to its connection (`sqlite::memory:`), the undo table
-    /// cannot be used, or the coordinator does not take the resource.
+    /// cannot be used, or the coordinator does not take the resource. The undo table is tried out: rows are added and
+    /// deleted in a local transaction that is rolled back.
     pub async fn new(pool: Pool<DB>, client: impl Into<Client>) -> Result<Self, AtOpenError> {
         Self::builder(pool, client).open().await
     }
@@ -352,19 +354,13 @@ impl<DB: Dialect> AtPoolBuilder<DB> {
             }
         };
         let table = &self.options.undo_table;
-        let check = format!(
-            "SELECT branch_id, xid, context, rollback_info, log_status, log_created, log_modified FROM {} LIMIT 1",
-            DB::quote(table)
-        );
-        // Whoever may not make tables finds the one that somebody else has made.
-        if execute::<DB>(&mut connection, Call::text(check.as_str())).await.is_err() {
-            for statement in DB::undo_table(table).into_iter().chain([check]) {
-                let done = execute::<DB>(&mut connection, Call::text(statement)).await;
-                done.map_err(|source| AtOpenError::UndoTable { table: table.clone(), source })?;
-            }
-        }
+        trial::find_or_make::<DB>(&mut connection, table).await?;
         let undo_reference = DB::undo_reference(&mut connection, &location, table).await?;
-        Ok(Prepared { resource, undo_reference, capabilities: DB::capabilities(&mut connection).await? })
+        let capabilities = DB::capabilities(&mut connection).await?;
+        // A pool of one has no other.
+        drop(connection);
+        trial::try_out(&self.pool, table, &undo_reference).await?;
+        Ok(Prepared { resource, undo_reference, capabilities })
     }
 }
 

@@ -6,7 +6,10 @@ use seata_context::CoordinationError;
 use seata_protocol::{BranchId, ResourceId, Xid};
 use sqlx::error::{DatabaseError, ErrorKind};
 
-use crate::{sql::Refusal, undo::WriteError};
+use crate::{
+    sql::{Flavor, Refusal},
+    undo::WriteError,
+};
 
 /// Why a call on an AT data source failed, where the cause is not the database's own.
 ///
@@ -200,9 +203,11 @@ pub enum AtError {
         /// The statement, shortened when long.
         statement: String,
     },
-    /// Fewer arguments are bound than the statement has parameters.
-    #[error("the statement has {expected} parameters and {found} arguments; the statement was: {statement}")]
-    MissingArguments {
+    /// Fewer arguments are bound than the statement has parameters, or in MySQL more.
+    #[error(
+        "the statement has parameters: {expected}, arguments: {found}; bind one for each; the statement was: {statement}"
+    )]
+    ArgumentCount {
         /// How many parameters it has.
         expected: usize,
         /// How many arguments are bound.
@@ -290,8 +295,34 @@ pub enum AtOpenError {
         /// The id.
         resource: ResourceId,
     },
-    /// The undo table is missing and could not be made, or has other columns.
-    #[error("the undo table {table:?} cannot be used: {source}")]
+    /// The undo table is missing and could not be made.
+    #[error(
+        "the undo table {table:?} is missing and could not be made: {source}; have somebody who may create tables run \
+         what `seata undo-log ddl {dialect}` prints"
+    )]
+    NoUndoTable {
+        /// Its name.
+        table: String,
+        /// The language of its statements.
+        dialect: Flavor,
+        /// What the database said.
+        source: sqlx::Error,
+    },
+    /// The undo table lets rows be added or removed that must not be.
+    #[error(
+        "the undo table {table:?} cannot be used: {reason}; compare it with what `seata undo-log ddl` prints"
+    )]
+    UnfitUndoTable {
+        /// Its name.
+        table: String,
+        /// What is wrong, and what it needs.
+        reason: &'static str,
+    },
+    /// The undo table has other columns, or rows cannot be added to it and deleted.
+    #[error(
+        "the undo table {table:?} cannot be used: {source}; it needs the columns that `seata undo-log ddl` prints, and \
+         the rights to select, insert and delete"
+    )]
     UndoTable {
         /// Its name.
         table: String,

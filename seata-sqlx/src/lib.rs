@@ -106,6 +106,7 @@ mod sql;
 mod sqlite;
 mod structure;
 mod transaction;
+mod trial;
 pub mod undo;
 pub mod undo_log;
 

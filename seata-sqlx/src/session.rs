@@ -1,11 +1,17 @@
 //! A pooled connection that is closed, never pooled, while the state of its transaction is in doubt.
 
-use std::ops::{Deref, DerefMut};
+use std::{
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
 
 use futures_util::StreamExt as _;
 use sqlx::{Error, Pool, pool::PoolConnection};
 
 use crate::dialect::{Call, Dialect, execute};
+
+/// How long a ROLLBACK may take, before the connection is closed and the server does it by itself.
+const ROLLBACK_LIMIT: Duration = Duration::from_secs(30);
 
 /// How a COMMIT ended that did not succeed.
 #[derive(Debug)]
@@ -123,17 +129,17 @@ impl<DB: Dialect> Session<DB> {
         if !self.in_doubt {
             return true;
         }
-        match self.run("ROLLBACK").await {
-            Ok(()) => {
+        let error = match tokio::time::timeout(ROLLBACK_LIMIT, self.run("ROLLBACK")).await {
+            Ok(Ok(())) => {
                 self.in_doubt = false;
-                true
+                return true;
             }
-            Err(error) => {
-                tracing::warn!(%error, "a local rollback was not confirmed; the connection is closed");
-                self.close();
-                false
-            }
-        }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {ROLLBACK_LIMIT:?}"),
+        };
+        tracing::warn!(error, "a local rollback was not confirmed; the connection is closed");
+        self.close();
+        false
     }
 
     /// Closes the connection if a call on it was dropped half-way.

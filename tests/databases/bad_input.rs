@@ -47,7 +47,7 @@ async fn fails<E: Engine>(world: &World<E>, sql: &str, values: &[Value], expecte
 async fn too_few_arguments_are_named<E: Engine>() {
     let world = World::<E>::new(SCHEMA).await;
     let is_expected = |error: &sqlx::Error| {
-        matches!(AtError::from_sqlx(error), Some(AtError::MissingArguments { expected: 2, found: 1, .. }))
+        matches!(AtError::from_sqlx(error), Some(AtError::ArgumentCount { expected: 2, found: 1, .. }))
     };
     fails(&world, "UPDATE t SET n = ? WHERE id = ?", &[7.into()], is_expected).await;
 }
@@ -107,15 +107,36 @@ async fn an_update_of_many_rows_is_undone<E: Engine>() {
     world.assert_clean("after the rollback").await;
 }
 
-async fn an_undo_table_of_another_shape_is_refused<E: Engine>() {
+async fn an_undo_table_that_will_not_do_is_refused<E: Engine>() {
     let seata = application().await;
-    let place = E::database().await;
-    let raw = E::connect(&place.url, 1).await.unwrap();
-    E::script(&raw, "CREATE TABLE undo_log (a BIGINT PRIMARY KEY)").await.unwrap();
-    match E::open(&raw, &seata, Options::default()).await {
-        Err(AtOpenError::UndoTable { table, .. }) => assert_eq!(table, "undo_log"),
-        Err(error) => panic!("{error}"),
-        Ok(_) => panic!("it has opened"),
+    let bytes = match E::NAME {
+        "postgres" => "BYTEA",
+        "mysql" => "LONGBLOB",
+        _ => "BLOB",
+    };
+    let columns = format!(
+        "id BIGINT, branch_id BIGINT NOT NULL, xid VARCHAR(128) NOT NULL, context VARCHAR(128) NOT NULL, \
+         rollback_info {bytes} NOT NULL, log_status INT NOT NULL, log_created TIMESTAMP, log_modified TIMESTAMP"
+    );
+    for (columns, part) in [
+        ("a BIGINT PRIMARY KEY".to_owned(), "branch_id"),
+        (columns.clone(), "unique key on (xid, branch_id)"),
+        (format!("{columns}, more BIGINT NOT NULL, UNIQUE (xid, branch_id)"), "more"),
+        (format!("{columns}, UNIQUE (xid)"), ""),
+    ] {
+        let place = E::database().await;
+        let raw = E::connect(&place.url, 1).await.unwrap();
+        E::script(&raw, &format!("CREATE TABLE undo_log ({columns})")).await.unwrap();
+        let error = match E::open(&raw, &seata, Options::default()).await {
+            Err(error @ (AtOpenError::UndoTable { .. } | AtOpenError::UnfitUndoTable { .. })) => {
+                error.to_string()
+            }
+            Err(error) => panic!("{columns}: {error}"),
+            Ok(_) if part.is_empty() => continue,
+            Ok(_) => panic!("{columns}: it has opened"),
+        };
+        assert!(error.contains("undo_log") && error.contains(part) && !part.is_empty(), "{columns}: {error}");
+        assert_eq!(E::raw_numbers(&raw, "SELECT count(*) FROM undo_log").await.unwrap(), [0]);
     }
 }
 
@@ -146,6 +167,6 @@ on_each_database!(
     too_many_rows_are_told_with_the_limit,
     the_limit_is_a_hundred_thousand_rows,
     an_update_of_many_rows_is_undone,
-    an_undo_table_of_another_shape_is_refused,
+    an_undo_table_that_will_not_do_is_refused,
     an_undo_table_that_is_gone_is_an_error,
 );

@@ -1,10 +1,11 @@
 //! What hangs on the session or on its snapshot in MySQL alone.
 
+use seata::at::{AtError, Flavor};
 use sqlx::MySql;
 
 use crate::{
     engine::{Engine, Value},
-    world::{Options, World},
+    world::{Options, World, application},
 };
 
 /// The counter says nothing of a zero that the session takes for a key like others.
@@ -71,4 +72,85 @@ async fn a_change_sees_the_rows_of_other_tables_as_they_are_now() {
         assert_eq!(world.dump().await, before, "{sql}");
     }
     world.assert_clean("in the end").await;
+}
+
+/// sqlx then sends nothing, and waits for the answer when the connection is used next.
+#[tokio::test]
+async fn too_many_arguments_are_named_and_hold_nothing_up() {
+    const SCHEMA: &str =
+        "CREATE TABLE t (id BIGINT PRIMARY KEY, n BIGINT); INSERT INTO t VALUES (1, 10), (2, 20)";
+    let world = World::<MySql>::with(SCHEMA, Options { connections: 1, ..Options::default() }).await;
+    let before = world.dump().await;
+    let values: &[Value] = &[1.into(), 1.into(), 1.into()];
+    for sql in [
+        "UPDATE t SET n = n - ? WHERE id = ?",
+        "INSERT INTO t VALUES (?, ?)",
+        "DELETE FROM t WHERE id = ? OR n = ?",
+        "SELECT id FROM t WHERE id = ? OR n = ? FOR UPDATE",
+        "SELECT '?' /* ? */ FROM t WHERE id = ? OR n = ?",
+    ] {
+        let named = |error: &sqlx::Error| {
+            let named = matches!(
+                AtError::from_sqlx(error),
+                Some(AtError::ArgumentCount { expected: 2, found: 3, .. })
+            );
+            assert!(named, "{sql}: {error}");
+        };
+        world
+            .committed(async {
+                named(&world.numbers(sql, values).await.unwrap_err());
+                let mut local = world.begin().await.unwrap();
+                MySql::local_execute(&mut local, "UPDATE t SET n = n + 1 WHERE id = 2", &[]).await.unwrap();
+                named(&MySql::local_execute(&mut local, sql, values).await.unwrap_err());
+                MySql::rollback(local).await.unwrap();
+                assert_eq!(world.numbers("SELECT n FROM t WHERE id = ?", &[2.into()]).await.unwrap(), [20]);
+            })
+            .await;
+    }
+    assert_eq!(world.dump().await, before);
+    world.assert_clean("in the end").await;
+}
+
+/// MyISAM keeps what is rolled back.
+#[tokio::test]
+async fn an_undo_table_without_transactions_is_refused() {
+    let (seata, place) = (application().await, MySql::database().await);
+    let raw = MySql::connect(&place.url, 1).await.unwrap();
+    let table = seata::at::undo::table(Flavor::MySql, "undo_log").join(";").replace("InnoDB", "MyISAM");
+    MySql::script(&raw, &format!("SET SESSION default_storage_engine = MyISAM; {table}")).await.unwrap();
+    let error = MySql::open(&raw, &seata, Options::default()).await.map(drop).unwrap_err().to_string();
+    assert!(error.contains("an engine that has transactions"), "{error}");
+    assert_eq!(MySql::raw_numbers(&raw, "SELECT count(*) FROM undo_log").await.unwrap(), [0]);
+}
+
+/// Who may not make tables is told who makes this one, and who may not use it what is missing.
+#[tokio::test]
+async fn rights_that_an_undo_table_needs_are_told() {
+    let (seata, place) = (application().await, MySql::database().await);
+    let raw = MySql::connect(&place.url, 1).await.unwrap();
+    let database = place.url.rsplit('/').next().unwrap().to_owned();
+    let limited = format!("limited_{}", rand::random::<u16>());
+    MySql::script(
+        &raw,
+        &format!("CREATE USER {limited}@'127.0.0.1'; GRANT SELECT ON {database}.* TO {limited}@'127.0.0.1'"),
+    )
+    .await
+    .unwrap();
+    let url = place.url.replace("root@", &format!("{limited}@"));
+    let tried = async || {
+        let raw = MySql::connect(&url, 1).await.unwrap();
+        MySql::open(&raw, &seata, Options::default()).await.map(drop)
+    };
+    let error = tried().await.unwrap_err().to_string();
+    assert!(error.contains("`seata undo-log ddl mysql`") && error.contains("CREATE"), "{error}");
+    MySql::script(&raw, &seata::at::undo::table(Flavor::MySql, "undo_log").join(";")).await.unwrap();
+    for right in ["INSERT", "DELETE"] {
+        let error = tried().await.unwrap_err().to_string();
+        assert!(error.contains(&format!("{right} command denied")), "{error}");
+        MySql::script(&raw, &format!("GRANT {right} ON {database}.undo_log TO {limited}@'127.0.0.1'"))
+            .await
+            .unwrap();
+    }
+    tried().await.unwrap();
+    MySql::script(&raw, &format!("DROP USER {limited}@'127.0.0.1'")).await.unwrap();
 }

@@ -11,7 +11,7 @@ use super::{
 pub(crate) fn analyse(flavor: Flavor, sql: &str) -> Analysis {
     let tokens = match significant(flavor, sql) {
         Ok(tokens) => tokens,
-        Err(refusal) => return Analysis { statement: Err(refusal), changes_rows: true },
+        Err(refusal) => return Analysis { statement: Err(refusal), changes_rows: true, positional: 0 },
     };
     let statements: Vec<&[TokenWithSpan]> = tokens
         .split(|token| token.token == Token::SemiColon)
@@ -25,7 +25,10 @@ pub(crate) fn analyse(flavor: Flavor, sql: &str) -> Analysis {
         several if several.iter().all(|one| only_reads(flavor, sql, one)) => Ok(Statement::Read),
         _ => Err(Refusal::SeveralStatements),
     };
-    Analysis { statement, changes_rows }
+    let is_positional =
+        |token: &&TokenWithSpan| matches!(&token.token, Token::Placeholder(text) if text == "?");
+    let positional = tokens.iter().filter(is_positional).count();
+    Analysis { statement, changes_rows, positional }
 }
 
 fn changes_rows(flavor: Flavor, statement: &[TokenWithSpan]) -> bool {

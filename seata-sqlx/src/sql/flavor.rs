@@ -1,5 +1,7 @@
 //! Whose SQL a statement is.
 
+use std::fmt;
+
 use sqlparser::{
     ast::Ident,
     dialect::{Dialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect},
@@ -15,6 +17,17 @@ pub enum Flavor {
     MySql,
     /// PostgreSQL.
     Postgres,
+}
+
+/// As the command line names it.
+impl fmt::Display for Flavor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Sqlite => "sqlite",
+            Self::MySql => "mysql",
+            Self::Postgres => "postgres",
+        })
+    }
 }
 
 impl Flavor {

@@ -12,6 +12,8 @@ pub(crate) struct Analysis {
     /// It says itself that it changes rows, undone or refused: what `outside` looks at. What CALL, LOAD DATA or EXPLAIN
     /// ANALYZE do is not asked, nor are changes of the structure.
     pub(crate) changes_rows: bool,
+    /// How many positional parameters (`?` in MySQL) it has.
+    pub(crate) positional: usize,
 }
 
 /// A statement that AT mode lets run.

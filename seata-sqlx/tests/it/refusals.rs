@@ -62,7 +62,7 @@ const CASES: &[(&str, Expected)] = &[
     ("INSERT INTO null_key (v) VALUES (2)", |error| matches!(error, AtError::UnusableKey { .. })),
     ("INSERT INTO null_key VALUES ('', 2)", |error| matches!(error, AtError::UnusableKey { .. })),
     ("UPDATE good SET n = 2 WHERE random() > 0 OR random() <= 0 AND id = ?", |error| {
-        matches!(error, AtError::MissingArguments { expected: 1, found: 0, .. })
+        matches!(error, AtError::ArgumentCount { expected: 1, found: 0, .. })
     }),
     ("INSERT INTO null_key (k, v) VALUES (hex(randomblob(8)), 1) RETURNING k", |error| {
         matches!(error, AtError::ImageMismatch { .. })
