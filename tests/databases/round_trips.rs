@@ -129,7 +129,8 @@ async fn as_many_statements_are_run_as_check_says<E: Forms>() {
 #[tokio::test]
 async fn a_statement_of_its_own_takes_few_calls() {
     for (blocks, update, insert) in [(true, 3, 2), (false, 5, 4)] {
-        let options = Options { blocks, ..Options::default() };
+        // A second connection would begin with statements of its own.
+        let options = Options { blocks, connections: 1, ..Options::default() };
         let world = World::<MySql>::with(<MySql as Forms>::SCHEMA, options).await;
         for (sql, calls) in [
             ("UPDATE stock SET n = n + 1 WHERE id = 1", update),
