@@ -73,7 +73,7 @@ pub struct Capabilities {
 /// A column of this database.
 pub(crate) type ColumnOf<DB> = Column<<DB as Dialect>::ColumnType>;
 
-/// A database that AT mode works on: [`sqlx::MySql`], [`sqlx::Postgres`] and [`sqlx::Sqlite`], by the features of these
+/// A database that AT mode works on: `sqlx::MySql`, `sqlx::Postgres` and `sqlx::Sqlite`, by the features of these
 /// names. It is for naming in bounds; what it is made of is this crate's own.
 // Everything that is specific to one database stands in its implementation.
 pub trait Dialect: Database<Arguments: Clone + Sync> {

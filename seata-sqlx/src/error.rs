@@ -41,7 +41,7 @@ pub enum AtError {
     /// Another global transaction holds a row. The local transaction is rolled back; retrying the
     /// whole of it may succeed.
     #[error(
-        "row {row} is locked by global transaction {holder}; gave up after {waited:.0?} and {attempts} attempts"
+        "row {row} is locked by global transaction {holder}; gave up after {waited:.0?} (attempts: {attempts})"
     )]
     LockConflict {
         /// The row, as `table:key in resource`.

@@ -57,6 +57,8 @@ pub struct Column<T> {
     pub(crate) is_generated: bool,
     /// The database sets it anew in each UPDATE.
     pub(crate) is_updated_by_database: bool,
+    /// `GENERATED ALWAYS AS IDENTITY`: an UPDATE can give it the next value, but none of its own.
+    pub(crate) is_always_identity: bool,
     pub(crate) column_type: T,
 }
 
@@ -123,6 +125,14 @@ impl<DB: Dialect> Table<DB> {
             }
             if self.is_key(column) {
                 return Err(refused(self.name.clone(), column.clone()));
+            }
+            if self
+                .columns
+                .iter()
+                .any(|known| known.is_always_identity && known.name.eq_ignore_ascii_case(column))
+            {
+                let (table, column) = (self.name.clone(), column.clone());
+                return Err(Refusal::IdentityChange { table, column });
             }
         }
         Ok(())

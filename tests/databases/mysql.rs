@@ -85,11 +85,34 @@ pub(crate) async fn create(server: &str, name: &str) {
 
 #[cfg(test)]
 mod tests {
-    use seata::at::AtPool;
+    use seata::at::{AtPool, undo_log::UndoTable};
     use sqlx::mysql::MySqlPoolOptions;
 
     use super::*;
     use crate::world::{Options, World, application};
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_undo_table_of_no_database_is_an_error_that_says_so() {
+        let pool = MySqlPoolOptions::new().connect_lazy(&MariaDb::shared().url("")).unwrap();
+        let error = UndoTable::new(&pool).rows(&"127.0.0.1:8091:1".parse().unwrap()).await.unwrap_err();
+        assert!(error.to_string().contains("names no database: give one"), "{error}");
+    }
+
+    /// The count is taken from the answer, not from a statement that would tell of an image.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn how_many_rows_were_touched_is_told_by_the_driver_alone() {
+        let schema = "CREATE TABLE t (id INT PRIMARY KEY, n INT); INSERT INTO t VALUES (1, 1), (2, 2)";
+        let world = World::<MySql>::new(schema).await;
+        let work = async {
+            let mut local = world.begin().await.unwrap();
+            assert_eq!(MySql::local_execute(&mut local, "UPDATE t SET n = 9", &[]).await.unwrap(), 2);
+            let refused = MySql::local_numbers(&mut local, "SELECT ROW_COUNT()").await.unwrap_err();
+            assert!(refused.to_string().contains("`rows_affected()`"), "{refused}");
+            MySql::commit(local).await.unwrap();
+        };
+        world.rolled_back(work).await;
+        world.assert_clean("after all").await;
+    }
 
     /// Phase two's connection is none of the pool's, and looks elsewhere.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

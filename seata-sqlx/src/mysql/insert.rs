@@ -153,7 +153,13 @@ mod tests {
         let column = |name: &str, definition, extra| {
             let description = Description { name: definition, definition, charset: None, extra };
             let column_type = ColumnType::parse(&description);
-            Column { name: name.to_owned(), is_generated: false, is_updated_by_database: false, column_type }
+            Column {
+                name: name.to_owned(),
+                is_generated: false,
+                is_updated_by_database: false,
+                is_always_identity: false,
+                column_type,
+            }
         };
         let table = Table {
             name: "t".to_owned(),

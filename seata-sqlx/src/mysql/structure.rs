@@ -192,6 +192,7 @@ async fn columns(connection: &mut MySqlConnection, place: &Place) -> Result<Colu
             // `DEFAULT_GENERATED` says that the default is an expression.
             is_generated: ["VIRTUAL", "STORED", "PERSISTENT"].iter().any(|kind| extra.contains(kind)),
             is_updated_by_database: extra.contains("ON UPDATE"),
+            is_always_identity: false,
             column_type: ColumnType::parse(&description),
             name,
         });

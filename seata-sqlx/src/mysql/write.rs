@@ -196,7 +196,13 @@ mod tests {
         let has_charset = ["char", "text", "enum", "set"].iter().any(|kind| name.contains(kind));
         let charset = has_charset.then_some(("gbk", "gbk_bin"));
         let column_type = ColumnType::parse(&Description { name, definition, charset, extra: "" });
-        Column { name: "v".to_owned(), is_generated: false, is_updated_by_database: false, column_type }
+        Column {
+            name: "v".to_owned(),
+            is_generated: false,
+            is_updated_by_database: false,
+            is_always_identity: false,
+            column_type,
+        }
     }
 
     fn field(value: Value, exact: Option<&str>) -> Field {

@@ -236,6 +236,7 @@ fn column(row: &PgRow) -> Result<Column<ColumnType>, Error> {
         name: row.try_get(0)?,
         is_generated: row.try_get(1)?,
         is_updated_by_database: false,
+        is_always_identity: row.try_get(2)?,
         column_type,
     })
 }

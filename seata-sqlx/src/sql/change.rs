@@ -38,6 +38,7 @@ pub(super) fn write(flavor: Flavor, sql: &str, tokens: &[TokenWithSpan]) -> Resu
     if first == "MERGE" {
         return Err(Refusal::Merge);
     }
+    volatile::refuse_row_count(flavor, tokens)?;
     let modifiers = Modifiers::read(flavor, &tokens[verb..]);
     let words = Words::new(flavor, sql, tokens.to_vec())?;
     let clauses = Clauses::find(&words.tokens);

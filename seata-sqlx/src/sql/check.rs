@@ -200,6 +200,13 @@ pub struct NotSeparable {
     pub reason: Refusal,
 }
 
+impl NotSeparable {
+    fn delimiter(line: u64) -> Self {
+        let cause = "DELIMITER is a command of the mysql client's and not SQL: leave it out, and the stored programs with it";
+        Self { line, reason: Refusal::NotUnderstood(cause.to_owned()) }
+    }
+}
+
 /// The statements of a text that a semicolon separates, each with the number of its line, counted from 1. What begins
 /// with CREATE and has a body of statements is one of them.
 ///
@@ -215,11 +222,18 @@ pub struct NotSeparable {
 /// # Errors
 /// Where it cannot be told what is text and what is not.
 pub fn statements(flavor: Flavor, text: &str) -> Result<Vec<(u64, &str)>, NotSeparable> {
-    let tokens = significant_or_line(flavor, text).map_err(|(line, reason)| NotSeparable { line, reason })?;
+    let tokens =
+        significant_or_line(flavor, text).map_err(|(line, reason)| match delimiter(flavor, text) {
+            Some(earlier) if earlier <= line => NotSeparable::delimiter(earlier),
+            _ => NotSeparable { line, reason },
+        })?;
     let mut offsets = Offsets::new(text);
     let mut found = Vec::new();
     let mut rest = tokens.as_slice();
     while let Some(first) = rest.first() {
+        if flavor == Flavor::MySql && keyword(&first.token) == "DELIMITER" {
+            return Err(NotSeparable::delimiter(first.span.start.line));
+        }
         let length = length(rest);
         if let Some(last) = rest[..length].last() {
             let (start, end) = (offsets.of(first.span.start), offsets.of(last.span.end));
@@ -231,6 +245,16 @@ pub fn statements(flavor: Flavor, text: &str) -> Result<Vec<(u64, &str)>, NotSep
         }
     }
     Ok(found)
+}
+
+/// The first line that looks like `DELIMITER $$`, in a text that cannot be taken apart.
+fn delimiter(flavor: Flavor, text: &str) -> Option<u64> {
+    let is_command = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        matches!(words[..], [word, mark] if word.eq_ignore_ascii_case("DELIMITER") && !mark.contains(char::is_alphanumeric))
+    };
+    let line = text.lines().position(is_command).filter(|_| flavor == Flavor::MySql)?;
+    Some(line as u64 + 1)
 }
 
 /// How many tokens the first statement has.
@@ -308,6 +332,19 @@ mod tests {
             let error = statements(flavor, text).unwrap_err();
             assert_eq!(error.line, line, "{error}");
         }
+    }
+
+    #[test]
+    fn a_command_of_the_mysql_client_is_named() {
+        for mark in ["//", "$$", "'", ";;"] {
+            let body = format!("CREATE PROCEDURE p() BEGIN SELECT 1; END{mark}");
+            let text = format!("SELECT 1;\ndelimiter {mark}\n{body}\nDELIMITER ;\nSELECT 2;\n");
+            let error = statements(Flavor::MySql, &text).unwrap_err();
+            assert_eq!(error.line, 2, "{error}");
+            assert!(error.to_string().contains("DELIMITER is a command of the mysql client"), "{error}");
+        }
+        let column = "CREATE TABLE t (\n delimiter CHAR(1),\n DELIMITER int)";
+        assert_eq!(statements(Flavor::MySql, column).unwrap(), [(1, column)]);
     }
 
     #[test]

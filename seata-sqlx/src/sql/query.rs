@@ -10,6 +10,7 @@ use super::{
     clauses::{Clauses, outer_words, verb},
     target::{Target, needs_source, tables_of},
     tokens::keyword,
+    volatile,
     words::Words,
 };
 
@@ -27,6 +28,7 @@ pub(super) fn read(flavor: Flavor, sql: &str, tokens: &[TokenWithSpan]) -> Resul
     if let Some(target) = writes_into(flavor, tokens) {
         return Err(Refusal::Into(target));
     }
+    volatile::refuse_row_count(flavor, tokens)?;
     if !locks(tokens) {
         return Ok(Statement::Read);
     }
@@ -172,6 +174,12 @@ fn selected(words: &Words<'_>, of: Option<&str>) -> Result<Rows, Refusal> {
         ([], _) => return Err(Refusal::NotLockable("this has none or several")),
         (_, None) if words.flavor == Flavor::Sqlite => {
             return Err(Refusal::NotLockable("this has none or several"));
+        }
+        (_, None) if words.flavor == Flavor::MySql => {
+            return Err(Refusal::NotLockable(
+                "this has several; say FOR UPDATE OF one of them, which MySQL 8 has and MariaDB has not: there, lock the rows \
+                 of one table with a SELECT from it alone",
+            ));
         }
         (_, None) => return Err(Refusal::NotLockable("this has several; say FOR UPDATE OF one of them")),
         (_, Some(of)) => Target::among(&tables, of)?,

@@ -5,7 +5,7 @@
 
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::{Flavor, Refusal, tokens::keyword};
+use super::{Flavor, Refusal, tokens::keyword, volatile};
 
 /// Of MySQL and MariaDB.
 const MYSQL: [&str; 21] = [
@@ -55,6 +55,7 @@ const POSTGRES: [&str; 17] = [
 
 /// Checks a whole SET statement.
 pub(super) fn set(flavor: Flavor, tokens: &[TokenWithSpan]) -> Result<(), Refusal> {
+    volatile::refuse_row_count(flavor, tokens)?;
     match flavor {
         Flavor::Postgres => set_postgres(tokens),
         _ => set_mysql(tokens),

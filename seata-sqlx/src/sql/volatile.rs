@@ -2,7 +2,7 @@
 
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::{Flavor, tokens::keyword};
+use super::{Flavor, Refusal, tokens::keyword};
 
 /// What a function's value hangs on beside its arguments.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,19 @@ pub(super) fn find(flavor: Flavor, tokens: &[TokenWithSpan], causes: &[Cause]) -
     })
 }
 
+/// Refuses to ask how many rows the last statement touched, before or behind which images were taken.
+pub(super) fn refuse_row_count(flavor: Flavor, tokens: &[TokenWithSpan]) -> Result<(), Refusal> {
+    let asks = |three: &[TokenWithSpan]| {
+        keyword(&three[0].token) == "ROW_COUNT"
+            && three[1].token == Token::LParen
+            && three[2].token == Token::RParen
+    };
+    match flavor {
+        Flavor::MySql if tokens.windows(3).any(asks) => Err(Refusal::RowCount),
+        _ => Ok(()),
+    }
+}
+
 /// Who else works on the rows decides which are skipped.
 fn skips_locked(tokens: &[TokenWithSpan]) -> bool {
     tokens.windows(2).any(|two| keyword(&two[0].token) == "SKIP" && keyword(&two[1].token) == "LOCKED")
@@ -52,7 +65,7 @@ fn mysql(name: &str, arguments: Option<&[TokenWithSpan]>) -> Option<Cause> {
         _ if arguments.is_none() => None,
         "NOW" | "CURDATE" | "CURTIME" | "UNIX_TIMESTAMP" => Some(Cause::Time),
         // Images are statements too.
-        "ROW_COUNT" | "FOUND_ROWS" => Some(Cause::LastStatement),
+        "FOUND_ROWS" => Some(Cause::LastStatement),
         // With an argument it sets what it tells.
         "LAST_INSERT_ID" if has_arguments => Some(Cause::Effect),
         "SLEEP" | "GET_LOCK" | "RELEASE_LOCK" | "BENCHMARK" | "NEXTVAL" | "SETVAL" => Some(Cause::Effect),

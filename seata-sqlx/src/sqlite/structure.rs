@@ -101,7 +101,13 @@ async fn columns(
             key.insert(place_in_key, name.clone());
         }
         let is_generated = hidden != 0;
-        columns.push(Column { name, is_generated, is_updated_by_database: false, column_type: () });
+        columns.push(Column {
+            name,
+            is_generated,
+            is_updated_by_database: false,
+            is_always_identity: false,
+            column_type: (),
+        });
     }
     Ok((columns, key.into_values().collect()))
 }

@@ -212,6 +212,8 @@ impl<DB: Dialect> UndoTable<DB> {
 
     async fn connection(&self) -> Result<DB::Connection, UndoLogError> {
         let mut connection = self.connect.connect().await.map_err(UndoLogError::Connect)?;
+        // Says so where the URL names none.
+        DB::location(&mut connection).await?;
         for statement in DB::prepare_phase_two() {
             execute::<DB>(&mut connection, Call::text(*statement)).await?;
         }

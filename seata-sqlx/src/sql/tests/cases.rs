@@ -123,6 +123,11 @@ fn tables() -> String {
         ("none there", "all", Refusal::UnknownTable(name())),
         ("a primary key that is set", "all", Refusal::KeyChange { table: name(), column: column() }),
         (
+            "a column GENERATED ALWAYS AS IDENTITY that is set, to DEFAULT",
+            "PostgreSQL",
+            Refusal::IdentityChange { table: name(), column: "number".to_owned() },
+        ),
+        (
             "a trigger that the statement, or undoing it, would fire",
             "all",
             Refusal::Trigger { table: name(), trigger: "audit".to_owned() },
