@@ -28,6 +28,10 @@ pub(crate) struct Console {
     )]
     url: String,
 
+    /// What `seata doctor` asks for.
+    #[arg(long, global = true, hide = true, value_parser = no_server)]
+    server: Option<String>,
+
     /// The console's user
     #[arg(long, global = true, env = "SEATA_CONSOLE_USER", default_value = "seata")]
     user: String,
@@ -290,6 +294,11 @@ fn console_url(text: &str) -> Result<String, String> {
         _ if text.contains("://") => Err("expected http://HOST:PORT or https://HOST:PORT".to_owned()),
         _ => Err(format!("expected http://HOST:PORT or https://HOST:PORT; is http://{url} meant?")),
     }
+}
+
+/// What to say in place of `--server`.
+fn no_server(_: &str) -> Result<String, String> {
+    Err("a server is asked at its console port: --console http://HOST:7091".to_owned())
 }
 
 /// What stands in a path, with everything escaped that has a meaning there.

@@ -43,10 +43,13 @@ enum Action {
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Dialect {
     /// MySQL or MariaDB
+    #[value(alias = "mariadb")]
     Mysql,
     /// PostgreSQL
+    #[value(aliases = ["postgresql", "pg"])]
     Postgres,
     /// SQLite
+    #[value(alias = "sqlite3")]
     Sqlite,
 }
 
@@ -82,8 +85,10 @@ impl Sql {
         let Action::Check { file, dialect, json } = self.action;
         let name = file.display().to_string();
         let text = read(&file).map_err(|source| SqlError::Read { file: name.clone(), source })?;
+        // Some editors begin a file with a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let flavor = dialect.flavor();
-        let found = statements(flavor, &text).map_err(|error| SqlError::Statements {
+        let found = statements(flavor, text).map_err(|error| SqlError::Statements {
             file: name.clone(),
             line: error.line,
             source: error.reason,

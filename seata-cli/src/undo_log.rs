@@ -41,12 +41,13 @@ enum Action {
     ///
     /// What was written since to the columns that the transaction changed is lost then. Only the undo log is changed, and
     /// says from now on that the transaction left the row as it is: if it changes once more, it is dirty again.
-    /// The transaction has to be tried again, with `seata tx retry`.
+    /// The transaction has to be tried again, with `seata tx retry`, or `Coordinator::retry` in the program that embeds
+    /// its coordinator.
     Force(Decide),
     /// Lets the rollback leave a dirty row as it is, and undo the others
     ///
     /// Only the undo log is changed: it does not speak of this row any more. The transaction has to be tried again, with
-    /// `seata tx retry`.
+    /// `seata tx retry`, or `Coordinator::retry` in the program that embeds its coordinator.
     Skip(Decide),
 }
 

@@ -126,11 +126,7 @@ impl Decide {
                 let value = json!({ "xid": xid.to_string(), "decision": decision, "rows": values(&found) });
                 print_json(&value, true);
             }
-            false => print(&format!(
-                "row {} of {} {effect}\nthen: seata tx retry {xid}\n",
-                harmless(key),
-                harmless(table)
-            )),
+            false => print(&format!("row {} of {} {effect}\n{}", harmless(key), harmless(table), then(xid))),
         }
         Ok(Outcome::Well)
     }
@@ -217,7 +213,15 @@ fn shown(xid: &Xid, rows: &[ChangedRow]) -> String {
     }
     text + &format!(
         "\nfor each of them: seata undo-log force {xid} --table TABLE --key KEY, to make it what it was before; or skip, to \
-         leave it as it is now\nthen: seata tx retry {xid}\n"
+         leave it as it is now\n{}",
+        then(xid)
+    )
+}
+
+/// An embedded coordinator has no port at which it could be asked.
+fn then(xid: &Xid) -> String {
+    format!(
+        "then: seata tx retry {xid}\n(where the coordinator is embedded, `Coordinator::retry` in the program that embeds it)\n"
     )
 }
 

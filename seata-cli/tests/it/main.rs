@@ -51,3 +51,12 @@ async fn what_cannot_be_understood_is_told_with_code_2() {
         assert!(run.err.contains("Usage: seata"), "{arguments:?}: {}", run.err);
     }
 }
+
+#[tokio::test]
+async fn who_names_a_server_where_a_console_is_asked_is_told_so() {
+    for arguments in [["tx", "list"], ["lock", "list"]] {
+        let run = run(seata(&[&arguments[..], &["--server", "127.0.0.1:8091"]].concat())).await;
+        assert_eq!(run.code, Some(2), "{}", run.err);
+        assert!(run.err.contains("--console http://HOST:7091"), "{}", run.err);
+    }
+}

@@ -70,3 +70,21 @@ async fn a_file_of_good_statements_is_well_and_one_that_cannot_be_read_is_a_usag
     let bad = run(seata(&["sql", "check", file.to_str().expect("text"), "--dialect", "mysql"])).await;
     assert!(bad.err.contains("shop.sql:2: "), "{}", bad.err);
 }
+
+#[tokio::test]
+async fn a_byte_order_mark_another_name_of_the_database_and_a_command_of_its_client() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("shop.sql");
+    std::fs::write(&file, "\u{feff}SELECT 1;\nDELETE FROM stock").expect("written");
+    let path = file.to_str().expect("text");
+    for dialect in ["mariadb", "postgresql", "pg", "sqlite3"] {
+        let checked = run(seata(&["sql", "check", path, "--dialect", dialect])).await;
+        assert_eq!(checked.code, Some(0), "{}{}", checked.out, checked.err);
+        assert!(checked.out.contains("shop.sql:1: passed: SELECT 1\n"), "{}", checked.out);
+    }
+    std::fs::write(&file, "SELECT 1;\nDELIMITER //\nCREATE PROCEDURE p() BEGIN SELECT 1; END//\n")
+        .expect("written");
+    let checked = run(seata(&["sql", "check", path, "--dialect", "mysql"])).await;
+    assert_eq!(checked.code, Some(2), "{}", checked.out);
+    assert!(checked.err.contains("shop.sql:2: ") && checked.err.contains("mysql client"), "{}", checked.err);
+}

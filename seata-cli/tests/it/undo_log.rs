@@ -68,6 +68,13 @@ impl Database {
     }
 }
 
+/// What to do when each row is decided.
+fn then() -> String {
+    format!(
+        "then: seata tx retry {XID}\n(where the coordinator is embedded, `Coordinator::retry` in the program that embeds it)\n"
+    )
+}
+
 fn image(rows: &[(i64, i64)]) -> TableRecords {
     let field = |name: &str, is_key, value| Field {
         name: name.into(),
@@ -100,7 +107,7 @@ branch 7, row id=3 of stock: gone
 ";
     assert!(shown.out.starts_with(expected), "{}", shown.out);
     assert!(shown.out.contains("n       30      31     no row"), "{}", shown.out);
-    assert!(shown.out.ends_with(&format!("then: seata tx retry {XID}\n")), "{}", shown.out);
+    assert!(shown.out.ends_with(&then()), "{}", shown.out);
 
     let json = database.undo_log(&["show", XID, "--json"]).await;
     let json: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
@@ -119,7 +126,7 @@ async fn each_row_is_decided_for_itself() {
     let forced = database.undo_log(&["force", XID, "--table", "stock", "--key", "id=2"]).await;
     assert_eq!((forced.code, forced.err.as_str()), (Some(0), ""));
     assert!(forced.out.starts_with("row id=2 of stock becomes what it was"), "{}", forced.out);
-    assert!(forced.out.ends_with(&format!("then: seata tx retry {XID}\n")), "{}", forced.out);
+    assert!(forced.out.ends_with(&then()), "{}", forced.out);
     let skipped = database.undo_log(&["skip", XID, "--table", "stock", "--key", "id=3", "--json"]).await;
     assert_eq!(skipped.code, Some(0), "{}", skipped.err);
     let json: serde_json::Value = serde_json::from_str(&skipped.out).expect("JSON");
