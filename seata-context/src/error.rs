@@ -152,7 +152,7 @@ pub enum TransactionError {
     /// The request to commit got no answer. It is repeated in the background until there is one, or until
     /// the coordinator has decided by time-out.
     #[error(
-        "the commit of global transaction {xid} got no answer in {attempts} tries ({cause}); its outcome is not known yet"
+        "the commit of global transaction {xid} got no answer (tries: {attempts}; {cause}); its outcome is not known yet"
     )]
     CommitUnanswered {
         /// The transaction.
@@ -174,7 +174,7 @@ pub enum TransactionError {
     /// The request to roll back got no answer. It is repeated in the background; without an answer
     /// the coordinator's time-out rolls back.
     #[error(
-        "the rollback of global transaction {xid} got no answer in {attempts} tries ({cause}); its time-out will do it"
+        "the rollback of global transaction {xid} got no answer (tries: {attempts}; {cause}); its time-out will do it"
     )]
     RollbackUnanswered {
         /// The transaction.
