@@ -76,6 +76,8 @@ pub(crate) struct Surroundings<'a, DB: Dialect> {
     pub(crate) structures: &'a StructureCache<DB>,
     pub(crate) capabilities: &'a Capabilities,
     pub(crate) options: &'a Options,
+    /// The user may run what [`Changed::answering`] runs.
+    pub(crate) may_answer_later: bool,
 }
 
 /// Runs `call`, which `write` describes. The local transaction is open already, unless `opening` is still to open it: for
@@ -160,9 +162,13 @@ async fn run_on<DB: Dialect>(
         // The rows are touched once more, to no effect but that.
         let fires = |trigger: &&Trigger| trigger.events.contains(&"UPDATE");
         let trigger = table.triggers.iter().find(fires);
-        // In one call with the beginning, it would lose its answer.
-        let takes_more_calls = opening.is_some() && returned == Returned::Image && trigger.is_none();
-        if !takes_more_calls && let Some(condition) = DB::added_rows(write, table, returned) {
+        // A counted key is all that the answer says, and a statement that goes with the undo log can say it as well.
+        let answers_later = opening.is_some()
+            && surroundings.may_answer_later
+            && returned == Returned::Image
+            && trigger.is_none()
+            && DB::counts_one(write, table);
+        if !answers_later && let Some(condition) = DB::added_rows(write, table, returned) {
             return change.insert_told(condition).await;
         }
         if let Some(trigger) = trigger {

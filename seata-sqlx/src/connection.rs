@@ -1,6 +1,9 @@
 //! One connection in AT mode, and how a statement runs on it.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering},
+};
 
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -207,10 +210,13 @@ impl<DB: Dialect> AtConnection<DB> {
     ) -> Result<Vec<Output<DB>>, Error> {
         let mut patience = Patience::new(&self.core, caller);
         loop {
+            let answered_later = self.core.may_answer_later.load(Ordering::Relaxed);
             match self.attempt(caller, call, write, patience.is_first_attempt()).await {
                 Ok(outputs) => return Ok(outputs),
                 Err(FinishError::Conflict(conflict)) => patience.wait(conflict).await?,
                 Err(FinishError::Other(error)) if patience.tries_again_after::<DB>(&error) => {}
+                Err(FinishError::Other(error))
+                    if answered_later && self.core.answers_at_once_after(&error) => {}
                 Err(FinishError::Other(error)) => return Err(error),
             }
         }
@@ -266,6 +272,7 @@ async fn change<DB: Dialect>(
         structures: &core.structures,
         capabilities: &core.capabilities,
         options: &core.options,
+        may_answer_later: core.may_answer_later.load(Ordering::Relaxed),
     };
     let connection = session.connection().await.map_err(ChangeError::Doubtful)?;
     let changed = change::run::<DB>(&surroundings, connection, opening, call, write).await?;
@@ -314,10 +321,12 @@ async fn answer_on_pool<DB: Dialect>(
     };
     let mut patience = Patience::new(&core, caller);
     loop {
+        let answered_later = core.may_answer_later.load(Ordering::Relaxed);
         let mut connection = AtConnection::new(core.clone(), caller.reads_committed);
         match connection.attempt(caller, &call, write, patience.is_first_attempt()).await {
             Ok(outputs) => return Ok(Answer::Complete(outputs)),
             Err(FinishError::Other(error)) if patience.tries_again_after::<DB>(&error) => {}
+            Err(FinishError::Other(error)) if answered_later && core.answers_at_once_after(&error) => {}
             Err(FinishError::Other(error)) => return Err(error),
             Err(FinishError::Conflict(conflict)) => {
                 drop(connection);

@@ -3,7 +3,10 @@
 use std::{
     collections::HashSet,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -108,6 +111,8 @@ pub(crate) struct Core<DB: Dialect> {
     phase_two: Arc<AtResource<DB>>,
     statements: StatementCache,
     warned: Mutex<HashSet<String>>,
+    /// Until the database says that the user has not the right to.
+    pub(crate) may_answer_later: AtomicBool,
 }
 
 impl<DB: Dialect> AtPool<DB> {
@@ -333,6 +338,7 @@ impl<DB: Dialect> AtPoolBuilder<DB> {
                 phase_two,
                 statements: StatementCache::default(),
                 warned: Mutex::default(),
+                may_answer_later: AtomicBool::new(true),
             }),
         })
     }
@@ -380,6 +386,16 @@ impl<DB: Dialect> Core<DB> {
     pub(crate) fn committed_read(&self, statement: &str) -> Result<Option<Arc<Rows>>, AtError> {
         let rows = self.statements.committed_read(DB::FLAVOR, statement);
         rows.map_err(|reason| AtError::refused(reason, statement))
+    }
+
+    /// Whether to try again after this error, without a statement that answers for a change: it is an UPDATE, for which
+    /// the right to insert is not enough.
+    pub(crate) fn answers_at_once_after(&self, error: &Error) -> bool {
+        let lacks_right = DB::lacks_right(error);
+        if lacks_right {
+            self.may_answer_later.store(false, Ordering::Relaxed);
+        }
+        lacks_right
     }
 
     /// Whether nothing at all has to be known of a statement.

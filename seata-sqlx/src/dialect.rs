@@ -210,6 +210,16 @@ pub trait Dialect: Database<Arguments: Clone + Sync> {
         Box::pin(async { Ok(None) })
     }
 
+    /// Whether an INSERT adds one row, with a key that the table counts, as its words say.
+    fn counts_one(_write: &Write, _table: &Table<Self>) -> bool {
+        false
+    }
+
+    /// The error says that the user lacks a right.
+    fn lacks_right(_error: &Error) -> bool {
+        false
+    }
+
     /// A statement without arguments that changes nothing and answers as [`hidden_result`](Self::hidden_result) does.
     fn answering(_hidden: &Hidden<'_, Self>) -> Option<String> {
         None

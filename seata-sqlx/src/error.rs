@@ -321,7 +321,7 @@ pub enum AtOpenError {
     /// The undo table has other columns, or rows cannot be added to it and deleted.
     #[error(
         "the undo table {table:?} cannot be used: {source}; it needs the columns that `seata undo-log ddl` prints, and \
-         the rights to select, insert and delete"
+         the rights to select, insert and delete, in PostgreSQL to update too"
     )]
     UndoTable {
         /// Its name.

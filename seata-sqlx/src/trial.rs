@@ -7,11 +7,14 @@ use sqlx::{Error, Pool};
 
 use crate::{
     branch::{self, UNFINISHED, is_unique_violation},
-    dialect::{Argument, Call, Dialect, execute},
+    dialect::{Argument, Call, Dialect, execute, rows},
     error::AtOpenError,
     session::Session,
     undo::UndoRow,
 };
+
+/// No coordinator counts so far.
+const BRANCH: i64 = i64::MAX;
 
 /// Finds the undo table, or makes it. Whoever may not make tables finds the one that somebody else has made.
 pub(crate) async fn find_or_make<DB: Dialect>(
@@ -59,12 +62,17 @@ pub(crate) async fn try_out<DB: Dialect>(
         .parse()
         .expect("it has the form of an XID");
     let add = || {
-        // No text, and no branch's number.
-        let row = UndoRow { branch_id: i64::MIN + 1, context: "trial".to_owned(), content: vec![0, 0xff] };
+        // No text.
+        let row = UndoRow { branch_id: BRANCH, context: "trial".to_owned(), content: vec![0, 0xff] };
         branch::undo_row::<DB>(table, &xid, row, UNFINISHED)
     };
-    let delete = format!("DELETE FROM {table} WHERE xid = {}", DB::placeholder(1));
-    let delete = || Call::<DB>::new(delete.as_str(), &[Argument::Text(xid.to_string())]);
+    // By its whole key: nothing beside it is locked.
+    let [first, second] = [1, 2].map(DB::placeholder);
+    let delete = format!("DELETE FROM {table} WHERE xid = {first} AND branch_id = {second}");
+    let key = [Argument::Text(xid.to_string()), Argument::Integer(BRANCH)];
+    let delete = || Call::<DB>::new(delete.as_str(), &key);
+    let look = format!("SELECT xid FROM {table} WHERE xid = {first} AND branch_id = {second}");
+    let locking = format!("{look}{}", DB::FOR_UPDATE);
     let mut session = Session::new(pool.clone());
     let mut session = session.until_decided();
     match session.begin(DB::BEGIN_WRITING).await {
@@ -73,19 +81,34 @@ pub(crate) async fn try_out<DB: Dialect>(
         Err(error) if error.as_database_error().is_some() => return Ok(()),
         Err(error) => return Err(error.into()),
     }
-    for call in [add(), delete(), add()] {
+    for call in [add(), Call::new(locking, &key), delete(), add()] {
         let connection = session.connection().await?;
-        execute::<DB>(connection, call?).await.map_err(unusable)?;
+        match execute::<DB>(connection, call?).await {
+            Ok(_) => {}
+            Err(error) if is_of_others(&error) => return Ok(()),
+            Err(error) => return Err(unusable(error)),
+        }
     }
     let again = execute::<DB>(session.connection().await?, add()?).await;
     session.rollback().await;
-    let left = execute::<DB>(session.connection().await?, delete()?).await.map_err(unusable)?;
+    let is_left = !rows::<DB>(session.connection().await?, Call::new(look, &key)?).await?.is_empty();
+    if is_left {
+        execute::<DB>(session.connection().await?, delete()?).await.map_err(unusable)?;
+    }
     match again {
         Ok(_) => Err(unfit("it takes a second row for a branch: it needs a unique key on (xid, branch_id)")),
+        Err(error) if is_of_others(&error) => Ok(()),
         Err(error) if !is_unique_violation(&error) => Err(unusable(error)),
-        Err(_) if left > 0 => {
+        Err(_) if is_left => {
             Err(unfit("a ROLLBACK does not take its rows back: it needs an engine that has transactions"))
         }
         Err(_) => Ok(()),
     }
+}
+
+/// A file that is busy, a dead lock, a row that others hold: it says nothing of the table.
+fn is_of_others(error: &Error) -> bool {
+    let Some(error) = error.as_database_error() else { return false };
+    matches!(error.code().as_deref(), Some("5" | "6" | "517" | "40001" | "40P01" | "55P03"))
+        || error.message().starts_with("Lock wait timeout")
 }

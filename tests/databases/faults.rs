@@ -246,3 +246,17 @@ async fn a_trigger_that_the_user_may_not_see_is_seen() {
     assert_eq!(world.dump().await, before);
     world.assert_clean("in the end").await;
 }
+
+/// A rollback locks them, which takes the right to change them.
+#[tokio::test]
+async fn an_undo_table_whose_rows_may_not_be_locked_is_refused() {
+    let world = World::<Postgres>::new(&schema::<Postgres>()).await;
+    let name = format!("unlocking_{}", std::process::id());
+    world.script(&Postgres::user(&name)).await;
+    world.script(&format!("REVOKE UPDATE ON undo_log FROM {name}")).await;
+    let pool = Postgres::connect(&Postgres::address(world.url(), &name), 1).await.unwrap();
+    let error = Postgres::open(&pool, &world.seata, Options::default()).await.map(drop).unwrap_err();
+    assert!(error.to_string().contains("permission denied for table undo_log"), "{error}");
+    world.script(&format!("GRANT UPDATE ON undo_log TO {name}")).await;
+    Postgres::open(&pool, &world.seata, Options::default()).await.map(drop).expect("its rights are enough");
+}

@@ -56,6 +56,36 @@ async fn the_answers_are_the_same() {
     }
 }
 
+/// What a counter gave is the session's, and a key that is given is not.
+#[tokio::test]
+async fn the_last_number_of_the_session_is_as_without_a_transaction() {
+    for world in worlds().await {
+        world.script("CREATE TABLE other (id BIGINT AUTO_INCREMENT PRIMARY KEY, n INT)").await;
+        let last = world
+            .rolled_back(async {
+                let mut one = world.at.connection();
+                let mut last = Vec::new();
+                for sql in [
+                    "INSERT INTO other (n) VALUES (1)",
+                    "INSERT INTO counted (id, n) VALUES (50, 1)",
+                    "INSERT INTO counted (id, n) VALUES (60, 1), (61, 1)",
+                    "INSERT INTO counted (n) VALUES (1)",
+                    "INSERT INTO counted (n) VALUES (1), (2), (3)",
+                    "INSERT INTO counted VALUES (DEFAULT, 1)",
+                ] {
+                    let done = query(sql).execute(&mut one).await.unwrap();
+                    let asked: u64 =
+                        sqlx::query_scalar("SELECT LAST_INSERT_ID()").fetch_one(&mut one).await.unwrap();
+                    last.push((done.rows_affected(), done.last_insert_id(), asked));
+                }
+                last
+            })
+            .await;
+        assert_eq!(last, [(1, 1, 1), (1, 50, 1), (2, 61, 1), (1, 62, 62), (3, 63, 63), (1, 66, 66)]);
+        world.assert_clean("after all").await;
+    }
+}
+
 /// What the database refuses has changed nothing, and the local transaction goes on.
 #[tokio::test]
 async fn a_statement_that_fails_leaves_the_local_transaction_as_it_was() {

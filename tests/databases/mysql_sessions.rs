@@ -1,6 +1,9 @@
 //! What hangs on the session or on its snapshot in MySQL alone.
 
-use seata::at::{AtError, Flavor};
+use seata::{
+    OnError, TransactionOptions,
+    at::{AtError, Flavor},
+};
 use sqlx::MySql;
 
 use crate::{
@@ -123,6 +126,8 @@ async fn an_undo_table_without_transactions_is_refused() {
     assert_eq!(MySql::raw_numbers(&raw, "SELECT count(*) FROM undo_log").await.unwrap(), [0]);
 }
 
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
 /// Who may not make tables is told who makes this one, and who may not use it what is missing.
 #[tokio::test]
 async fn rights_that_an_undo_table_needs_are_told() {
@@ -152,5 +157,19 @@ async fn rights_that_an_undo_table_needs_are_told() {
             .unwrap();
     }
     tried().await.unwrap();
+
+    // A table that only grows takes no other right.
+    let table = "CREATE TABLE t (id BIGINT AUTO_INCREMENT PRIMARY KEY, n INT)";
+    MySql::script(&raw, &format!("{table}; GRANT INSERT ON {database}.t TO {limited}@'127.0.0.1'"))
+        .await
+        .unwrap();
+    let limited_raw = MySql::connect(&url, 2).await.unwrap();
+    let at = MySql::open(&limited_raw, &seata, Options::default()).await.unwrap();
+    for number in [1, 2] {
+        let work = async { Ok(sqlx::query("INSERT INTO t (n) VALUES (7)").execute(&at).await?) };
+        let run = seata::run(TransactionOptions::new("insert"), |_: &Failed| OnError::Rollback, work);
+        let done = seata.client().scope(run).await.unwrap();
+        assert_eq!((done.rows_affected(), done.last_insert_id() >= number), (1, true));
+    }
     MySql::script(&raw, &format!("DROP USER {limited}@'127.0.0.1'")).await.unwrap();
 }

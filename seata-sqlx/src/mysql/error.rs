@@ -27,6 +27,11 @@ pub(super) fn tells_of_alteration(error: &Error) -> bool {
         || number(error).is_some_and(|number| ALTERED.contains(&number))
 }
 
+/// The right to do so to a table or a column.
+pub(super) fn lacks_right(error: &Error) -> bool {
+    number(error).is_some_and(|number| matches!(number, 1142 | 1143))
+}
+
 fn server_error(error: &Error) -> Option<&MySqlDatabaseError> {
     error.as_database_error()?.try_downcast_ref()
 }

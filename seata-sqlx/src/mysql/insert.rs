@@ -46,6 +46,19 @@ pub(super) fn added_rows(write: &Write, table: &Table<MySql>, returned: Returned
     (!is_mixed && !may_be_mixed).then(|| condition.finish(write.rows.parameters))
 }
 
+/// Whether it adds one row, whose key is the counter's next number.
+pub(super) fn counts_one(write: &Write, table: &Table<MySql>) -> bool {
+    let Some(inserted) = &write.inserted else { return false };
+    let (Some([row]), [key]) = (inserted.rows.as_deref(), table.key.as_slice()) else { return false };
+    let is_counted = key_column(table, key).is_some_and(|column| column.column_type.is_auto_increment);
+    let place = match inserted.columns.is_empty() {
+        true => table.columns.iter().position(|column| column.name.eq_ignore_ascii_case(key)),
+        false => inserted.columns.iter().position(|column| column.eq_ignore_ascii_case(key)),
+    };
+    let given = place.and_then(|place| row.get(place));
+    is_counted && matches!(given, None | Some(Given::Null | Given::Default))
+}
+
 fn key_column<'t>(table: &'t Table<MySql>, name: &str) -> Option<&'t Column<ColumnType>> {
     table.key_columns().into_iter().find(|column| column.name.eq_ignore_ascii_case(name))
 }

@@ -147,6 +147,14 @@ impl Dialect for MySql {
         Box::pin(async move { result::hidden_result(connection, hidden).await.map(Some) })
     }
 
+    fn counts_one(write: &Write, table: &Table<Self>) -> bool {
+        insert::counts_one(write, table)
+    }
+
+    fn lacks_right(error: &Error) -> bool {
+        error::lacks_right(error)
+    }
+
     fn answering(hidden: &Hidden<'_, Self>) -> Option<String> {
         result::answering(hidden)
     }
@@ -280,7 +288,11 @@ async fn takes_blocks(connection: &mut MySqlConnection, version: &str) -> Result
     let call = Call::new(block(&["START TRANSACTION", "SELECT ?", "COMMIT"]), &[Argument::Integer(1)])?;
     match rows::<MySql>(connection, call).await {
         Ok(rows) => Ok(rows.len() == 1),
-        Err(Error::Database(_)) => Ok(false),
+        Err(Error::Database(_)) => {
+            // However far it came.
+            rows::<MySql>(connection, Call::text("ROLLBACK")).await?;
+            Ok(false)
+        }
         Err(error) => Err(error),
     }
 }
